@@ -1,0 +1,11 @@
+"""The Celery application: workers on queues `control`, `execute`, `forecast`, `evaluate`, `report`."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "infra_console.settings")
+
+app = Celery("infra_console")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

@@ -1,0 +1,154 @@
+"""The fleet file, `fleet/1`: who is who, in one TOML document that an operator writes.
+
+It maps kubeconfig contexts to regions, metric sources to clusters, node labels to pools, and
+Kubernetes objects to workloads. `manage.py fleet_apply FILE` reads it into the database;
+docs/connect.md explains every key. Unknown keys are refused with their path.
+"""
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from infra_console.fleet.errors import FleetFileInvalid
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9_.]*[a-z0-9])?$", max_length=63)]
+Tier = Literal["inference", "training", "operational"]
+Purchase = Literal["reserved", "on_demand", "spot"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RegionConfig(_Strict):
+    id: Slug
+    place: str
+    latitude: float = Field(ge=-90, le=90)
+    longitude: float = Field(ge=-180, le=180)
+    jurisdiction: str
+    utc_offset_hours: float = Field(default=0.0, ge=-12, le=14)
+
+
+class ClusterConfig(_Strict):
+    """One Kubernetes API. `id` is the `cluster` label on its series; `context` in the kubeconfig."""
+
+    id: Slug
+    context: str
+    region: Slug
+
+
+class SourceConfig(_Strict):
+    """One Prometheus-compatible source and the clusters whose series it owns."""
+
+    id: Slug
+    url: str = Field(pattern=r"^https?://")
+    clusters: tuple[Slug, ...]
+    scrape_interval_s: float = Field(default=15.0, gt=0)
+
+
+class PoolConfig(_Strict):
+    """Interchangeable GPUs of one cluster; `selector` are the node labels that say membership."""
+
+    id: str
+    cluster: Slug
+    gpu_type: str
+    purchase: Purchase
+    usd_per_gpu_hour: float = Field(ge=0)
+    gpu_memory_gib: float = Field(gt=0)
+    selector: dict[str, str] = Field(min_length=1)
+
+
+class WorkloadConfig(_Strict):
+    """Something that asks for GPUs; `units_per_group` is what one group serves at its SLO."""
+
+    id: Slug
+    tier: Tier
+    namespace: str
+    kind: Literal["Deployment", "Job", "Namespace"]
+    name: str = ""
+    model: str = ""
+    regions: tuple[Slug, ...]
+    group_gpus: dict[str, int]
+    units_per_group: dict[str, float]
+    unit: Literal["requests/s", "GPUs"]
+    floor_groups: int = Field(default=0, ge=0)
+    ceiling_groups: int = Field(default=10_000, ge=0)
+    slo_ttft_p95_ms: float | None = None
+    spot_ok: bool = False
+    move_s: float = Field(default=300.0, ge=0)
+    preempt_loss_gpu_hours: float = Field(default=0.0, ge=0)
+    shortfall_usd_per_unit_hour: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _types_agree(self) -> Self:
+        if set(self.group_gpus) != set(self.units_per_group):
+            raise ValueError("group_gpus and units_per_group must name the same GPU types")
+        return self
+
+
+class TiersConfig(_Strict):
+    """How nodes and namespaces say their tier, and each tier's floor per cluster in GPUs."""
+
+    label_key: str = "infra-console.dev/tier"
+    namespaces: dict[str, Tier]
+    floor_gpus: dict[Tier, int] = {}
+
+
+class TwinConfig(_Strict):
+    """Present only when the fleet is simulated: the page says so, and by how much time is cut."""
+
+    time_factor: float = Field(gt=0)
+    demand: str = "built-in profile"
+    notes: tuple[str, ...] = ()
+
+
+class FleetConfig(_Strict):
+    schema_: Literal["fleet/1"] = Field(alias="schema")
+    regions: tuple[RegionConfig, ...]
+    clusters: tuple[ClusterConfig, ...]
+    sources: tuple[SourceConfig, ...]
+    pools: tuple[PoolConfig, ...]
+    workloads: tuple[WorkloadConfig, ...]
+    tiers: TiersConfig
+    twin: TwinConfig | None = None
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> Self:
+        regions = {r.id for r in self.regions}
+        clusters = {c.id for c in self.clusters}
+        _known("clusters.region", (c.region for c in self.clusters), regions)
+        _known("pools.cluster", (p.cluster for p in self.pools), clusters)
+        _known("sources.clusters", (c for s in self.sources for c in s.clusters), clusters)
+        _known("workloads.regions", (r for w in self.workloads for r in w.regions), regions)
+        return self
+
+
+def _known(path: str, names: Iterable[str], known: set[str]) -> None:
+    if missing := sorted(set(names) - known):
+        raise ValueError(f"{path} names unknown {', '.join(missing)}")
+
+
+def load_fleet_file(path: Path) -> FleetConfig:
+    """Read and check a fleet file.
+
+    Raises:
+        FleetFileInvalid: the file is missing, is not TOML, or breaks the schema; the message names
+            each wrong key by its path. Nothing has been changed.
+    """
+    try:
+        data = tomllib.loads(path.read_text())
+    except OSError as err:
+        raise FleetFileInvalid(path, f"cannot be read: {err.strerror}") from err
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+        raise FleetFileInvalid(path, f"is not TOML: {err}") from err
+    try:
+        return FleetConfig.model_validate(data)
+    except ValidationError as err:
+        problems = (
+            f"{'.'.join(str(part) for part in e['loc']) or 'file'}: {e['msg']}"
+            for e in err.errors()
+        )
+        raise FleetFileInvalid(path, "; ".join(problems)) from err

@@ -1,0 +1,272 @@
+"""Settings, read once from the environment and checked at start.
+
+Every variable starts with INFRA_CONSOLE_; docs/configure.md lists them with unit and reason.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from csp.constants import NONE, SELF, UNSAFE_INLINE
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def env(name: str, default: str = "") -> str:
+    return os.environ.get(f"INFRA_CONSOLE_{name}", default)
+
+
+def env_bool(name: str) -> bool:
+    return env(name).lower() in {"1", "true", "yes", "on"}
+
+
+def env_int(name: str, default: int) -> int:
+    text = env(name, str(default))
+    try:
+        return int(text)
+    except ValueError as err:
+        raise ImproperlyConfigured(
+            f"INFRA_CONSOLE_{name} must be a whole number, got {text!r}."
+        ) from err
+
+
+STATE_DIR = Path(env("STATE", str(BASE_DIR / ".state"))).resolve()
+DEMO = env_bool("DEMO")
+DEBUG = env_bool("DEBUG")
+
+
+def _secret_key() -> str:
+    """The key from the environment, else one generated once and kept in the state folder."""
+    if given := env("SECRET_KEY"):
+        return given
+    path = STATE_DIR / "secret-key"
+    if path.exists():
+        return path.read_text().strip()
+    STATE_DIR.mkdir(parents=True, exist_ok=True)
+    key = secrets.token_urlsafe(48)
+    path.touch(mode=0o600)
+    path.write_text(key)
+    return key
+
+
+SECRET_KEY = _secret_key()
+ALLOWED_HOSTS = env("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]").split(",")
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_celery_beat",
+    "django_htmx",
+    "channels",
+    "csp",
+    "infra_console.access",
+    "infra_console.audit",
+    "infra_console.fleet",
+    "infra_console.telemetry",
+    "infra_console.cluster",
+    "infra_console.plans",
+    "infra_console.live",
+    "infra_console.overview",
+    "infra_console.reports",
+    "infra_console.api",
+    "infra_console.embedded",
+    "tiers",
+    "fabric",
+    "regions",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # Default deny: a view that anonymous people may see says so with login_not_required.
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "infra_console.urls"
+ASGI_APPLICATION = "infra_console.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": False,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "infra_console.overview.context.shell",
+            ],
+        },
+    },
+]
+
+# --- database -----------------------------------------------------------------------------
+
+
+def _database(url: str) -> dict[str, object]:
+    """Django's DATABASES entry for postgresql://user:password@host:port/name."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgresql", "postgres"}:
+        raise ImproperlyConfigured(
+            "INFRA_CONSOLE_DATABASE_URL must look like postgresql://user:password@host:5432/name."
+        )
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path.lstrip("/"),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or 5432),
+        # Under ASGI a kept connection belongs to a thread that may never serve again.
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": {"connect_timeout": 5},
+        "TEST": {"TEMPLATE": "template0"},
+    }
+
+
+DATABASE_URL = env("DATABASE_URL", "postgresql://infra_console@127.0.0.1:5432/infra_console")
+DATABASES = {"default": _database(DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- sign-in ------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+     "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]  # fmt: skip
+LOGIN_URL = "access:login"
+LOGIN_REDIRECT_URL = "overview:index"
+LOGOUT_REDIRECT_URL = "access:login"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600  # one shift
+CSRF_COOKIE_SAMESITE = "Lax"
+BEHIND_TLS = env_bool("BEHIND_TLS")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
+SECURE_SSL_REDIRECT = BEHIND_TLS
+SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        # Plotly writes style attributes: the one stated exception.
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:", "blob:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "worker-src": [SELF, "blob:"],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
+
+# --- static files -------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = STATE_DIR / "static"
+WHITENOISE_USE_FINDERS = DEBUG
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_MAX_AGE = 60
+
+# --- broker, channels, celery ---------------------------------------------------------------
+
+BROKER_URL = env("BROKER_URL", "redis://127.0.0.1:6379/0")
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [BROKER_URL], "prefix": "infra-console"},
+    }
+}
+CELERY_BROKER_URL = BROKER_URL
+CELERY_RESULT_BACKEND = None  # PostgreSQL is the truth; nothing reads task results
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
+CELERY_TASK_DEFAULT_QUEUE = "control"
+CELERY_TASK_ROUTES = {
+    "plans.execute": {"queue": "execute"},
+    "plans.*": {"queue": "control"},
+    "tiers.train": {"queue": "forecast"},
+    "tiers.*": {"queue": "control"},
+}
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CYCLE_EVERY_S = env_int("CYCLE_EVERY_S", 120 if DEMO else 600)
+CELERY_BEAT_SCHEDULE = {
+    "tiers cycle": {"task": "tiers.run_cycle", "schedule": CYCLE_EVERY_S},
+    "tiers training": {"task": "tiers.train", "schedule": 6 * 3600.0},
+    "plans sweep": {"task": "plans.sweep", "schedule": 5.0},
+    "plans settle": {"task": "plans.settle_due", "schedule": 15.0},
+    "plans expire": {"task": "plans.expire_due", "schedule": 30.0},
+}
+
+# --- the product ------------------------------------------------------------------------------
+
+FLEET_FILE = Path(env("FLEET_FILE", str(STATE_DIR / "fleet.toml")))
+KUBECONFIG = env("KUBECONFIG")  # set for execute workers (and the planner's read-only one)
+PROMETHEUS_URL = env("PROMETHEUS_URL")  # overrides the URL of the first source in the fleet file
+SETTLE_AFTER_S = env_int("SETTLE_AFTER_S", 600 if DEMO else 4 * 3600)
+PLAN_TTL_S = env_int("PLAN_TTL_S", 3600)
+
+# What each domain contributes, by dotted path; a system check resolves them at start.
+PLAN_STEP_KINDS = {
+    "node.cordon": "infra_console.plans.steps.node.Cordon",
+    "node.drain": "infra_console.plans.steps.node.Drain",
+    "node.assign_tier": "infra_console.plans.steps.node.AssignTier",
+    "node.uncordon": "infra_console.plans.steps.node.Uncordon",
+    "workload.scale": "infra_console.plans.steps.workload.Scale",
+}
+OVERVIEW_CARDS = ["tiers.overview.tier_cards", "regions.overview.map_card"]
+DOCTOR_CHECKS = [
+    "infra_console.embedded.doctor.check_database",
+    "infra_console.embedded.doctor.check_broker",
+    "infra_console.embedded.doctor.check_workers",
+    "infra_console.telemetry.doctor.check_sources",
+    "infra_console.cluster.doctor.check_clusters",
+    "tiers.doctor.check_fleet",
+    "tiers.doctor.check_forecast_models",
+]
+API_ROUTERS = {
+    "plans": "infra_console.plans.api.router",
+    "fleet": "infra_console.fleet.api.router",
+    "tiers": "tiers.api.router",
+}
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env("LOG_LEVEL", "INFO")},
+}

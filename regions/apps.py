@@ -1,0 +1,8 @@
+"""App configuration of regions."""
+
+from django.apps import AppConfig
+
+
+class RegionsConfig(AppConfig):
+    name = "regions"
+    label = "regions"
