@@ -1,0 +1,115 @@
+"""The allocator against brute force, its own bound, and the rules it may never break."""
+
+import pytest
+
+from tests.tiers.core.snapshots import all_allocations, demand_step, random_snapshot, small_snapshot
+from tiers.core.allocate import allocate
+from tiers.core.errors import SnapshotInvalid
+from tiers.core.region_problem import RegionProblem
+from tiers.core.snapshot import Snapshot
+
+
+def brute_force_usd(snapshot: Snapshot) -> float:
+    problem = RegionProblem.of(snapshot, "r")
+    best = float("inf")
+    for x in all_allocations(snapshot):
+        if any(n and not problem.eligible(*key) for key, n in x.items()):
+            continue
+        problem.x = x
+        if all(problem.fits(p) for p in problem.pools) and not problem.unmet_floors():
+            best = min(best, problem.cost().total)
+    return best
+
+
+def test_allocation_lies_between_the_bound_and_brute_force_and_is_mostly_optimal():
+    optimal, seeds = 0, range(24)
+    for seed in seeds:
+        snapshot = random_snapshot(seed)
+        best = brute_force_usd(snapshot)
+        answer = allocate(snapshot, min_gain_usd=0.001)
+        assert answer.bound_usd <= best + 1e-6
+        assert answer.objective_usd >= best - 1e-6
+        optimal += answer.objective_usd <= best * 1.001 + 1e-6
+    assert optimal >= 0.8 * len(seeds)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_allocation_never_exceeds_pools_nor_breaks_floors(seed):
+    snapshot = random_snapshot(seed)
+    answer = allocate(snapshot)
+    for pool in snapshot.pools:
+        used = sum(
+            n * w.group_gpus[pool.gpu_type]
+            for w in snapshot.workloads
+            for (p, name), n in answer.groups.items()
+            if p == pool.id and name == w.id
+        )
+        assert used <= pool.gpus
+    for workload in snapshot.workloads:
+        held = sum(n for (_, w), n in answer.groups.items() if w == workload.id)
+        assert held >= workload.floor_groups
+
+
+def test_rising_inference_demand_takes_a_node_from_training_and_says_why():
+    answer = allocate(small_snapshot())
+    moves = {m.workload: m for m in answer.moves}
+    assert moves["chat"].groups == 1
+    assert "in the place of 1 group of training" in moves["chat"].reason
+    assert answer.gain_usd > 0
+
+
+def test_a_full_pool_makes_the_cheaper_tier_give_way():
+    answer = allocate(
+        small_snapshot(
+            current=[
+                {"pool": "r/H100/reserved", "workload": "chat", "groups": 2},
+                {"pool": "r/H100/reserved", "workload": "training", "groups": 2},
+            ],
+            demand={
+                "chat": {"r": [demand_step(20.0)] * 2},
+                "training": {"r": [demand_step(12.0)] * 2},
+            },
+        )
+    )
+    by_workload = {m.workload: m.groups for m in answer.moves}
+    assert by_workload["chat"] == 2
+    assert by_workload.get("training", 0) <= 0
+
+
+def test_no_change_when_no_exchange_is_worth_its_price():
+    demand = {"chat": {"r": [demand_step(10.0)] * 2}, "training": {"r": [demand_step(8.0)] * 2}}
+    answer = allocate(small_snapshot(demand=demand))
+    assert answer.moves == ()
+    assert answer.objective_usd == 0.0
+
+
+def test_move_limit_is_respected_and_said():
+    demand = {"chat": {"r": [demand_step(30.0)] * 2}, "training": {"r": [demand_step(8.0)] * 2}}
+    answer = allocate(small_snapshot(demand=demand, limits={"max_moves": 1}))
+    assert sum(abs(m.groups) for m in answer.moves) <= 1
+    assert any("move limit" in reason for reason in answer.reasons)
+
+
+def test_a_floor_without_room_is_named_not_dropped():
+    base = small_snapshot()
+    workloads = [w.model_dump() for w in base.workloads]
+    workloads[0]["floor_groups"] = 9
+    answer = allocate(small_snapshot(workloads=workloads, current=[]))
+    assert "floor 9" in answer.unmet_floors[0]
+
+
+def test_supply_that_shrank_below_what_runs_still_plans():
+    base = small_snapshot()
+    pools = [base.pools[0].model_dump() | {"gpus": 8}]
+    answer = allocate(small_snapshot(pools=pools))
+    assert sum(answer.groups.get(("r/H100/reserved", w), 0) for w in ("chat", "training")) <= 4
+
+
+def test_two_runs_give_the_same_answer():
+    assert allocate(random_snapshot(3)) == allocate(random_snapshot(3))
+
+
+def test_unknown_region_is_refused_with_its_path():
+    pools = [small_snapshot().pools[0].model_dump() | {"region": "nowhere"}]
+    with pytest.raises((SnapshotInvalid, ValueError), match=r"pools\[r/H100/reserved\].region"):
+        small_snapshot(pools=pools)

@@ -1,0 +1,93 @@
+"""The ledger: every GPU of a cluster in exactly one state, so that it always sums to the fleet.
+
+Order of precedence, first match wins: broken, foreign-cordoned, then what pods hold, then free.
+Free GPUs are *stranded* when their node cannot host the smallest group that its tier runs.
+Clusters that did not answer appear as `unknown` with the size last seen, never as zero.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal
+
+from tiers.core.fleet_state import ClusterState, NodeView, PodView
+
+LedgerState = Literal[
+    "serving",
+    "training",
+    "operational",
+    "idle-allocated",
+    "free-usable",
+    "free-stranded",
+    "foreign-cordoned",
+    "broken",
+    "reserved-not-started",
+    "unknown",
+]
+LEDGER_STATES: tuple[LedgerState, ...] = (
+    "serving",
+    "training",
+    "operational",
+    "idle-allocated",
+    "free-usable",
+    "free-stranded",
+    "foreign-cordoned",
+    "broken",
+    "reserved-not-started",
+    "unknown",
+)
+_HELD: Mapping[str, LedgerState] = {
+    "inference": "serving",
+    "training": "training",
+    "operational": "operational",
+}
+
+
+def cluster_ledger(
+    state: ClusterState, smallest_group: Mapping[tuple[str, str], int]
+) -> Counter[LedgerState]:
+    """GPUs by state; the values sum to the capacity of all nodes.
+
+    Args:
+        state: the cluster as read.
+        smallest_group: GPUs of the smallest group by (tier, GPU type).
+    """
+    total: Counter[LedgerState] = Counter()
+    pods = state.pods_by_node()
+    for node in state.nodes:
+        total.update(node_ledger(node, pods[node.name], smallest_group))
+    return total
+
+
+def node_ledger(
+    node: NodeView, pods: list[PodView], smallest_group: Mapping[tuple[str, str], int]
+) -> Counter[LedgerState]:
+    """GPUs of one node by state; the values sum to its capacity."""
+    if not node.ready:
+        return Counter({"broken": node.gpus_capacity})
+    total: Counter[LedgerState] = Counter()
+    left = node.gpus_capacity
+    for pod in pods:
+        held = min(pod.gpus, left)
+        total[_held_state(pod)] += held
+        left -= held
+    broken = min(left, node.gpus_capacity - node.gpus_allocatable)
+    total["broken"] += broken
+    free = left - broken
+    if free:
+        total[_free_state(node, free, smallest_group)] += free
+    return +total
+
+
+def _held_state(pod: PodView) -> LedgerState:
+    if pod.phase != "Running" or pod.ready is False or pod.tier is None:
+        return "idle-allocated"
+    return _HELD[pod.tier]
+
+
+def _free_state(
+    node: NodeView, free: int, smallest_group: Mapping[tuple[str, str], int]
+) -> LedgerState:
+    if node.foreign or (node.unschedulable and not node.ours):
+        return "foreign-cordoned"
+    smallest = smallest_group.get((node.tier or "", node.gpu_type), 1)
+    return "free-usable" if free >= smallest else "free-stranded"
