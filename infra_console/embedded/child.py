@@ -1,0 +1,98 @@
+"""One child process: what it is, how it starts, how it stops.
+
+Each child leads its own session, so Ctrl-C at the terminal reaches the supervisor alone and the
+stop stays orderly. The kernel is asked to signal the child when its parent dies (Linux
+PR_SET_PDEATHSIG), so that nothing survives a `kill -9` of the supervisor. That request binds to
+the thread that started the child: start children from the main thread only.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra_console.embedded.identity import Identity
+
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)  # loaded before any fork: the child may not import
+
+
+@dataclass(frozen=True, kw_only=True)
+class Child:
+    """What to run. `env` is the whole environment; None inherits ours."""
+
+    name: str
+    command: tuple[str, ...]
+    is_ready: Callable[[], bool]
+    env: Mapping[str, str] | None = None
+    cwd: Path = Path("/")
+    identity: Identity | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL
+    start_timeout_s: float = 60.0
+
+
+def start(child: Child, log_file: Path) -> subprocess.Popen[bytes]:
+    """Start the child with its output appended to `log_file`. Raises OSError like Popen."""
+    ids = (
+        {}
+        if child.identity is None
+        else {
+            "user": child.identity.uid,
+            "group": child.identity.gid,
+            "extra_groups": [],
+        }
+    )
+    parent = os.getpid()
+
+    def die_with_parent() -> None:
+        _libc.prctl(PR_SET_PDEATHSIG, int(child.death_signal), 0, 0, 0)
+        if os.getppid() != parent:  # it died before the request was made
+            os._exit(1)
+
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with log_file.open("ab") as log:
+        return subprocess.Popen(
+            child.command,
+            env=child.env,
+            cwd=child.cwd,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=die_with_parent,  # noqa: PLW1509  prctl only: no locks, no imports
+            **ids,
+        )
+
+
+def wait_ready(child: Child, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until the child answers; False when it ended first or the time ran out."""
+    deadline = time.monotonic() + child.start_timeout_s
+    while time.monotonic() < deadline and process.poll() is None:
+        if child.is_ready():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def stop(child: Child, process: subprocess.Popen[bytes], *, grace_s: float = 10.0) -> None:
+    """Ask the child to end, and kill its whole session when it has not after `grace_s`."""
+    if process.poll() is None:
+        process.send_signal(child.stop_signal)
+    try:
+        process.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        kill_session(process)
+        process.wait()
+
+
+def kill_session(process: subprocess.Popen[bytes]) -> None:
+    """Kill the child and everything it started; harmless when they are gone."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        process.kill()
