@@ -1,1 +1,1 @@
-"""The simulated fleet, seen at its two faces only: metrics over HTTP and Kubernetes APIs over HTTPS."""
+"""The simulated fleet, seen at its two faces: metrics over HTTP, Kubernetes APIs over HTTPS."""
