@@ -33,7 +33,7 @@ def _region_bound(snapshot: Snapshot, region: str) -> float:
 def _constraints(
     problem: RegionProblem, cells: list[Key]
 ) -> tuple[np.ndarray, lil_matrix, np.ndarray]:
-    """Columns: groups x[cell, t], starts u[cell, t], first-step stops v[cell], shortfall s[w, t]."""
+    """Columns: groups x[cell,t], starts u[cell,t], first-step stops v[cell], shortfalls s[w, t]."""
     steps, n = problem.steps, len(cells)
     workloads = sorted(problem.workloads)
     u0, v0 = n * steps, 2 * n * steps

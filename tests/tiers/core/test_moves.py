@@ -1,0 +1,90 @@
+"""Which nodes change tier, and what a plan refuses to do."""
+
+from tests.tiers.core.fleets import FACTS, POOL, chat_pod, cluster, gang_pod, node
+from tiers.core.moves import cluster_moves, unplaced
+
+CHAT, TRAINING = (POOL, "chat"), (POOL, "training")
+
+
+def moves(state, target, *, floors=None, max_nodes=8):
+    return cluster_moves(state, target, FACTS, floors=floors or {}, max_nodes=max_nodes)
+
+
+def two_tiers(extra_pods=(), chat_replicas=2):
+    nodes = [node("i1", "inference"), node("t1", "training"), node("t2", "training")]
+    pods = [chat_pod("chat-a", "i1"), chat_pod("chat-b", "i1"), *extra_pods]
+    return cluster(nodes, pods, chat_replicas)
+
+
+def test_growth_takes_the_idle_node_before_a_running_gang():
+    result = moves(two_tiers([gang_pod("train-1", 0, "t1")]), {CHAT: 4, TRAINING: 1})
+    assert [c.node.name for c in result.nodes] == ["t2"]
+    assert [(g.deployment.name, g.to_replicas) for g in result.grows] == [("chat", 4)]
+
+
+def test_growth_stops_the_gang_with_the_freshest_checkpoint():
+    pods = [gang_pod("train-1", 0, "t1", 3000), gang_pod("train-2", 0, "t2", 60)]
+    result = moves(two_tiers(pods), {CHAT: 4, TRAINING: 1})
+    assert [c.node.name for c in result.nodes] == ["t2"]
+    assert 0 < result.nodes[0].lost_gpu_hours < 0.2
+
+
+def test_a_stopped_gang_gives_its_other_node_for_nothing():
+    nodes = [node("i1", "inference")] + [node(f"t{i}", "training") for i in range(1, 5)]
+    pods = [gang_pod("big", 0, "t1"), gang_pod("big", 1, "t4"), gang_pod("small", 0, "t2", 300),
+            gang_pod("old", 0, "t3", 9000)]  # fmt: skip
+    state = cluster(nodes, pods, 0)
+    result = moves(state, {CHAT: 6, TRAINING: 2})
+    assert [c.node.name for c in result.nodes] == ["t2", "t1"]
+    result = moves(state, {CHAT: 8, TRAINING: 1})
+    assert [c.node.name for c in result.nodes] == ["t2", "t1", "t4"]
+    assert result.nodes[2].lost_gpu_hours == 0
+
+
+def test_a_tier_keeps_its_floor_and_the_refusal_is_said():
+    result = moves(two_tiers(), {CHAT: 6, TRAINING: 0}, floors={"training": 8})
+    assert len(result.nodes) == 1
+    assert any("no other tier can spare" in note for note in result.notes)
+    assert any("wanted but no node" in note for note in result.notes)
+
+
+def test_inference_node_leaves_only_when_its_pods_fit_elsewhere():
+    nodes = [node("i1", "inference"), node("i2", "inference"), node("t1", "training")]
+    pods = [chat_pod("chat-a", "i1"), chat_pod("chat-b", "i2")]
+    fits = moves(cluster(nodes, pods, 2), {CHAT: 2, TRAINING: 2})
+    assert [c.node.name for c in fits.nodes] == ["i1"]
+    full = [*pods, chat_pod("chat-c", "i1"), chat_pod("chat-d", "i2")]
+    assert not moves(cluster(nodes, full, 4), {CHAT: 4, TRAINING: 2}).nodes
+
+
+def test_shrink_names_victims_on_the_leaving_node_first():
+    nodes = [node("i1", "inference"), node("i2", "inference"), node("t1", "training")]
+    pods = [chat_pod(f"chat-{i}", f"i{i % 2 + 1}") for i in range(4)]
+    result = moves(cluster(nodes, pods, 4), {CHAT: 2, TRAINING: 2})
+    leaving = result.nodes[0].node.name
+    on_leaving = {p.name for p in pods if p.node == leaving}
+    assert set(result.shrinks[0].victims) == on_leaving
+    assert not result.grows
+
+
+def test_a_cordoned_or_sick_node_is_never_supply():
+    nodes = [
+        node("i1", "inference"),
+        node("t1", "training", unschedulable=True),
+        node("t2", "training", ready=False),
+        node("t3", "training", foreign="tainted by health-agent"),
+    ]
+    result = moves(cluster(nodes, [], 0), {CHAT: 4, TRAINING: 0})
+    assert not result.nodes
+
+
+def test_no_more_nodes_than_the_plan_allows():
+    nodes = [node("i1", "inference")] + [node(f"t{i}", "training") for i in range(5)]
+    result = moves(cluster(nodes, [], 0), {CHAT: 10, TRAINING: 0}, max_nodes=2)
+    assert len(result.nodes) == 2
+    assert any("limit" in note for note in result.notes)
+
+
+def test_unplaced_keeps_large_groups_whole():
+    assert unplaced([8, 4, 4], {"a": 8, "b": 6}) == [4]
+    assert unplaced([8], {"a": 7, "b": 7}) == [8]

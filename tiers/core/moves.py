@@ -1,0 +1,306 @@
+"""From an allocation to changes of one cluster: which nodes change tier, which replicas change.
+
+Order inside a cluster is shrink, then nodes, then grow: capacity is freed and confirmed before it
+is given away. Victim nodes are chosen by what their eviction destroys: idle nodes first, then the
+freshest checkpoint and the smallest gang; a gang once stopped frees all of its nodes. A node is
+taken only if the pods that must leave it fit elsewhere in their tier and the tier keeps its floor;
+what cannot be done is said in `notes`, never silently dropped.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+
+from tiers.core.fleet_state import TIERS, ClusterState, DeploymentView, NodeView, PodView, usable
+
+# Work lost when a checkpoint's age is unknown: as if the last one were an hour old.
+UNKNOWN_CHECKPOINT_AGE_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadFacts:
+    """What the moves need to know of a workload. `deployment` is empty for tiers that queue."""
+
+    id: str
+    tier: str
+    group_gpus: Mapping[str, int]
+    namespace: str
+    deployment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChange:
+    node: NodeView
+    from_tier: str
+    to_tier: str
+    evicts: tuple[PodView, ...]
+    lost_gpu_hours: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleChange:
+    deployment: DeploymentView
+    to_replicas: int
+    gpus_per_group: int
+    victims: tuple[str, ...]
+    reason: str
+
+    @property
+    def delta(self) -> int:
+        return self.to_replicas - self.deployment.replicas
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterMoves:
+    cluster: str
+    shrinks: tuple[ScaleChange, ...]
+    nodes: tuple[NodeChange, ...]
+    grows: tuple[ScaleChange, ...]
+    notes: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.shrinks or self.nodes or self.grows)
+
+
+def cluster_moves(
+    state: ClusterState,
+    target: Mapping[tuple[str, str], int],
+    workloads: Iterable[WorkloadFacts],
+    *,
+    floors: Mapping[str, int],
+    max_nodes: int,
+    reasons: Mapping[str, str] | None = None,
+) -> ClusterMoves:
+    """The changes that bring one cluster to its allocation.
+
+    Args:
+        state: the cluster as read.
+        target: groups by (pool, workload), this cluster's pools only.
+        workloads: facts of all workloads.
+        floors: GPUs that each tier keeps in this cluster.
+        max_nodes: nodes that may change tier in one plan.
+        reasons: the allocator's reason by workload.
+    """
+    facts = {w.id: w for w in workloads}
+    board = _Board(state, floors, _shrink_allowance(state, target))
+    for pool in sorted({n.pool for n in state.nodes if n.pool}):
+        _match_nodes(board, pool, _nodes_needed(state, pool, target, facts), max_nodes)
+    scales = list(_scale_changes(board, target, facts, reasons or {}))
+    grows = _placeable(board, [s for s in scales if s.delta > 0])
+    return ClusterMoves(
+        cluster=state.cluster,
+        shrinks=tuple(s for s in scales if s.delta < 0),
+        nodes=tuple(board.changes),
+        grows=tuple(grows),
+        notes=tuple(board.notes),
+    )
+
+
+def _shrink_allowance(state: ClusterState, target: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    """Replicas of each workload that the target stops, which need no new home."""
+    wanted: Counter[str] = Counter()
+    for (_, workload), groups in target.items():
+        wanted[workload] += groups
+    return {d.workload: max(0, d.replicas - wanted[d.workload]) for d in state.deployments}
+
+
+class _Board:
+    """The cluster while moves are being chosen: nodes by tier, free room, what was said."""
+
+    def __init__(
+        self, state: ClusterState, floors: Mapping[str, int], allowance: dict[str, int]
+    ) -> None:
+        self.state = state
+        self.floors = floors
+        self.allowance = allowance
+        self.pods = state.pods_by_node()
+        self.free = {
+            n.name: n.gpus_allocatable - sum(p.gpus for p in self.pods[n.name]) for n in state.nodes
+        }
+        self.tier_of = {n.name: n.tier for n in state.nodes if usable(n) and n.tier in TIERS}
+        self.nodes = {n.name: n for n in state.nodes}
+        self.changes: list[NodeChange] = []
+        self.notes: list[str] = []
+        self.stopped_gangs: set[str] = set()
+
+    def tier_nodes(self, tier: str, pool: str | None = None) -> list[NodeView]:
+        return [
+            self.nodes[name]
+            for name, held in sorted(self.tier_of.items())
+            if held == tier and (pool is None or self.nodes[name].pool == pool)
+        ]
+
+    def tier_gpus(self, tier: str) -> int:
+        return sum(n.gpus_allocatable for n in self.tier_nodes(tier))
+
+    def homeless(self, node: NodeView) -> list[int]:
+        """GPUs of each service pod that must find another node, those to be stopped left out."""
+        left = dict(self.allowance)
+        leaving: list[int] = []
+        for pod in sorted(self.pods[node.name], key=lambda p: p.name):
+            if left.get(pod.workload, 0) > 0:
+                left[pod.workload] -= 1
+            elif not pod.gang:
+                leaving.append(pod.gpus)
+        return leaving
+
+    def room_elsewhere(self, node: NodeView, tier: str) -> dict[str, int]:
+        return {n.name: self.free[n.name] for n in self.tier_nodes(tier) if n.name != node.name}
+
+    def lost_gpu_hours(self, node: NodeView) -> float:
+        """Training work that stopping this node's gangs throws away, the whole gang counted."""
+        gangs = {p.gang for p in self.pods[node.name] if p.gang} - self.stopped_gangs
+        return sum(self._gang_loss(gang) for gang in gangs)
+
+    def _gang_loss(self, gang: str) -> float:
+        pods = [p for p in self.state.pods if p.gang == gang and p.node]
+        ages = [p.checkpoint_age_s for p in pods if p.checkpoint_age_s is not None]
+        age_s = min(ages) if ages else UNKNOWN_CHECKPOINT_AGE_S
+        return sum(p.gpus for p in pods) * age_s / 3600
+
+    def take(self, node: NodeView, from_tier: str, to_tier: str) -> None:
+        evicts = tuple(p for p in self.pods[node.name] if not p.deleting)
+        lost = self.lost_gpu_hours(node)
+        rooms = self.room_elsewhere(node, from_tier)
+        unplaced(self.homeless(node), rooms)
+        self.free.update(rooms)
+        self.free[node.name] = node.gpus_allocatable
+        for pod in evicts:
+            if self.allowance.get(pod.workload, 0) > 0:
+                self.allowance[pod.workload] -= 1
+        self.stopped_gangs |= {p.gang for p in evicts if p.gang}
+        self.tier_of[node.name] = to_tier
+        reason = f"{to_tier} needs one more node of {node.pool}; {from_tier} can spare this one"
+        if lost:
+            reason += f", losing {lost:.1f} GPU-hours since the last checkpoint"
+        self.changes.append(NodeChange(node, from_tier, to_tier, evicts, lost, reason))
+
+
+def _nodes_needed(
+    state: ClusterState,
+    pool: str,
+    target: Mapping[tuple[str, str], int],
+    facts: Mapping[str, WorkloadFacts],
+) -> dict[str, int]:
+    """Whole nodes by tier that the target asks of one pool."""
+    nodes = [n for n in state.nodes if n.pool == pool and n.gpus_capacity]
+    if not nodes:
+        return {}
+    gpus = dict.fromkeys(TIERS, 0)
+    for (p, w), groups in target.items():
+        if p == pool and w in facts:
+            gpus[facts[w].tier] += groups * facts[w].group_gpus.get(nodes[0].gpu_type, 0)
+    return {tier: ceil(n / nodes[0].gpus_capacity) for tier, n in gpus.items()}
+
+
+def _match_nodes(board: _Board, pool: str, needed: Mapping[str, int], max_nodes: int) -> None:
+    """Give each tier short of nodes in this pool the cheapest nodes of tiers with too many."""
+    for to_tier in TIERS:
+        while len(board.tier_nodes(to_tier, pool)) < needed.get(to_tier, 0):
+            if len(board.changes) >= max_nodes:
+                board.notes.append(f"{pool}: more nodes would help; the plan's limit is reached")
+                return
+            donor = _cheapest_donor(board, pool, needed, to_tier)
+            if donor is None:
+                board.notes.append(
+                    f"{pool}: {to_tier} is short of a node and no other tier can spare one"
+                )
+                break
+            board.take(donor, donor.tier or "", to_tier)
+
+
+def _cheapest_donor(
+    board: _Board, pool: str, needed: Mapping[str, int], to_tier: str
+) -> NodeView | None:
+    options = [
+        (board.lost_gpu_hours(node), _held_gpus(board, node), node.name, node)
+        for tier in TIERS
+        if tier != to_tier and len(board.tier_nodes(tier, pool)) > needed.get(tier, 0)
+        for node in board.tier_nodes(tier, pool)
+        if _can_spare(board, node, tier)
+    ]
+    return min(options, key=lambda o: o[:3])[3] if options else None
+
+
+def _held_gpus(board: _Board, node: NodeView) -> int:
+    return sum(p.gpus for p in board.pods[node.name])
+
+
+def _can_spare(board: _Board, node: NodeView, tier: str) -> bool:
+    """The tier keeps its floor, the node was not taken already, its services fit elsewhere."""
+    if any(change.node.name == node.name for change in board.changes):
+        return False
+    if board.tier_gpus(tier) - node.gpus_allocatable < board.floors.get(tier, 0):
+        return False
+    return not unplaced(board.homeless(node), board.room_elsewhere(node, tier))
+
+
+def _scale_changes(
+    board: _Board,
+    target: Mapping[tuple[str, str], int],
+    facts: Mapping[str, WorkloadFacts],
+    reasons: Mapping[str, str],
+) -> Iterable[ScaleChange]:
+    by_name = {(d.namespace, d.name): d for d in board.state.deployments}
+    for workload in sorted(facts.values(), key=lambda w: w.id):
+        deployment = by_name.get((workload.namespace, workload.deployment))
+        if deployment is None:
+            continue
+        to_replicas = sum(n for (_, w), n in target.items() if w == workload.id)
+        if to_replicas == deployment.replicas:
+            continue
+        yield ScaleChange(
+            deployment=deployment,
+            to_replicas=to_replicas,
+            gpus_per_group=max(workload.group_gpus.values()),
+            victims=_victims(board, workload.id, deployment.replicas - to_replicas),
+            reason=reasons.get(workload.id, "follows from the allocation"),
+        )
+
+
+def _victims(board: _Board, workload: str, count: int) -> tuple[str, ...]:
+    """Pods to stop first: on nodes that leave the tier, then not ready, then by name."""
+    if count <= 0:
+        return ()
+    leaving = {change.node.name for change in board.changes}
+    pods = [p for p in board.state.pods if p.workload == workload and not p.deleting]
+    ordered = sorted(pods, key=lambda p: (p.node not in leaving, bool(p.ready), p.name))
+    return tuple(p.name for p in ordered[:count])
+
+
+def _placeable(board: _Board, grows: list[ScaleChange]) -> list[ScaleChange]:
+    """Cut each growth to what fits on its tier's nodes as whole groups; say what does not."""
+    free = {n.name: board.free[n.name] for n in board.tier_nodes("inference")}
+    kept: list[ScaleChange] = []
+    for change in sorted(grows, key=lambda g: (-g.gpus_per_group, g.deployment.name)):
+        missing = len(unplaced([change.gpus_per_group] * change.delta, free))
+        if missing:
+            board.notes.append(
+                f"{change.deployment.name}: {missing} more groups of {change.gpus_per_group} GPUs "
+                "are wanted but no node of the tier has that many free"
+            )
+        if change.delta > missing:
+            kept.append(replace(change, to_replicas=change.to_replicas - missing))
+    return kept
+
+
+def _tightest(free: Mapping[str, int], gpus: int) -> str | None:
+    """The node with the least room that still holds the group."""
+    return min((n for n, g in free.items() if g >= gpus), key=lambda n: (free[n], n), default=None)
+
+
+def unplaced(groups: Iterable[int], free: dict[str, int]) -> list[int]:
+    """Place groups, largest first, each on the tightest node; return those without a place.
+
+    `free` (GPUs by node) is updated in place.
+    """
+    left: list[int] = []
+    for gpus in sorted(groups, reverse=True):
+        home = _tightest(free, gpus)
+        if home is None:
+            left.append(gpus)
+        else:
+            free[home] -= gpus
+    return left
