@@ -1,0 +1,48 @@
+"""What a node or pod is to us, from its labels and taints."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+# Taints that say "GPU node" or repeat what node conditions already say.
+ORDINARY_TAINTS = frozenset({"nvidia.com/gpu", "node.kubernetes.io/unschedulable"})
+REPELLING = frozenset({"NoSchedule", "NoExecute"})
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    id: str
+    cluster: str
+    gpu_type: str
+    selector: Mapping[str, str]
+
+
+def pool_of(labels: Mapping[str, str], pools: Sequence[PoolFacts]) -> PoolFacts | None:
+    """The first pool whose whole selector the labels carry."""
+    for pool in pools:
+        if all(labels.get(key) == value for key, value in pool.selector.items()):
+            return pool
+    return None
+
+
+def foreign_taint(taints: Iterable[tuple[str, str]], tier_key: str) -> str:
+    """Why others keep work off the node, or an empty string. Taints are (key, effect)."""
+    keys = sorted(
+        key
+        for key, effect in taints
+        if effect in REPELLING and key != tier_key and key not in ORDINARY_TAINTS
+    )
+    return f"tainted {', '.join(keys)}" if keys else ""
+
+
+def gang_of(labels: Mapping[str, str], owner_kind: str, owner_name: str) -> str:
+    """The Job whose pods start and stop together, or an empty string."""
+    if name := labels.get("batch.kubernetes.io/job-name"):
+        return name
+    return owner_name if owner_kind == "Job" else ""
+
+
+def workload_of(pod_name: str, owner_kind: str, owner_name: str, names: Iterable[str]) -> str:
+    """The Deployment, among `names`, that a pod belongs to: its ReplicaSet's name less the hash."""
+    owner = owner_name if owner_kind == "ReplicaSet" else pod_name.rpartition("-")[0]
+    name = owner.rpartition("-")[0]
+    return name if name in set(names) else ""

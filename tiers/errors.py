@@ -1,0 +1,18 @@
+"""Why the compute domain could not do what was asked; each says what still holds."""
+
+
+class NoFleet(Exception):
+    """No fleet file has been applied yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No fleet is configured yet: write a fleet file (docs/connect.md) and run "
+            "`manage.py fleet_apply FILE`."
+        )
+
+
+class CycleRunning(Exception):
+    """Another cycle is at work; it goes on, and the next may start when it ends."""
+
+    def __init__(self) -> None:
+        super().__init__("A cycle is already running; its plans appear when it ends.")
