@@ -1,0 +1,77 @@
+"""How old the exporters' last good scrapes are: the source of every age. Pure.
+
+The age of an instant query's sample is no age at all: the server stamps it with the query time,
+and a rule goes on evaluating after its exporters died. So ages are counted from raw `up` samples.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from infra_console.telemetry.series import Answer, Freshness, freshness_of, overall
+
+WINDOW_S = 600.0
+
+ScrapeAges = Mapping[tuple[str, str], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFreshness:
+    """One cluster: the age of its oldest job's last good scrape; None when none was seen."""
+
+    state: Freshness
+    age_s: float | None
+    jobs: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFreshness:
+    """The whole fleet: one state, its oldest age, each cluster, and what silent sources said."""
+
+    state: Freshness
+    age_s: float | None
+    clusters: Mapping[str, ClusterFreshness]
+    errors: Mapping[str, str]
+
+
+def ages_from_up(answer: Answer, *, at_s: float) -> dict[tuple[str, str], float | None]:
+    """Seconds since the youngest good scrape of each (cluster, job); None when all were bad."""
+    ages: dict[tuple[str, str], float | None] = {}
+    for series in answer.series:
+        key = (series.labels.get("cluster", ""), series.labels.get("job", ""))
+        good = series.times[series.values == 1]
+        age_s = max(0.0, at_s - float(good[-1])) if len(good) else None
+        known = ages.get(key)
+        ages[key] = age_s if known is None else min(known, age_s if age_s is not None else known)
+    return ages
+
+
+def exporter_age(ages: ScrapeAges, *, cluster: str, exporter: str) -> tuple[bool, float | None]:
+    """Whether jobs of this exporter are known in the cluster, and the oldest of their ages."""
+    found = [age for (where, job), age in ages.items() if where == cluster and exporter in job]
+    known = [age for age in found if age is not None]
+    return bool(found), max(known) if known and len(known) == len(found) else None
+
+
+def cluster_freshness(
+    ages: ScrapeAges, *, cluster: str, scrape_interval_s: float
+) -> ClusterFreshness:
+    """One cluster's state: as fresh as its oldest job; partial when only some jobs answer."""
+    jobs = {job: age for (where, job), age in ages.items() if where == cluster}
+    known = [age for age in jobs.values() if age is not None]
+    states = [freshness_of(age, scrape_interval_s=scrape_interval_s) for age in jobs.values()]
+    return ClusterFreshness(
+        state=overall(states), age_s=max(known) if known else None, jobs=dict(sorted(jobs.items()))
+    )
+
+
+def fleet_freshness_of(
+    clusters: Mapping[str, ClusterFreshness], errors: Mapping[str, str]
+) -> FleetFreshness:
+    """The fleet from its clusters; a silent source makes it partial, or down when all are."""
+    known: Iterable[float] = [c.age_s for c in clusters.values() if c.age_s is not None]
+    return FleetFreshness(
+        state=overall((c.state for c in clusters.values()), incomplete=bool(errors)),
+        age_s=max(known, default=None),
+        clusters=dict(sorted(clusters.items())),
+        errors=dict(errors),
+    )

@@ -1,0 +1,140 @@
+"""From the sources' raw answers to one reading with ages and states. Pure."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+from infra_console.telemetry.ages import ScrapeAges, exporter_age
+from infra_console.telemetry.catalogue import QuerySpec
+from infra_console.telemetry.errors import SourceError
+from infra_console.telemetry.escape import Match
+from infra_console.telemetry.ports import SourceIdentity
+from infra_console.telemetry.series import (
+    Answer,
+    Array,
+    Freshness,
+    RawSeries,
+    Reading,
+    Series,
+    freshness_of,
+    on_grid,
+    overall,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAnswer:
+    """One source's answer; `stamps` holds when its samples were written, where that is known."""
+
+    answer: Answer
+    stamps: Answer = field(default_factory=lambda: Answer(()))
+    notes: tuple[str, ...] = ()
+
+
+Asked = Sequence[tuple[SourceIdentity, SourceAnswer | SourceError]]
+
+
+def time_grid(start: datetime, end: datetime, step_s: float) -> Array:
+    """(T,) multiples of `step_s` since the epoch from `start`, rounded down, to `end`.
+
+    Raises:
+        ValueError: the step is not positive, or the end lies before the start.
+    """
+    if step_s <= 0 or end < start:
+        raise ValueError("a range needs a positive step and an end after its start")
+    first = math.floor(start.timestamp() / step_s + 1e-9)
+    last = max(first, math.floor(end.timestamp() / step_s + 1e-9))
+    return np.arange(first, last + 1, dtype=np.float64) * step_s
+
+
+def instant_reading(
+    spec: QuerySpec, match: Match, asked: Asked, *, ages: ScrapeAges, at: datetime
+) -> Reading:
+    """The reading of one moment. A series is as old as its exporter's last good scrape, or as the
+    stored sample when that is older."""
+    at_s = at.timestamp()
+    series = []
+    for source, found in asked:
+        if isinstance(found, SourceError):
+            continue
+        written = {_key(s): float(s.values[-1]) for s in found.stamps.series}
+        for raw in _own(source, found.answer.series, match):
+            stamp_s = written.get(_key(raw), at_s)
+            known, scraped = exporter_age(
+                ages, cluster=raw.labels.get("cluster", ""), exporter=spec.exporter
+            )
+            age_s = None if known and scraped is None else max(scraped or 0.0, at_s - stamp_s, 0.0)
+            series.append(_series(source, raw, raw.times, raw.values, age_s))
+    return _reading(spec, match, asked, series, at)
+
+
+def range_reading(spec: QuerySpec, match: Match, asked: Asked, *, grid: Array) -> Reading:
+    """The reading over a grid. A series' age is that of its last known sample at the grid's end."""
+    series = []
+    for source, found in asked:
+        if isinstance(found, SourceError):
+            continue
+        for raw in _own(source, found.answer.series, match):
+            values = on_grid(raw, grid)
+            known = np.flatnonzero(np.isfinite(values))
+            age_s = float(grid[-1] - grid[known[-1]]) if len(known) else None
+            series.append(_series(source, raw, grid, values, age_s))
+    return _reading(spec, match, asked, series, datetime.fromtimestamp(grid[-1], UTC))
+
+
+def _key(series: RawSeries) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((k, v) for k, v in series.labels.items() if k != "__name__"))
+
+
+def _own(source: SourceIdentity, found: Iterable[RawSeries], match: Match) -> Iterable[RawSeries]:
+    """Series of the clusters that this source owns and that carry the wanted labels."""
+    for raw in found:
+        if raw.labels.get("cluster", "") in source.clusters and all(
+            raw.labels.get(name, "") in ((wanted,) if isinstance(wanted, str) else wanted)
+            for name, wanted in match.items()
+        ):
+            yield raw
+
+
+def _series(
+    source: SourceIdentity, raw: RawSeries, times: Array, values: Array, age_s: float | None
+) -> Series:
+    labels = {name: value for name, value in raw.labels.items() if name != "__name__"}
+    state = freshness_of(age_s, scrape_interval_s=source.scrape_interval_s)
+    return Series(labels=labels, times=times, values=values, state=state, age_s=age_s)
+
+
+def _reading(
+    spec: QuerySpec, match: Match, asked: Asked, series: list[Series], at: datetime
+) -> Reading:
+    answers = [(source, found) for source, found in asked if isinstance(found, SourceAnswer)]
+    failures = [(source, found) for source, found in asked if isinstance(found, SourceError)]
+    warnings = tuple(w for _, found in answers for w in found.answer.warnings)
+    ages = [s.age_s for s in series if s.age_s is not None]
+    silent = _expected(asked, match) - {s.labels.get("cluster", "") for s in series}
+    state = overall((s.state for s in series), incomplete=bool(failures or warnings or silent))
+    return Reading(
+        name=spec.name,
+        unit=spec.unit,
+        series=tuple(series),
+        state=state if series else Freshness.DOWN,
+        age_s=max(ages, default=None),
+        source_ids=tuple(source.id for source, _ in answers),
+        warnings=warnings,
+        error="; ".join(f"{source.id}: {err.problem}" for source, err in failures),
+        at=at,
+        notes=tuple(dict.fromkeys(note for _, found in answers for note in found.notes)),
+    )
+
+
+def _expected(asked: Asked, match: Match) -> set[str]:
+    """The clusters that should have answered: all, or those that the match names."""
+    clusters = {cluster for source, _ in asked for cluster in source.clusters}
+    wanted = match.get("cluster")
+    if wanted is None:
+        # A model that runs in some regions only is whole without the others.
+        return clusters if set(match) <= {"le"} else set()
+    return clusters & ({wanted} if isinstance(wanted, str) else set(wanted))

@@ -1,0 +1,288 @@
+"""Every query the console asks, by name: the only file with PromQL beside deploy/prometheus.
+
+`{match}` stands between the braces of each raw selector and is filled by escape.py. The recorded
+series come from deploy/prometheus/rules.yml; `fallback` computes the same from raw series where
+the rules are not installed, over the range that raw retention allows. Facts about the exporters:
+
+- kube-state-metrics sanitises resource names (`nvidia_com_gpu`); it must be scraped with
+  `honor_labels: true` where its target has pod labels of its own, as kube-prometheus does.
+- dcgm-exporter calls the node `Hostname` or `hostname`, and without honor_labels the pod on the
+  GPU is `exported_pod` while `pod` is the exporter's own. Duplicates by UUID happen. Values above
+  one are "not supported" sentinels. A MIG GPU counts once a namespace; its shares are not split.
+- vLLM counts completions, so arrivals = completions + change of the requests in flight.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from infra_console.telemetry.errors import QueryUnknown
+from infra_console.telemetry.escape import Match, matchers
+
+_STORED = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\{\{match\}\}")
+# Labels that raw selectors carry under the same name; others are filtered from the answer.
+_RAW_LABELS = frozenset({"cluster", "model_name"})
+
+ARRIVALS_WINDOW_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class QuerySpec:
+    """One query. `exporter` is part of the job name whose scrapes date it; `what` says it plainly.
+
+    `labels` tell the answer's series apart.
+    """
+
+    name: str
+    promql: str
+    unit: str
+    labels: tuple[str, ...]
+    exporter: str
+    what: str
+    fallback: str = ""
+
+    @property
+    def stored(self) -> bool:
+        """Whether it is one plain selector, so that `timestamp()` dates its samples."""
+        return _STORED.fullmatch(self.promql) is not None
+
+
+def fill(template: str, match: Match) -> str:
+    """The query with its matchers in place."""
+    return template.replace("{match}", matchers(match))
+
+
+def main_query(spec: QuerySpec, match: Match) -> str:
+    """The query to ask first; a stored series takes every matcher, a computed one those it has."""
+    return fill(spec.promql, match if spec.stored else _pushed_down(match))
+
+
+def fallback_query(spec: QuerySpec, match: Match) -> str:
+    """The same from raw series, or empty when there is no such way."""
+    return fill(spec.fallback, _pushed_down(match)) if spec.fallback else ""
+
+
+def dating_query(spec: QuerySpec, match: Match) -> str:
+    """When each sample of a stored series was written; empty for computed queries."""
+    return f"timestamp({main_query(spec, match)})" if spec.stored else ""
+
+
+def mean_query(spec: QuerySpec, match: Match, *, step_s: float) -> str:
+    """The mean of each step instead of its last sample; empty unless the series is stored."""
+    query = main_query(spec, match)
+    return f"avg_over_time({query}[{step_s:.0f}s])" if spec.stored else ""
+
+
+def _pushed_down(match: Match) -> Match:
+    return {name: wanted for name, wanted in match.items() if name in _RAW_LABELS}
+
+
+# Scrapes of every exporter, with their own times: the source of all ages.
+SCRAPES = "up"
+
+_TTFT = "vllm:time_to_first_token_seconds"
+# `le="1"` (Go clients) and `le="1.0"` (vLLM) are the same edge.
+_WITHIN = (
+    "label_replace(sum by (cluster, model_name, le)"
+    f' (rate({_TTFT}_bucket{{le=~"0.5|1|1.0|2.5",{{match}}}}[5m])), "le", "$1.0", "le", "([0-9]+)")'
+)
+_ANSWERED = f"sum by (cluster, model_name) (rate({_TTFT}_count{{{{match}}}}[5m])) > 0"
+_IN_FLIGHT = (
+    "(sum by (cluster, model_name) (vllm:num_requests_running{{match}})"
+    " + sum by (cluster, model_name) (vllm:num_requests_waiting{{match}}))"
+)
+# Beyond one is a sentinel. Under MIG GPU_UTIL is absent or 0: engine activity goes first.
+_ACTIVE = (
+    "(DCGM_FI_PROF_GR_ENGINE_ACTIVE{{match}} <= 1"
+    " or on (cluster, UUID) DCGM_FI_DEV_GPU_UTIL{{match}} / 100 <= 1)"
+)
+_REPORTING = (
+    "(DCGM_FI_PROF_GR_ENGINE_ACTIVE{{match}} or on (cluster, UUID) DCGM_FI_DEV_GPU_UTIL{{match}})"
+)
+
+
+def _with_user(selector: str, label: str) -> str:
+    """dcgm series whose `label` is that of the pod on the GPU, never of the exporter itself."""
+    own = f'label_replace({selector}, "{label}", "", "pod", ".*dcgm-exporter.*")'
+    return f'label_replace({own}, "{label}", "$1", "exported_{label}", "(.+)")'
+
+
+def _with_node(selector: str) -> str:
+    lower = f'label_replace({selector}, "node", "$1", "hostname", "(.+)")'
+    return f'label_replace({lower}, "node", "$1", "Hostname", "(.+)")'
+
+
+_BUSY = f"max by (cluster, UUID, namespace) ({_with_user(_ACTIVE, 'namespace')})"
+_PRESENT = f"max by (cluster, UUID, namespace) ({_with_user(_REPORTING, 'namespace')})"
+# The pod goes last: its label tells whether the others are the exporter's own.
+_BY_GPU = _with_user(_with_user(_with_node(_ACTIVE), "namespace"), "pod")
+_REQUESTS = (
+    "sum by (cluster, namespace, pod) (max by (cluster, namespace, pod, container)"
+    ' (kube_pod_container_resource_requests{resource="nvidia_com_gpu",{match}}))'
+)
+_GPU_NODES = 'max by (cluster, node) (kube_node_status_capacity{resource="nvidia_com_gpu",{match}})'
+
+VLLM, DCGM, KSM = "vllm", "dcgm", "kube-state-metrics"
+_MODEL = ("cluster", "model_name")
+
+_SPECS = (
+    QuerySpec(
+        "arrivals_rps", "cluster_model:vllm_arrivals:rate5m{{match}}", "requests/s", _MODEL, VLLM,
+        "requests that arrived, mean of five minutes",
+        "clamp_min(sum by (cluster, model_name)"
+        " (rate(vllm:request_success_total{{match}}[5m]))"
+        f" + delta({_IN_FLIGHT}[5m:15s]) / {ARRIVALS_WINDOW_S}, 0) and {_IN_FLIGHT}",
+    ),
+    QuerySpec(
+        "ttft_p95_seconds", "cluster_model:vllm_ttft_seconds:p95_5m{{match}}", "s", _MODEL, VLLM,
+        "time to first token, 95th percentile of five minutes, interpolated within a bucket",
+        "histogram_quantile(0.95, sum by (cluster, model_name, le)"
+        f" (rate({_TTFT}_bucket{{{{match}}}}[5m]))) and on (cluster, model_name) {_ANSWERED}",
+    ),
+    QuerySpec(
+        "ttft_within_slo", "cluster_model_le:vllm_ttft_within:ratio_5m{{match}}", "ratio",
+        ("cluster", "model_name", "le"), VLLM,
+        "share of requests whose first token came within `le` seconds (0.5, 1.0 or 2.5)",
+        f"{_WITHIN} / on (cluster, model_name) group_left () ({_ANSWERED})",
+    ),
+    QuerySpec(
+        "requests_waiting", "cluster_model:vllm_requests_waiting:sum{{match}}", "requests", _MODEL,
+        VLLM, "requests queued in the engines",
+        "sum by (cluster, model_name) (vllm:num_requests_waiting{{match}})",
+    ),
+    QuerySpec(
+        "requests_running", "cluster_model:vllm_requests_running:sum{{match}}", "requests", _MODEL,
+        VLLM, "requests in execution",
+        "sum by (cluster, model_name) (vllm:num_requests_running{{match}})",
+    ),
+    QuerySpec(
+        "kv_cache_usage", "cluster_model:vllm_kv_cache_usage:avg{{match}}", "ratio", _MODEL, VLLM,
+        "mean share of the KV cache in use",
+        "avg by (cluster, model_name) (vllm:kv_cache_usage_perc{{match}}"
+        " or vllm:gpu_cache_usage_perc{{match}})",
+    ),
+    QuerySpec(
+        "gpus_busy", "cluster_namespace:dcgm_gr_engine_active:sum{{match}}", "GPUs",
+        ("cluster", "namespace"), DCGM,
+        "GPUs' worth of engine activity by the pod's namespace; idle GPUs have an empty namespace",
+        f"sum by (cluster, namespace) ({_BUSY})",
+    ),
+    QuerySpec(
+        "gpus_present", "cluster_namespace:dcgm_gpus:count{{match}}", "GPUs",
+        ("cluster", "namespace"), DCGM, "GPUs that report, by the namespace of the pod on them",
+        f"count by (cluster, namespace) ({_PRESENT})",
+    ),
+    QuerySpec(
+        "gpus_requested", "cluster_namespace_phase:gpus_requested:sum{{match}}", "GPUs",
+        ("cluster", "namespace", "phase"), KSM, "GPUs asked for by pods Running and Pending",
+        "sum by (cluster, namespace, phase) (max by (cluster, namespace, pod, phase)"
+        ' (kube_pod_status_phase{phase=~"Running|Pending",{match}})'
+        f" * on (cluster, namespace, pod) group_left () {_REQUESTS})",
+    ),
+    QuerySpec(
+        "tier_gpus", "cluster_tier:gpus_allocatable:sum{{match}}", "GPUs", ("cluster", "tier"), KSM,
+        "allocatable GPUs by the tier label of their node; empty where a node carries none",
+        "sum by (cluster, tier) (max by (cluster, node)"
+        ' (kube_node_status_allocatable{resource="nvidia_com_gpu",{match}})'
+        " * on (cluster, node) group_left (tier) max by (cluster, node, tier) (label_replace("
+        'kube_node_labels{{match}}, "tier", "$1", "label_infra_console_dev_tier", "(.+)")))',
+    ),
+    QuerySpec(
+        "nodes_ready", "cluster:nodes_ready:sum{{match}}", "nodes", ("cluster",), KSM,
+        "nodes with GPUs that are Ready",
+        "sum by (cluster) (max by (cluster, node) (kube_node_status_condition"
+        '{condition="Ready",status="true",{match}})'
+        f" and on (cluster, node) {_GPU_NODES} > 0)",
+    ),
+    QuerySpec(
+        "nodes_total", "cluster:nodes:count{{match}}", "nodes", ("cluster",), KSM,
+        "nodes with GPUs", f"count by (cluster) ({_GPU_NODES} > 0)",
+    ),
+    # --- raw, for reading a fleet with no cluster rights ------------------------------------
+    QuerySpec(
+        "node_labels", "kube_node_labels{{match}}", "1", ("cluster", "node"), KSM,
+        "each node with its allow-listed labels as `label_…`, names sanitised",
+    ),
+    QuerySpec(
+        "node_capacity_gpus", _GPU_NODES, "GPUs", ("cluster", "node"), KSM,
+        "GPUs a node has, broken ones included",
+    ),
+    QuerySpec(
+        "node_allocatable_gpus",
+        "max by (cluster, node)"
+        ' (kube_node_status_allocatable{resource="nvidia_com_gpu",{match}})',
+        "GPUs", ("cluster", "node"), KSM, "GPUs a node offers to pods",
+    ),
+    QuerySpec(
+        "node_ready",
+        "max by (cluster, node)"
+        ' (kube_node_status_condition{condition="Ready",status="true",{match}})',
+        "1", ("cluster", "node"), KSM, "1 where the node is Ready, else 0",
+    ),
+    QuerySpec(
+        "node_taints", "max by (cluster, node, key, value, effect) (kube_node_spec_taint{{match}})",
+        "1", ("cluster", "node", "key", "value", "effect"), KSM, "each taint of each node",
+    ),
+    QuerySpec(
+        "node_unschedulable", "max by (cluster, node) (kube_node_spec_unschedulable{{match}})", "1",
+        ("cluster", "node"), KSM, "1 where the node is cordoned, else 0",
+    ),
+    QuerySpec(
+        "pod_info",
+        "max by (cluster, namespace, pod, uid, node, created_by_kind, created_by_name)"
+        " (kube_pod_info{{match}})",
+        "1", ("cluster", "namespace", "pod"), KSM, "each pod with its node and owner",
+    ),
+    QuerySpec(
+        "pod_phase",
+        "max by (cluster, namespace, pod, phase) (kube_pod_status_phase{{match}} == 1)",
+        "1", ("cluster", "namespace", "pod"), KSM, "the phase each pod is in",
+    ),
+    QuerySpec(
+        "pod_ready",
+        'max by (cluster, namespace, pod) (kube_pod_status_ready{condition="true",{match}})',
+        "1", ("cluster", "namespace", "pod"), KSM, "1 where the pod is ready, else 0",
+    ),
+    QuerySpec(
+        "pod_gpu_requests", _REQUESTS, "GPUs", ("cluster", "namespace", "pod"), KSM,
+        "GPUs a pod asks for",
+    ),
+    QuerySpec(
+        "pod_labels", "kube_pod_labels{{match}}", "1", ("cluster", "namespace", "pod"), KSM,
+        "each pod with its allow-listed labels as `label_…`, names sanitised",
+    ),
+    QuerySpec(
+        "deployment_replicas",
+        "max by (cluster, namespace, deployment) (kube_deployment_spec_replicas{{match}})",
+        "pods", ("cluster", "namespace", "deployment"), KSM, "replicas a Deployment asks for",
+    ),
+    QuerySpec(
+        "deployment_ready",
+        "max by (cluster, namespace, deployment) (kube_deployment_status_replicas_ready{{match}})",
+        "pods", ("cluster", "namespace", "deployment"), KSM, "ready replicas of a Deployment",
+    ),
+    QuerySpec(
+        "gpu_activity_by_gpu", f"max by (cluster, node, gpu, UUID, namespace, pod) ({_BY_GPU})",
+        "ratio", ("cluster", "UUID", "namespace", "pod"), DCGM,
+        "engine activity of each GPU with its node and the pod on it",
+    ),
+    QuerySpec(
+        "xid_errors",
+        f"max by (cluster, node, gpu, UUID) ({_with_node('DCGM_FI_DEV_XID_ERRORS{{match}}')})",
+        "XID code", ("cluster", "UUID"), DCGM, "the last XID error of each GPU, 0 for none",
+    ),
+)  # fmt: skip
+
+CATALOGUE: Mapping[str, QuerySpec] = {spec.name: spec for spec in _SPECS}
+
+
+def spec_of(name: str) -> QuerySpec:
+    """The query of this name.
+
+    Raises:
+        QueryUnknown: there is none.
+    """
+    try:
+        return CATALOGUE[name]
+    except KeyError as err:
+        raise QueryUnknown(f"no catalogue query is called {name!r}") from err

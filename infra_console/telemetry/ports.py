@@ -1,0 +1,37 @@
+"""What telemetry asks of the outside: one Prometheus-compatible source."""
+
+from datetime import datetime
+from typing import Protocol
+
+from infra_console.telemetry.series import Answer
+
+
+class MetricSource(Protocol):
+    """One source of series. Every call ends within its timeout and raises only `SourceError`s."""
+
+    def instant(self, promql: str, *, at: datetime) -> Answer:
+        """The value of each series at `at`: one sample a series, stamped with the query time."""
+        ...
+
+    def range(self, promql: str, *, start: datetime, end: datetime, step_s: float) -> Answer:
+        """Each series at start, start + step, … ≤ end; a missing sample is left out."""
+        ...
+
+    def window(self, selector: str, *, at: datetime, window_s: float) -> Answer:
+        """The samples of a plain selector as they were stored, with their own times."""
+        ...
+
+
+class SourceIdentity(Protocol):
+    """A source's place in the fleet."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def clusters(self) -> frozenset[str]:
+        """The clusters whose series it owns; what it says of others is left aside."""
+        ...
+
+    @property
+    def scrape_interval_s(self) -> float: ...
