@@ -83,6 +83,11 @@ def stop(child: Child, process: subprocess.Popen[bytes], *, grace_s: float = 10.
     """Ask the child to end, and kill its whole session when it has not after `grace_s`."""
     if process.poll() is None:
         process.send_signal(child.stop_signal)
+    wait_or_kill(process, grace_s=grace_s)
+
+
+def wait_or_kill(process: subprocess.Popen[bytes], *, grace_s: float) -> None:
+    """Give an ending child its time, then kill its whole session."""
     try:
         process.wait(grace_s)
     except subprocess.TimeoutExpired:

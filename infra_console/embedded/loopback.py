@@ -1,5 +1,6 @@
 """Ports on the loopback address: finding a free one, and saying clearly when one is taken."""
 
+import http.client
 import socket
 from contextlib import closing
 
@@ -42,3 +43,25 @@ def accepts(port: int, timeout_s: float = 0.5) -> bool:
             return True
     except OSError:
         return False
+
+
+def usable_port(kept: object) -> int:
+    """The port kept from the last start when it still is free, so that addresses stay the same."""
+    if isinstance(kept, int) and is_free(kept):
+        return kept
+    return free_port()
+
+
+def http_status(port: int, path: str, timeout_s: float = 2.0) -> int | None:
+    """The status that a server on this port answers a GET with; None when it does not answer.
+
+    Proxies of the environment are not asked: this is our own machine.
+    """
+    connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()

@@ -34,7 +34,7 @@ from infra_console.embedded.identity import (
     run_as,
     unprivileged_identity,
 )
-from infra_console.embedded.loopback import HOST, free_port, is_free
+from infra_console.embedded.loopback import HOST, usable_port
 from infra_console.embedded.private import new_password, read_json, write_json, write_private
 
 ROLE = DATABASE = "infra_console"
@@ -111,9 +111,7 @@ def prepare_postgres(
         )
     clear_stale_pid_file(data_dir)
     if port is None:
-        port = kept.get("port")
-        if not isinstance(port, int) or not is_free(port):
-            port = free_port()
+        port = usable_port(kept.get("port"))
     write_json(kept_file, kept | {"port": port, "data_dir": str(data_dir)})
     return Postgres(
         bin_dir=bin_dir,

