@@ -1,0 +1,120 @@
+"""From what was read and forecast to the allocator's snapshot."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiers.core.fleet_state import ClusterState, FleetState, usable
+from tiers.core.snapshot import QUANTILE_KEYS, Snapshot
+
+
+def pool_supply(state: ClusterState, pool: str) -> int:
+    """GPUs of a pool that are healthy, schedulable and carry a tier, in whole nodes."""
+    return sum(
+        n.gpus_allocatable
+        for n in state.nodes
+        if n.pool == pool and usable(n) and n.tier and n.gpus_allocatable == n.gpus_capacity
+    )
+
+
+def current_groups(
+    state: ClusterState, group_gpus: Mapping[str, Mapping[str, int]]
+) -> dict[tuple[str, str], int]:
+    """Groups that hold GPUs now, by (pool, workload); part of a group counts as none.
+
+    Args:
+        group_gpus: GPUs of one group by workload and GPU type.
+    """
+    nodes = {n.name: n for n in state.nodes if n.pool}
+    gpus: Counter[tuple[str, str]] = Counter()
+    for pod in state.pods:
+        if pod.node in nodes and pod.workload and pod.phase in {"Running", "Pending"}:
+            gpus[nodes[pod.node].pool, pod.workload] += pod.gpus
+    types = {n.pool: n.gpu_type for n in nodes.values()}
+    return {
+        (pool, workload): held // size
+        for (pool, workload), held in gpus.items()
+        if (size := group_gpus.get(workload, {}).get(types[pool], 0)) and held >= size
+    }
+
+
+def demand_steps(
+    quantiles: NDArray[np.float64], levels: Sequence[float], *, per_step: int
+) -> list[dict[str, float]]:
+    """Forecast quantiles as snapshot demand: each step takes its worst forecast step.
+
+    Args:
+        quantiles: (T, Q) demand by forecast step and level, non-negative, not crossing.
+        levels: the Q quantile levels.
+        per_step: forecast steps in one snapshot step; T is a multiple of it.
+
+    Returns:
+        T / per_step steps of p50 to p975.
+    """
+    worst = quantiles.reshape(-1, per_step, quantiles.shape[1]).max(axis=1)
+    return [
+        {key: float(np.interp(q, levels, row)) for q, key in QUANTILE_KEYS.items()} for row in worst
+    ]
+
+
+def build_snapshot(
+    *,
+    taken_at: datetime,
+    state: FleetState,
+    regions: Iterable[Mapping[str, Any]],
+    pools: Iterable[Mapping[str, Any]],
+    workloads: Iterable[Mapping[str, Any]],
+    demand: Mapping[str, Mapping[str, list[dict[str, float]]]],
+    step_s: int,
+    steps: int,
+    quantile: float,
+    max_moves: int,
+) -> Snapshot:
+    """The snapshot of the clusters that answered; pools of others are left out.
+
+    Args:
+        pools: rows with id, region, cluster, gpu_type, gpu_memory_gib, purchase, usd_per_gpu_hour.
+        workloads: rows in the contract's words.
+        demand: by workload and region.
+
+    Raises:
+        SnapshotInvalid, pydantic.ValidationError: the parts do not fit together.
+    """
+    workload_rows = list(workloads)
+    group_gpus = {w["id"]: w["group_gpus"] for w in workload_rows}
+    rows = [p for p in pools if p["cluster"] in state.clusters]
+    current = [
+        {"pool": pool, "workload": workload, "groups": groups}
+        for cluster in state.clusters.values()
+        for (pool, workload), groups in sorted(current_groups(cluster, group_gpus).items())
+    ]
+    return Snapshot.model_validate(
+        {
+            "schema": "snapshot/1",
+            "taken_at": taken_at,
+            "step_s": step_s,
+            "steps": steps,
+            "quantile": quantile,
+            "regions": list(regions),
+            "pools": [
+                {
+                    **row,
+                    "gpus": pool_supply(state.clusters[row["cluster"]], row["id"]),
+                    "gpus_per_node": _gpus_per_node(state.clusters[row["cluster"]], row["id"]),
+                }
+                for row in rows
+            ],
+            "workloads": workload_rows,
+            "demand": demand,
+            "current": current,
+            "limits": {"max_moves": max_moves},
+        }
+    )
+
+
+def _gpus_per_node(state: ClusterState, pool: str) -> int:
+    return max((n.gpus_capacity for n in state.nodes if n.pool == pool), default=8) or 8

@@ -1,0 +1,83 @@
+"""The fleet file's facts in the words of the core."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from infra_console.fleet.config import FleetConfig, WorkloadConfig
+from tiers.core.classify import PoolFacts
+from tiers.core.moves import WorkloadFacts
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFacts:
+    """Everything static that reading and planning need, indexed once."""
+
+    config: FleetConfig
+    pools_by_cluster: Mapping[str, tuple[PoolFacts, ...]]
+    region_of: Mapping[str, str]
+    workloads: Mapping[str, WorkloadConfig]
+
+    @property
+    def tier_key(self) -> str:
+        return self.config.tiers.label_key
+
+    @property
+    def cluster_ids(self) -> tuple[str, ...]:
+        return tuple(c.id for c in self.config.clusters)
+
+    def tier_of_namespace(self, namespace: str) -> str | None:
+        return self.config.tiers.namespaces.get(namespace)
+
+    def namespace_of_tier(self, tier: str) -> str:
+        spaces = self.config.tiers.namespaces
+        return next((name for name, t in spaces.items() if t == tier), tier)
+
+    def services(self) -> dict[str, WorkloadConfig]:
+        """Workloads that are one Deployment each, by (namespace/name)."""
+        return {
+            f"{w.namespace}/{w.name}": w for w in self.workloads.values() if w.kind == "Deployment"
+        }
+
+    def queue_workload(self, tier: str | None) -> str:
+        """The workload that stands for a whole tier's namespace, or an empty string."""
+        return next(
+            (w.id for w in self.workloads.values() if w.tier == tier and w.kind != "Deployment"), ""
+        )
+
+    def move_facts(self) -> tuple[WorkloadFacts, ...]:
+        return tuple(
+            WorkloadFacts(
+                id=w.id,
+                tier=w.tier,
+                group_gpus=w.group_gpus,
+                namespace=w.namespace,
+                deployment=w.name if w.kind == "Deployment" else "",
+            )
+            for w in self.workloads.values()
+        )
+
+    def smallest_group(self) -> dict[tuple[str, str], int]:
+        """GPUs of the smallest group by (tier, GPU type)."""
+        smallest: dict[tuple[str, str], int] = {}
+        for workload in self.workloads.values():
+            for gpu_type, gpus in workload.group_gpus.items():
+                key = (workload.tier, gpu_type)
+                smallest[key] = min(gpus, smallest.get(key, gpus))
+        return smallest
+
+    def gpu_type_of(self, pool_id: str) -> str:
+        return next((p.gpu_type for p in self.config.pools if p.id == pool_id), "")
+
+
+def fleet_facts(config: FleetConfig) -> FleetFacts:
+    pools: dict[str, list[PoolFacts]] = {c.id: [] for c in config.clusters}
+    for pool in config.pools:
+        pools[pool.cluster].append(
+            PoolFacts(pool.id, pool.cluster, pool.gpu_type, dict(pool.selector))
+        )
+    return FleetFacts(
+        config=config,
+        pools_by_cluster={cluster: tuple(found) for cluster, found in pools.items()},
+        region_of={c.id: c.region for c in config.clusters},
+        workloads={w.id: w for w in config.workloads},
+    )
