@@ -82,7 +82,7 @@ class PrometheusSource:
 
     def _ask(self, query: Callable[[PrometheusConnect], Any]) -> Answer:
         with BoundedSession(timeout_s=self._timeout_s, max_bytes=self._max_bytes) as session:
-            client = PrometheusConnect(url=self._url, session=session, retry=Retry(0))
+            client = PrometheusConnect(url=self._url, session=session, retry=Retry(0, read=False))
             try:
                 return self._read(query(client), session)
             except PrometheusApiClientException as err:

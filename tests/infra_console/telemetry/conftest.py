@@ -1,0 +1,55 @@
+"""The programs that tests of real metrics need."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra_console.embedded.errors import BinaryMissing
+from infra_console.embedded.loopback import HOST, free_port, http_status
+from infra_console.embedded.prometheus_program import find_prometheus
+from tests.infra_console.telemetry.samples import SERIES, openmetrics
+
+
+@pytest.fixture(scope="session")
+def prometheus_program() -> Path:
+    try:
+        return find_prometheus(fetch=False)
+    except BinaryMissing:
+        pytest.skip("no Prometheus on this machine")
+
+
+@pytest.fixture(scope="session")
+def promtool(prometheus_program: Path) -> Path:
+    return prometheus_program.with_name("promtool")
+
+
+@pytest.fixture(scope="session")
+def prometheus_url(
+    prometheus_program: Path, promtool: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A real Prometheus that holds tests/infra_console/telemetry/samples.SERIES."""
+    home = tmp_path_factory.mktemp("prometheus")
+    (home / "prometheus.yml").write_text("{}\n")
+    (home / "samples.om").write_text(openmetrics(SERIES))
+    build = [promtool, "tsdb", "create-blocks-from", "openmetrics", "--quiet"]
+    subprocess.run([*build, home / "samples.om", home / "data"], check=True, timeout=60)
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            str(prometheus_program),
+            f"--config.file={home / 'prometheus.yml'}",
+            f"--storage.tsdb.path={home / 'data'}",
+            "--storage.tsdb.retention.time=100y",
+            f"--web.listen-address={HOST}:{port}",
+            "--log.level=error",
+        ]
+    )
+    try:
+        while process.poll() is None and http_status(port, "/-/ready") != 200:
+            pass
+        yield f"http://{HOST}:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
