@@ -1,7 +1,7 @@
 """Reading the fleet from kube-state-metrics through Prometheus, with no cluster rights at all.
 
 Needs kube-state-metrics started with `--metric-labels-allowlist=nodes=[*],pods=[*]`
-(docs/connect.md): without node labels no node has a pool or a tier, and all of its GPUs are said to be unknown.
+(docs/connect.md): without node labels no node has a pool or a tier, and its GPUs are no supply.
 Checkpoint ages are not in the metrics and stay unknown.
 """
 
