@@ -67,17 +67,17 @@ class Supervisor:
         Raises ChildFailed (or DiskFull) naming the first that is not, with its last log line.
         """
         self.launch_group(group)
-        self.wait_group()
+        self.wait_all()
 
     def launch_group(self, group: Sequence[Child]) -> None:
-        """Start a group without waiting; `wait_group` must follow before the next group."""
+        """Start a group without waiting, to be followed by `wait_all`."""
         self.groups.append([])
         for child in group:
             self.groups[-1].append(Running(child, self._spawn(child), time.monotonic()))
 
-    def wait_group(self) -> None:
-        """Wait for the last group launched. Raises ChildFailed or DiskFull."""
-        for running in self.groups[-1]:
+    def wait_all(self) -> None:
+        """Wait until every child launched is ready. Raises ChildFailed or DiskFull."""
+        for running in self._all():
             if not children.wait_ready(running.child, running.process):
                 raise self._failure(running)
 
