@@ -36,6 +36,14 @@ class GroupMove:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionGain:
+    """What changes in one region: US dollars gained over the horizon, paid capacity per hour."""
+
+    gain_usd: float
+    usd_per_hour_delta: float
+
+
+@dataclass(frozen=True, slots=True)
 class Allocation:
     """The answer, with its price, its proof and its reasons."""
 
@@ -48,6 +56,7 @@ class Allocation:
     usd_per_hour: float  # of the pools that are paid when used
     bound_usd: float
     gain_usd: float  # against keeping the current allocation
+    regions: dict[str, "RegionGain"]
     unmet_floors: tuple[str, ...]
     reasons: tuple[str, ...] = field(default=())
 
@@ -84,6 +93,10 @@ def allocate(snapshot: Snapshot, *, min_gain_usd: float = 1.0) -> Allocation:
         usd_per_hour=capacity / (snapshot.steps * snapshot.step_s / 3600),
         bound_usd=lower_bound_usd(snapshot),
         gain_usd=sum(b.total for b in before) - sum(a.total for a in after),
+        regions={
+            p.region: RegionGain(b.total - a.total, (a.capacity_usd - b.capacity_usd) / p.hours)
+            for p, b, a in zip(problems, before, after, strict=True)
+        },
         unmet_floors=tuple(text for p in problems for text in p.unmet_floors()),
         reasons=reasons,
     )

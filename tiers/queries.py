@@ -1,0 +1,370 @@
+"""Reads for pages and API, from the latest observation, cycle and forecasts, and from metrics."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from infra_console.fleet.queries import current_fleet, list_regions
+from infra_console.telemetry.queries import read_range
+from infra_console.telemetry.series import Freshness, freshness_of
+from tiers.core.fleet_state import TIERS
+from tiers.facts import FleetFacts, fleet_facts
+from tiers.models import Cycle, ForecastModel, Observation, WorkloadForecast
+
+OBSERVE_EVERY_S = 15.0
+# Pages name these three of the forecast's quantiles.
+P5, P50, P95 = 1, 7, 13
+FORECAST_STEP_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class TierSummary:
+    """One tier in one scope. None is unknown; `partial` means that totals are "at least"."""
+
+    tier: str
+    nodes: int
+    gpus: int
+    gpus_ready: int
+    nodes_moving: int
+    held_gpus: int
+    busy_gpus: float | None
+    pending_gpus: int
+    floor_gpus: int
+    worst_slo_ratio: float | None
+    worst_slo_model: str
+    age_s: float | None
+    state: str
+    partial: bool
+    regions: tuple["TierSummary", ...] = ()
+    region: str = ""
+
+    @property
+    def utilisation(self) -> float | None:
+        """Share of ready GPUs whose engines are active."""
+        if self.busy_gpus is None or not self.gpus_ready:
+            return None
+        return min(1.0, self.busy_gpus / self.gpus_ready)
+
+    @property
+    def headroom_gpus(self) -> int:
+        return self.gpus_ready - self.floor_gpus
+
+
+@dataclass(frozen=True, slots=True)
+class RegionState:
+    """One region for the map and its matrix twin."""
+
+    id: str
+    place: str
+    latitude: float
+    longitude: float
+    jurisdiction: str
+    state: str
+    age_s: float | None
+    gpus: int | None
+    utilisation: float | None
+    rps: float | None
+    ttft_p95_ms: float | None
+    worst_slo_ratio: float | None
+    worst_slo_model: str
+    problem: str = ""
+    models: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A forecast summed over series: (T,) times in epoch seconds and three quantiles."""
+
+    made_at: datetime | None
+    models: tuple[str, ...]
+    unit: str
+    times: list[float] = field(default_factory=list)
+    p5: list[float] = field(default_factory=list)
+    p50: list[float] = field(default_factory=list)
+    p95: list[float] = field(default_factory=list)
+
+
+def latest_observation() -> Observation | None:
+    return Observation.objects.first()
+
+
+def latest_cycle() -> Cycle | None:
+    return Cycle.objects.first()
+
+
+def list_cycles(limit: int = 20) -> list[Cycle]:
+    return list(Cycle.objects.all()[:limit])
+
+
+def latest_forecasts(*, tier: str = "", region: str = "") -> list[WorkloadForecast]:
+    """The forecasts of the last cycle that made any."""
+    cycle = Cycle.objects.filter(forecasts__isnull=False).order_by("-started_at").first()
+    if cycle is None:
+        return []
+    rows = cycle.forecasts.all()
+    if tier:
+        rows = rows.filter(tier=tier)
+    if region:
+        rows = rows.filter(cluster__in=_clusters_of(region))
+    return list(rows)
+
+
+def forecast_model() -> ForecastModel | None:
+    return ForecastModel.objects.first()
+
+
+def current_facts() -> FleetFacts | None:
+    config = current_fleet()
+    return fleet_facts(config) if config else None
+
+
+def _clusters_of(region: str) -> list[str]:
+    facts = current_facts()
+    return [c for c, r in facts.region_of.items() if r == region] if facts else []
+
+
+# --- tiers ---------------------------------------------------------------------------------
+
+
+def tier_summaries(
+    *, region: str = "", tier: str = "", now: datetime | None = None
+) -> list[TierSummary]:
+    """The tiers of the scope with their regions; empty before the first observation."""
+    observation = latest_observation()
+    if observation is None:
+        return []
+    moment = now or datetime.now(UTC)
+    clusters = {
+        c: v
+        for c, v in observation.document["clusters"].items()
+        if not region or v["region"] == region
+    }
+    return [
+        _summary(name, clusters, observation, moment) for name in TIERS if not tier or name == tier
+    ]
+
+
+def _summary(
+    tier: str, clusters: Mapping[str, Any], observation: Observation, now: datetime
+) -> TierSummary:
+    regions: dict[str, dict[str, Any]] = {}
+    for cluster, seen in clusters.items():
+        regions.setdefault(seen["region"], {})[cluster] = seen
+    parts = tuple(
+        _add_up(tier, held, observation, now, region=r) for r, held in sorted(regions.items())
+    )
+    return _add_up(tier, clusters, observation, now, regions=parts)
+
+
+def _add_up(
+    tier: str,
+    clusters: Mapping[str, Any],
+    observation: Observation,
+    now: datetime,
+    *,
+    region: str = "",
+    regions: tuple[TierSummary, ...] = (),
+) -> TierSummary:
+    rows = [c["tiers"][tier] for c in clusters.values() if c["tiers"].get(tier)]
+    busy = [r["busy_gpus"] for r in rows]
+    known_busy = [b for b in busy if b is not None]
+    worst = _worst(clusters.values()) if tier == "inference" else (None, "")
+    age_s, state = _age_and_state(clusters.values(), observation, now)
+    return TierSummary(
+        tier=tier,
+        region=region,
+        nodes=_sum(rows, "nodes"),
+        gpus=_sum(rows, "gpus"),
+        gpus_ready=_sum(rows, "gpus_ready"),
+        nodes_moving=_sum(rows, "nodes_moving"),
+        held_gpus=_sum(rows, "held_gpus"),
+        busy_gpus=sum(known_busy) if known_busy else None,
+        pending_gpus=_sum(rows, "pending_gpus"),
+        floor_gpus=_sum(rows, "floor_gpus"),
+        worst_slo_ratio=worst[0],
+        worst_slo_model=worst[1],
+        age_s=age_s,
+        state=state,
+        partial=not all(c["reachable"] for c in clusters.values())
+        or len(known_busy) < len(clusters),
+        regions=regions,
+    )
+
+
+def _sum(rows: Iterable[Mapping[str, Any]], key: str) -> int:
+    return sum(row[key] for row in rows)
+
+
+def _worst(clusters: Iterable[Mapping[str, Any]]) -> tuple[float | None, str]:
+    """The largest p95-to-SLO ratio and where it is."""
+    ratios = [
+        (service["slo_ratio"], f"{service['model']} in {c['region']}")
+        for c in clusters
+        for service in c["workloads"].values()
+        if service["slo_ratio"] is not None
+    ]
+    return max(ratios, default=(None, ""))
+
+
+def _age_and_state(
+    clusters: Iterable[Mapping[str, Any]], observation: Observation, now: datetime
+) -> tuple[float | None, str]:
+    """The oldest part's age, and one word for all of them."""
+    seen = list(clusters)
+    times = [datetime.fromisoformat(c["seen_at"]) for c in seen if c["seen_at"]]
+    if not times:
+        return None, str(Freshness.DOWN)
+    age_s = (now - min(times)).total_seconds()
+    if not any(c["reachable"] for c in seen):
+        return age_s, str(Freshness.DOWN)
+    if not all(c["reachable"] for c in seen):
+        return age_s, str(Freshness.PARTIAL)
+    return age_s, str(freshness_of(age_s, scrape_interval_s=OBSERVE_EVERY_S))
+
+
+def ledger_summary(*, region: str = "") -> dict[str, int]:
+    """GPUs by ledger state in the scope, in the ledger's order, zeros left out."""
+    observation = latest_observation()
+    total: Counter[str] = Counter()
+    if observation:
+        for cluster in observation.document["clusters"].values():
+            if not region or cluster["region"] == region:
+                total.update(cluster["ledger"])
+    return {state: gpus for state, gpus in total.items() if gpus}
+
+
+# --- history and forecast ---------------------------------------------------------------------
+
+
+def tier_history(
+    tier: str, *, region: str = "", start: datetime, end: datetime, step_s: float
+) -> dict[str, Any]:
+    """GPUs held, busy and asked for over time, summed over the scope; None where unknown.
+
+    Read from the metric sources: when they are down the lists are empty and `problem` says why.
+    """
+    facts = current_facts()
+    if facts is None:
+        return {"times": [], "problem": "no fleet is configured"}
+    match: dict[str, Any] = {"cluster": _clusters_of(region)} if region else {}
+    namespace = facts.namespace_of_tier(tier)
+    window = {"start": start, "end": end, "step_s": step_s}
+    gpus = read_range("tier_gpus", match={**match, "tier": tier}, **window)
+    busy = read_range("gpus_busy", match={**match, "namespace": namespace}, **window)
+    asked = read_range("gpus_requested", match={**match, "namespace": namespace}, **window)
+    times = next((r.series[0].times for r in (gpus, busy, asked) if r.series), np.zeros(0))
+    return {
+        "times": times.tolist(),
+        "gpus": _total(gpus.series, len(times)),
+        "busy": _total(busy.series, len(times)),
+        "asked": _total(asked.series, len(times)),
+        "state": str(gpus.state),
+        "problem": gpus.error,
+    }
+
+
+def _total(series: Iterable[Any], length: int) -> list[float | None]:
+    """The sum over series; None where any of them has a gap, so that no sum is silently low."""
+    rows = [s.values for s in series if len(s.values) == length]
+    if not rows:
+        return [None] * length
+    # A series that is born late is not a gap: it counts from its first sample on.
+    stack = np.vstack([_from_first(row) for row in rows])
+    total = stack.sum(axis=0)
+    return [None if np.isnan(v) else float(v) for v in total]
+
+
+def _from_first(row: Any) -> Any:
+    known = np.flatnonzero(~np.isnan(row))
+    if not len(known):
+        return np.zeros(len(row))
+    filled = row.copy()
+    filled[: known[0]] = 0.0
+    return filled
+
+
+def tier_forecast(tier: str, *, region: str = "") -> Band:
+    """The tier's demand in GPUs over the next four hours, quantiles added over its series.
+
+    Adding quantiles assumes that all series peak together: the band is wider than the sum's own.
+    """
+    rows = latest_forecasts(tier=tier, region=region)
+    facts = current_facts()
+    if not rows or facts is None:
+        return Band(None, (), "GPUs")
+    total = sum(np.asarray(row.quantiles) * _gpus_per_unit(facts, row.workload) for row in rows)
+    first = rows[0]
+    start = first.made_at.timestamp()
+    times = [start + (i + 1) * first.step_s for i in range(len(total))]  # type: ignore[arg-type]
+    return Band(
+        made_at=first.made_at,
+        models=tuple(sorted({r.model_4h for r in rows})),
+        unit="GPUs",
+        times=times,
+        p5=total[:, P5].tolist(),  # type: ignore[index]
+        p50=total[:, P50].tolist(),  # type: ignore[index]
+        p95=total[:, P95].tolist(),  # type: ignore[index]
+    )
+
+
+def _gpus_per_unit(facts: FleetFacts, workload_id: str) -> float:
+    """GPUs that one unit of demand takes at the SLO, on the workload's most frugal GPU type."""
+    workload = facts.workloads.get(workload_id)
+    if workload is None:
+        return 0.0
+    return min(workload.group_gpus[t] / u for t, u in workload.units_per_group.items())
+
+
+# --- regions ----------------------------------------------------------------------------------
+
+
+def region_map(*, now: datetime | None = None) -> list[RegionState]:
+    """Every region with what is known of it, for the map and the matrix."""
+    observation = latest_observation()
+    moment = now or datetime.now(UTC)
+    document = observation.document if observation else {"clusters": {}, "unreadable": {}}
+    states = []
+    for region in list_regions():
+        clusters = {c: v for c, v in document["clusters"].items() if v["region"] == region.id}
+        states.append(_region(region, clusters, document["unreadable"], observation, moment))
+    return states
+
+
+def _region(
+    region: Any,
+    clusters: Mapping[str, Any],
+    unreadable: Mapping[str, str],
+    observation: Observation | None,
+    now: datetime,
+) -> RegionState:
+    age_s, state = (None, str(Freshness.DOWN))
+    if observation and clusters:
+        age_s, state = _age_and_state(clusters.values(), observation, now)
+    services = [s for c in clusters.values() for s in c["workloads"].values()]
+    rates = [s["rps"] for s in services if s["rps"] is not None]
+    worst, model = _worst(clusters.values())
+    p95 = next((s["ttft_p95_ms"] for s in services if s["slo_ratio"] == worst), None)
+    tiers = [t for c in clusters.values() for t in c["tiers"].values()]
+    busy = [t["busy_gpus"] for t in tiers if t["busy_gpus"] is not None]
+    ready = sum(t["gpus_ready"] for t in tiers)
+    return RegionState(
+        id=region.id,
+        place=region.place,
+        latitude=region.latitude,
+        longitude=region.longitude,
+        jurisdiction=region.jurisdiction,
+        state=state,
+        age_s=age_s,
+        gpus=sum(c["gpus"] for c in clusters.values() if c["gpus"]) if clusters else None,
+        utilisation=sum(busy) / ready if busy and ready else None,
+        rps=sum(rates) if rates else None,
+        ttft_p95_ms=p95 if worst is not None else None,
+        worst_slo_ratio=worst,
+        worst_slo_model=model.partition(" in ")[0],
+        problem="; ".join(unreadable[c] for c in clusters if c in unreadable),
+        models=tuple(services),
+    )
