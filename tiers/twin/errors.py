@@ -1,0 +1,36 @@
+"""What can go wrong in the twin, in words for whoever runs it."""
+
+from pathlib import Path
+
+
+class TwinError(Exception):
+    """Base of the twin's errors; its message is one line for the terminal."""
+
+
+class TraceInvalid(TwinError):
+    """A demand trace that cannot be used; nothing has been changed."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"Demand trace {path.name} {problem}.")
+
+
+class TwinAway(TwinError):
+    """No twin answers at its control address."""
+
+
+class TwinRefused(TwinError):
+    """The twin answered a command with a refusal."""
+
+
+class NotInitialised(TwinError):
+    """The twin's files are not there yet."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is missing: run `manage.py twin init` first.")
+
+
+class PortBusy(TwinError):
+    """Another process listens on a port that the twin was given."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"Port {port} is taken; free it or run `manage.py twin init` again.")
