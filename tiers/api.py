@@ -1,0 +1,5 @@
+"""HTTP API of the tiers."""
+
+from ninja import Router
+
+router = Router()
