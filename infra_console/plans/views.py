@@ -1,0 +1,8 @@
+"""Pages of plans."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+
+def index(request: HttpRequest) -> HttpResponse:
+    return render(request, "plans/index.html")

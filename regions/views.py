@@ -1,0 +1,8 @@
+"""Pages of regions."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+
+def index(request: HttpRequest) -> HttpResponse:
+    return render(request, "regions/index.html")

@@ -1,0 +1,8 @@
+"""Pages of tiers."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+
+def index(request: HttpRequest) -> HttpResponse:
+    return render(request, "tiers/index.html")
