@@ -1,0 +1,31 @@
+"""`manage.py verify_audit`: check the audit chain; exit code 1 when it was tampered with."""
+
+import json
+import sys
+from argparse import ArgumentParser
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from infra_console.audit.queries import verify_chain
+
+
+class Command(BaseCommand):
+    help = "Check that no audit row was edited, removed or reordered."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        report = verify_chain()
+        if options["json"]:
+            self.stdout.write(json.dumps(asdict(report) | {"ok": report.ok}))
+        elif report.ok:
+            self.stdout.write(
+                f"{report.rows} rows sound; head {report.head_seq} {report.head_hash}"
+            )
+        else:
+            self.stdout.write(f"Broken at {report.broken_at}: {report.problem}")
+        if not report.ok:
+            sys.exit(1)
