@@ -1,0 +1,95 @@
+"""A forecast as quantiles by horizon, and the loss that judges it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+QUANTILES = (.025, .05, .1, .2, .25, .3, .4, .5, .6, .7, .75, .8, .9, .95, .975)  # fmt: skip
+LEVELS: Array = np.array(QUANTILES)
+MEDIAN = QUANTILES.index(0.5)
+STEP_S = 600
+STEPS = 24
+HORIZON_S = STEP_S * STEPS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecast:
+    """Quantiles of one series: `values` (24, 15), row k at `made_at_s` + (k + 1) × 600 s.
+
+    Values are non-negative and do not cross; unit of the series. `model` names what is in force,
+    both when the horizons differ ("torch, last").
+    """
+
+    values: Array
+    model: str
+    made_at_s: float
+
+    @property
+    def step_s(self) -> int:
+        return STEP_S
+
+    @property
+    def steps(self) -> int:
+        return STEPS
+
+    @property
+    def times_s(self) -> Array:
+        """(24,) seconds since the epoch."""
+        return self.made_at_s + STEP_S * np.arange(1.0, STEPS + 1)
+
+    def at(self, horizon_s: float, q: float) -> float:
+        """The quantile `q` at a horizon, both interpolated; before the first step that one holds.
+
+        Raises:
+            ValueError: the horizon or the level lies beyond what was forecast.
+        """
+        if not 0 <= horizon_s <= HORIZON_S or not QUANTILES[0] <= q <= QUANTILES[-1]:
+            raise ValueError(f"no forecast at {horizon_s:g} s and level {q:g}")
+        place = max(0.0, horizon_s / STEP_S - 1)
+        low = min(int(place), STEPS - 2)
+        row = self.values[low] + (place - low) * (self.values[low + 1] - self.values[low])
+        return float(np.interp(q, LEVELS, row))
+
+
+def tidy(values: Array) -> Array:
+    """Quantiles (…, 15) made non-negative and non-crossing (by sorting, as Chernozhukov et al.
+    2010 show never hurts the pinball loss)."""
+    return np.sort(np.maximum(values, 0.0), axis=-1)
+
+
+def pinball(values: Array, outcome: Array, *, levels: Sequence[float] = QUANTILES) -> Array:
+    """Mean quantile loss, twice (so that the median's is its absolute error).
+
+    Args:
+        values: (…, Q) quantiles.
+        outcome: (…) what happened; NaN gives NaN.
+
+    Returns:
+        (…) in the unit of the series; lower is better. Source: Koenker & Bassett 1978.
+    """
+    level = np.asarray(levels)
+    over = outcome[..., None] - values
+    loss: Array = 2.0 * np.maximum(level * over, (level - 1.0) * over).mean(axis=-1)
+    return loss
+
+
+def quantiles_of(samples: Array, *, axis: int) -> Array:
+    """Quantiles of the known samples along an axis, linearly interpolated.
+
+    Returns:
+        (…, 15) without the axis; NaN where nothing is known. Many times faster than
+        `np.nanquantile`, which loops in Python where there are NaNs.
+    """
+    ordered = np.sort(np.moveaxis(samples, axis, -1), axis=-1)  # NaN last
+    known = np.isfinite(ordered).sum(axis=-1)
+    place = np.maximum(known - 1, 0)[..., None] * LEVELS
+    low = np.floor(place).astype(np.int64)
+    high = np.minimum(low + 1, np.maximum(known - 1, 0)[..., None])
+    first = np.take_along_axis(ordered, low, axis=-1)
+    second = np.take_along_axis(ordered, high, axis=-1)
+    found: Array = first + (place - low) * (second - first)
+    return found
