@@ -136,7 +136,7 @@ def _steps(facts: FleetFacts, moves: ClusterMoves) -> Iterator[StepSpec]:
         yield _scale_step(facts, moves.cluster, scale, wave)
 
 
-def _node_step(  # noqa: PLR0917
+def _node_step(
     facts: FleetFacts, cluster: str, change: NodeChange, kind: str, title: str, wave: int
 ) -> StepSpec:
     giving = kind in {"node.cordon", "node.drain"}

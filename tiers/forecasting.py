@@ -1,0 +1,144 @@
+"""The forecast stage: read histories, run the core forecaster, keep what it said."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from infra_console.telemetry.series import Array
+from tiers.core.forecast.quantiles import QUANTILES, STEP_S
+from tiers.core.forecast.run import Predictor, SeriesForecast, forecast_all
+from tiers.facts import FleetFacts
+from tiers.histories import Histories, SeriesKey, read_histories
+from tiers.models import Cycle, WorkloadForecast
+
+HISTORY_DAYS = 28.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForecastEntry:
+    """One series' forecast: `quantiles` (24, 15) in `unit`."""
+
+    tier: str
+    unit: str
+    made_at: datetime
+    quantiles: Array
+    last_value: float | None
+    model_2h: str
+    model_4h: str
+    reasons: tuple[str, ...]
+    coverage_95: float | None
+    step_s: int = STEP_S
+
+    def at(self, hours: int, level: float) -> float:
+        return float(self.quantiles[hours * 3600 // STEP_S - 1, QUANTILES.index(level)])
+
+    def line(self, workload: str) -> dict[str, Any]:
+        """One row of evidence: what was, and what is expected at 2 h and 4 h."""
+        return {
+            "workload": workload,
+            "unit": self.unit,
+            "now": self.last_value,
+            **{
+                f"p{round(q * 100)}_{h}h": round(self.at(h, q), 3)
+                for h in (2, 4)
+                for q in (0.05, 0.5, 0.95)
+            },
+            "model_2h": self.model_2h,
+            "model_4h": self.model_4h,
+            "coverage_95": self.coverage_95,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForecastBook:
+    """Every series' forecast, and why the others have none."""
+
+    entries: Mapping[SeriesKey, ForecastEntry]
+    missing: Mapping[SeriesKey, str]
+    learned: str  # version of the learned model, or why there is none
+    notes: tuple[str, ...] = field(default=())
+
+    def summary(self) -> dict[str, Any]:
+        used: dict[str, int] = {}
+        for entry in self.entries.values():
+            used[entry.model_4h] = used.get(entry.model_4h, 0) + 1
+        return {
+            "series": len(self.entries),
+            "missing": {f"{c}/{w}": why for (c, w), why in self.missing.items()},
+            "models_in_force_4h": used,
+            "learned_model": self.learned,
+        }
+
+
+def forecast_fleet(facts: FleetFacts, *, now: datetime) -> ForecastBook:
+    """Forecast every workload series of the fleet for the next four hours."""
+    histories = read_histories(facts, now=now, days=HISTORY_DAYS)
+    if not histories.keys:
+        return ForecastBook({}, histories.missing, "not needed: no series has a history")
+    model, learned = _learned_model()
+    found = forecast_all(
+        histories.matrix,
+        histories.times,
+        now.timestamp(),
+        utc_offset_h=histories.utc_offset_h,
+        model=model,
+    )
+    entries: dict[SeriesKey, ForecastEntry] = {}
+    missing = dict(histories.missing)
+    for row, (key, series) in enumerate(zip(histories.keys, found, strict=True)):
+        if series.forecast is None:
+            missing[key] = "its newest value is unknown for more than an hour"
+        else:
+            entries[key] = _entry(facts, histories, row, series)
+    return ForecastBook(entries, missing, learned)
+
+
+def _entry(
+    facts: FleetFacts, histories: Histories, row: int, series: SeriesForecast
+) -> ForecastEntry:
+    assert series.forecast is not None
+    workload = facts.workloads[histories.keys[row][1]]
+    known = histories.matrix[row][~np.isnan(histories.matrix[row])]
+    return ForecastEntry(
+        tier=workload.tier,
+        unit=workload.unit,
+        made_at=datetime.fromtimestamp(series.forecast.made_at_s, UTC),
+        quantiles=series.forecast.values,
+        last_value=float(known[-1]) if len(known) else None,
+        model_2h=series.model_in_force["2h"],
+        model_4h=series.model_in_force["4h"],
+        reasons=tuple(series.reasons.values()),
+        coverage_95=series.coverage_95,
+    )
+
+
+def _learned_model() -> tuple[Predictor | None, str]:
+    """The active trained model, or None and the reason in words."""
+    # torch is imported only by processes that forecast, never with this module.
+    from tiers.training import load_active_model  # noqa: PLC0415
+
+    return load_active_model()
+
+
+def keep_forecasts(cycle: Cycle, book: ForecastBook) -> None:
+    WorkloadForecast.objects.bulk_create(
+        WorkloadForecast(
+            cycle=cycle,
+            cluster=cluster,
+            workload=workload,
+            tier=entry.tier,
+            unit=entry.unit,
+            made_at=entry.made_at,
+            step_s=entry.step_s,
+            last_value=entry.last_value,
+            model_2h=entry.model_2h,
+            model_4h=entry.model_4h,
+            reasons=list(entry.reasons),
+            coverage_95=entry.coverage_95,
+            quantiles=np.round(entry.quantiles, 4).tolist(),
+        )
+        for (cluster, workload), entry in book.entries.items()
+    )

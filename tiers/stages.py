@@ -1,0 +1,277 @@
+"""The stages of one cycle: check the inputs, forecast, allocate, propose.
+
+A cluster whose metrics are too old, or whose API did not answer, is frozen: it is left out and
+named, and the others go on. "No change is worth its price" is an ordinary verdict.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import perf_counter
+from typing import Any
+
+from infra_console.fleet.config import PoolConfig, WorkloadConfig
+from infra_console.plans.services import propose_plan
+from infra_console.plans.spec import Evidence, PlanSpec
+from infra_console.telemetry.ages import FleetFreshness
+from infra_console.telemetry.queries import fleet_freshness
+from infra_console.telemetry.series import Freshness
+from tiers.core.allocate import Allocation, allocate
+from tiers.core.fleet_state import TIERS, ClusterState, FleetState
+from tiers.core.forecast.quantiles import QUANTILES
+from tiers.core.moves import ClusterMoves, cluster_moves
+from tiers.core.snapshot import Snapshot
+from tiers.core.snapshot_build import build_snapshot, demand_steps
+from tiers.facts import FleetFacts
+from tiers.forecasting import ForecastBook, forecast_fleet, keep_forecasts
+from tiers.models import Cycle, CycleState
+from tiers.observation import Metrics
+from tiers.planning import Economics, build_plan
+
+PLANNABLE = {Freshness.LIVE, Freshness.DELAYED}
+STEP_S, STEPS, QUANTILE = 1800, 8, 0.95
+MAX_GROUP_MOVES = 200
+MAX_NODES_PER_PLAN = 4
+MIN_GAIN_USD = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class CycleInputs:
+    facts: FleetFacts
+    state: FleetState
+    metrics: Metrics
+    now: datetime
+    authors: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CycleOutcome:
+    state: CycleState
+    verdict: str
+    document: dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Seconds each stage took, for the page and the command."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _since: float = field(default_factory=perf_counter)
+
+    def lap(self, stage: str) -> None:
+        now = perf_counter()
+        self.seconds[stage] = round(now - self._since, 3)
+        self._since = now
+
+
+def run_stages(cycle: Cycle, inputs: CycleInputs, at_stage: Callable[[str], None]) -> CycleOutcome:
+    """Carry one cycle through; every number in the outcome's document comes from its inputs."""
+    clock = _Clock()
+    freshness = fleet_freshness()
+    frozen = _frozen_clusters(inputs, freshness)
+    document: dict[str, Any] = {
+        "seconds": clock.seconds,
+        "freshness": {"state": str(freshness.state), "age_s": freshness.age_s},
+        "frozen": frozen,
+        "plans": [],
+    }
+    open_clusters = [c for c in inputs.facts.cluster_ids if c not in frozen]
+    clock.lap("telemetry")
+    if not open_clusters:
+        return CycleOutcome(CycleState.FROZEN, _frozen_verdict(frozen), document)
+    at_stage("forecast")
+    book = forecast_fleet(inputs.facts, now=inputs.now)
+    keep_forecasts(cycle, book)
+    frozen |= _without_forecast(inputs.facts, book, open_clusters)
+    document["forecast"] = book.summary()
+    clock.lap("forecast")
+    state = FleetState({c: s for c, s in inputs.state.clusters.items() if c not in frozen})
+    if not state.clusters:
+        return CycleOutcome(CycleState.FROZEN, _frozen_verdict(frozen), document)
+    at_stage("allocate")
+    snapshot = _snapshot(inputs, state, book)
+    allocation = allocate(snapshot, min_gain_usd=MIN_GAIN_USD)
+    document["allocation"] = _money(allocation)
+    clock.lap("allocate")
+    at_stage("propose")
+    proposed = _propose(cycle, inputs, state, book, allocation, freshness)
+    document["plans"] = [_plan_line(plan) for plan in proposed.plans]
+    document["notes"] = proposed.notes
+    clock.lap("propose")
+    return CycleOutcome(CycleState.DONE, _verdict(document), document)
+
+
+# --- inputs -----------------------------------------------------------------------------------
+
+
+def _frozen_clusters(inputs: CycleInputs, freshness: FleetFreshness) -> dict[str, str]:
+    """Why each cluster that must not be planned on is left out."""
+    frozen = dict(inputs.state.unreadable)
+    for cluster in inputs.facts.cluster_ids:
+        seen = freshness.clusters.get(cluster)
+        if seen is None or seen.state not in PLANNABLE:
+            age = f", {seen.age_s:.0f} s old" if seen and seen.age_s is not None else ""
+            word = str(seen.state) if seen else str(Freshness.DOWN)
+            frozen.setdefault(cluster, f"metrics are {word}{age}")
+    return frozen
+
+
+def _without_forecast(
+    facts: FleetFacts, book: ForecastBook, clusters: Sequence[str]
+) -> dict[str, str]:
+    """Clusters where a workload's demand could not be forecast: unknown is never zero."""
+    missing: dict[str, str] = {}
+    for cluster in clusters:
+        region = facts.region_of[cluster]
+        for workload in facts.workloads.values():
+            if region in workload.regions and (cluster, workload.id) not in book.entries:
+                why = book.missing.get((cluster, workload.id), "it has no history")
+                missing[cluster] = f"demand of {workload.id} is unknown: {why}"
+    return missing
+
+
+def _snapshot(inputs: CycleInputs, state: FleetState, book: ForecastBook) -> Snapshot:
+    config, region_of = inputs.facts.config, inputs.facts.region_of
+    regions = {c.region for c in state.clusters.values()}
+    demand: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for (cluster, workload), entry in book.entries.items():
+        if cluster in state.clusters:
+            steps = demand_steps(entry.quantiles, QUANTILES, per_step=STEP_S // entry.step_s)
+            demand.setdefault(workload, {})[region_of[cluster]] = steps
+    return build_snapshot(
+        taken_at=inputs.now,
+        state=state,
+        regions=[
+            {"id": r.id, "jurisdiction": r.jurisdiction} for r in config.regions if r.id in regions
+        ],
+        pools=[_pool_row(p, region_of[p.cluster]) for p in config.pools],
+        workloads=[_workload_row(w, regions) for w in config.workloads],
+        demand=demand,
+        step_s=STEP_S,
+        steps=STEPS,
+        quantile=QUANTILE,
+        max_moves=MAX_GROUP_MOVES,
+    )
+
+
+def _pool_row(pool: PoolConfig, region: str) -> dict[str, Any]:
+    return {**pool.model_dump(exclude={"selector"}), "region": region}
+
+
+def _workload_row(workload: WorkloadConfig, regions: set[str]) -> dict[str, Any]:
+    row = workload.model_dump(exclude={"namespace", "kind", "name", "unit"})
+    return {**row, "regions": [r for r in workload.regions if r in regions]}
+
+
+# --- proposals ----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Proposed:
+    plans: list[tuple[Any, PlanSpec]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def _propose(
+    cycle: Cycle,
+    inputs: CycleInputs,
+    state: FleetState,
+    book: ForecastBook,
+    allocation: Allocation,
+    freshness: FleetFreshness,
+) -> _Proposed:
+    proposed = _Proposed(notes=list(allocation.unmet_floors))
+    for cluster in state.clusters.values():
+        moves = _moves_of(inputs.facts, cluster, allocation)
+        proposed.notes += moves.notes
+        gain = allocation.regions[cluster.region]
+        if not moves or gain.gain_usd < MIN_GAIN_USD:
+            continue
+        evidence = _evidence(cycle, inputs, cluster, book, allocation, freshness)
+        economics = Economics(gain.usd_per_hour_delta, gain.gain_usd)
+        spec = build_plan(inputs.facts, cluster, moves, evidence, economics)
+        plan = propose_plan(spec, authors=inputs.authors)
+        proposed.plans.append((plan, spec))
+    return proposed
+
+
+def _moves_of(facts: FleetFacts, cluster: ClusterState, allocation: Allocation) -> ClusterMoves:
+    pools = {p.id for p in facts.pools_by_cluster[cluster.cluster]}
+    return cluster_moves(
+        cluster,
+        {key: n for key, n in allocation.groups.items() if key[0] in pools},
+        facts.move_facts(),
+        floors={t: facts.config.tiers.floor_gpus.get(t, 0) for t in TIERS},
+        max_nodes=MAX_NODES_PER_PLAN,
+        reasons={m.workload: m.reason for m in allocation.moves if m.pool in pools},
+    )
+
+
+def _evidence(
+    cycle: Cycle,
+    inputs: CycleInputs,
+    cluster: ClusterState,
+    book: ForecastBook,
+    allocation: Allocation,
+    freshness: FleetFreshness,
+) -> Evidence:
+    seen = freshness.clusters.get(cluster.cluster)
+    entries = {w: e for (c, w), e in book.entries.items() if c == cluster.cluster}
+    return Evidence(
+        cycle_id=str(cycle.pk),
+        taken_at=inputs.now,
+        ages_s={"metrics": seen.age_s if seen else None, "cluster": 0.0},
+        states={"metrics": str(seen.state) if seen else "down", "cluster": cluster.source},
+        demand=[e.line(w) for w, e in sorted(entries.items())],
+        forecast_models={w: e.model_4h for w, e in entries.items()},
+        objective=_money(allocation),
+        notes=(f"Read from {cluster.source}.",),
+    )
+
+
+def _money(allocation: Allocation) -> dict[str, float]:
+    money = {
+        "objective_usd": allocation.objective_usd,
+        "capacity_usd": allocation.capacity_usd,
+        "moves_usd": allocation.moves_usd,
+        "shortfall_usd": allocation.shortfall_usd,
+        "reserved_usd": allocation.reserved_usd,
+        "bound_usd": allocation.bound_usd,
+        "gain_usd": allocation.gain_usd,
+        "usd_per_hour": allocation.usd_per_hour,
+    }
+    if allocation.gap is not None:
+        money["gap"] = allocation.gap
+    return {name: round(value, 4) for name, value in money.items()}
+
+
+def _plan_line(proposed: tuple[Any, PlanSpec]) -> dict[str, Any]:
+    plan, spec = proposed
+    return {
+        "id": str(plan.pk),
+        "number": plan.number,
+        "state": plan.state,
+        "title": spec.title,
+        "hash": plan.hash,
+        "gain_usd": spec.gain_usd,
+        "moves": [m.model_dump(mode="json", exclude_none=True) for m in spec.moves],
+    }
+
+
+# --- verdicts -------------------------------------------------------------------------------
+
+
+def _verdict(document: Mapping[str, Any]) -> str:
+    plans, frozen = document["plans"], document["frozen"]
+    if plans:
+        text = f"{len(plans)} {'plan' if len(plans) == 1 else 'plans'} proposed"
+    else:
+        text = "No change is worth its price"
+    if frozen:
+        text += f"; {len(frozen)} clusters frozen ({', '.join(sorted(frozen)[:3])})"
+    return text + "."
+
+
+def _frozen_verdict(frozen: Mapping[str, str]) -> str:
+    reasons = sorted(set(frozen.values()))
+    return "Planning is frozen: " + "; ".join(reasons[:3]) + ". Nothing was changed."
