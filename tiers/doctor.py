@@ -1,0 +1,51 @@
+"""Whether the compute domain has what it plans with."""
+
+from pathlib import Path
+
+from infra_console.fleet.queries import current_fleet
+from infra_console.overview.doctor import Check
+from tiers.models import ForecastModel, Observation
+
+
+def check_fleet() -> list[Check]:
+    config = current_fleet()
+    if config is None:
+        return [Check("fleet file", False, "none was applied", "run `manage.py fleet_apply FILE`")]
+    checks = [
+        Check(
+            "fleet file",
+            True,
+            f"{len(config.clusters)} clusters, {len(config.pools)} pools, "
+            f"{len(config.workloads)} workloads",
+        )
+    ]
+    observation = Observation.objects.first()
+    if observation is not None:
+        unreadable = observation.document["unreadable"]
+        checks.append(
+            Check(
+                "fleet observation",
+                ok=not unreadable,
+                detail=f"taken at {observation.at:%H:%M:%S} UTC"
+                + "".join(f"; {c}: {why}" for c, why in sorted(unreadable.items())),
+                remedy="see each cluster's check" if unreadable else "",
+            )
+        )
+    return checks
+
+
+def check_forecast_models() -> list[Check]:
+    """The learned model is optional: without it the naive models serve, and this says so."""
+    record = ForecastModel.objects.first()
+    if record is None:
+        return [Check("forecast model", True, "none trained yet; naive models are in force")]
+    if record.state != "active" or not Path(record.path).exists():
+        why = record.reason or "its file is gone"
+        return [
+            Check(
+                "forecast model", False, f"{record.version} refused: {why}", "retrain: tiers.train"
+            )
+        ]
+    return [
+        Check("forecast model", True, f"{record.version} of {record.trained_at:%Y-%m-%d %H:%M}")
+    ]
