@@ -25,6 +25,10 @@ class FleetFacts:
     def cluster_ids(self) -> tuple[str, ...]:
         return tuple(c.id for c in self.config.clusters)
 
+    def floor_gpus(self, tier: str) -> int:
+        """GPUs that the tier keeps in every cluster."""
+        return {str(t): gpus for t, gpus in self.config.tiers.floor_gpus.items()}.get(tier, 0)
+
     def tier_of_namespace(self, namespace: str) -> str | None:
         return self.config.tiers.namespaces.get(namespace)
 

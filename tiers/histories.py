@@ -35,9 +35,9 @@ class Histories:
 
 def read_histories(facts: FleetFacts, *, now: datetime, days: float) -> Histories:
     """The last `days` of every series the metric sources know."""
-    window = {"start": now - timedelta(days=days), "end": now, "step_s": float(STEP_S)}
-    arrivals = read_range("arrivals_rps", mean=True, **window)
-    asked = read_range("gpus_requested", mean=True, **window)
+    start, step_s = now - timedelta(days=days), float(STEP_S)
+    arrivals = read_range("arrivals_rps", start=start, end=now, step_s=step_s, mean=True)
+    asked = read_range("gpus_requested", start=start, end=now, step_s=step_s, mean=True)
     grid = next((r.series[0].times for r in (arrivals, asked) if r.series), np.zeros(0))
     keys: list[SeriesKey] = []
     rows: list[Array] = []

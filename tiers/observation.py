@@ -129,7 +129,7 @@ def _tier(facts: FleetFacts, state: ClusterState, metrics: Metrics, tier: str) -
         "held_gpus": held["held"],
         "pending_gpus": held["pending"],
         "busy_gpus": metrics.value("gpus_busy", cluster=state.cluster, namespace=namespace),
-        "floor_gpus": facts.config.tiers.floor_gpus.get(tier, 0),
+        "floor_gpus": facts.floor_gpus(tier),
     }
 
 

@@ -148,7 +148,7 @@ def _node_step(
         kind=kind,
         title=title.format(node=change.node.name, to_tier=change.to_tier),
         target=_node_ref(cluster, change.node),
-        tier=change.from_tier if giving else change.to_tier,  # type: ignore[arg-type]
+        tier=change.from_tier if giving else change.to_tier,
         wave=wave,
         params=params,
     )
@@ -182,7 +182,7 @@ def _guards(facts: FleetFacts, moves: ClusterMoves) -> Iterator[Guard]:
         yield Guard(
             cluster=moves.cluster,
             tier=tier,
-            min_ready_gpus=facts.config.tiers.floor_gpus.get(tier, 0),
+            min_ready_gpus=facts.floor_gpus(tier),
         )
 
 

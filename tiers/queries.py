@@ -10,7 +10,7 @@ import numpy as np
 
 from infra_console.fleet.queries import current_fleet, list_regions
 from infra_console.telemetry.queries import read_range
-from infra_console.telemetry.series import Freshness, freshness_of
+from infra_console.telemetry.series import Freshness, Reading, freshness_of
 from tiers.core.fleet_state import TIERS
 from tiers.facts import FleetFacts, fleet_facts
 from tiers.models import Cycle, ForecastModel, Observation, WorkloadForecast
@@ -252,10 +252,13 @@ def tier_history(
         return {"times": [], "problem": "no fleet is configured"}
     match: dict[str, Any] = {"cluster": _clusters_of(region)} if region else {}
     namespace = facts.namespace_of_tier(tier)
-    window = {"start": start, "end": end, "step_s": step_s}
-    gpus = read_range("tier_gpus", match={**match, "tier": tier}, **window)
-    busy = read_range("gpus_busy", match={**match, "namespace": namespace}, **window)
-    asked = read_range("gpus_requested", match={**match, "namespace": namespace}, **window)
+
+    def read(name: str, **labels: str) -> Reading:
+        return read_range(name, start=start, end=end, step_s=step_s, match={**match, **labels})
+
+    gpus = read("tier_gpus", tier=tier)
+    busy = read("gpus_busy", namespace=namespace)
+    asked = read("gpus_requested", namespace=namespace)
     times = next((r.series[0].times for r in (gpus, busy, asked) if r.series), np.zeros(0))
     return {
         "times": times.tolist(),

@@ -201,7 +201,7 @@ def _moves_of(facts: FleetFacts, cluster: ClusterState, allocation: Allocation) 
         cluster,
         {key: n for key, n in allocation.groups.items() if key[0] in pools},
         facts.move_facts(),
-        floors={t: facts.config.tiers.floor_gpus.get(t, 0) for t in TIERS},
+        floors={t: facts.floor_gpus(t) for t in TIERS},
         max_nodes=MAX_NODES_PER_PLAN,
         reasons={m.workload: m.reason for m in allocation.moves if m.pool in pools},
     )

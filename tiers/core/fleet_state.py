@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-TIERS = ("inference", "training", "operational")
+TIERS: tuple[str, ...] = ("inference", "training", "operational")
 
 
 @dataclass(frozen=True, slots=True)
