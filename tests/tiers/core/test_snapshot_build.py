@@ -1,0 +1,79 @@
+"""The snapshot counts what is there, in whole groups and healthy whole nodes."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from tests.tiers.core.fleets import POOL, chat_pod, cluster, gang_pod, node
+from tests.tiers.core.snapshots import demand_step, small_snapshot
+from tiers.core.fleet_state import FleetState
+from tiers.core.snapshot import DemandStep, Snapshot
+from tiers.core.snapshot_build import build_snapshot, current_groups, demand_steps, pool_supply
+
+SIZES = {"chat": {"H100": 4}, "training": {"H100": 8}}
+
+
+def test_supply_leaves_out_sick_cordoned_and_untiered_nodes():
+    nodes = [
+        node("a", "inference"),
+        node("b", "training", ready=False),
+        node("c", "training", unschedulable=True),
+        node("d", "training", gpus_allocatable=7),
+        node("e", None),
+    ]
+    assert pool_supply(cluster(nodes, [], 0), POOL) == 8
+
+
+def test_current_groups_count_whole_groups_only():
+    nodes = [node("a", "inference"), node("t", "training")]
+    pods = [chat_pod("chat-1", "a"), chat_pod("chat-2", ""), gang_pod("g", 0, "t")]
+    assert current_groups(cluster(nodes, pods, 2), SIZES) == {
+        (POOL, "chat"): 1,
+        (POOL, "training"): 1,
+    }
+
+
+def test_each_snapshot_step_takes_its_worst_forecast_step():
+    levels = (0.5, 0.95, 0.975)
+    quantiles = np.array([[1.0, 2, 3], [4, 5, 6], [2, 3, 9], [1, 1, 1]])
+    steps = demand_steps(quantiles, levels, per_step=2)
+    assert [s["p50"] for s in steps] == [4, 2]
+    assert [s["p975"] for s in steps] == [6, 9]
+    for step in steps:
+        DemandStep.model_validate(step)
+
+
+def test_clusters_that_did_not_answer_are_left_out():
+    state = FleetState({}, {"r": "timeout"})
+    snapshot = build_snapshot(
+        taken_at=datetime(2026, 1, 1, tzinfo=UTC), state=state, regions=[], workloads=[],
+        pools=[{"id": POOL, "cluster": "r"}], demand={}, step_s=1800, steps=8, quantile=0.95,
+        max_moves=1,
+    )  # fmt: skip
+    assert snapshot.pools == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("demand", {"nobody": {"r": [demand_step(1)] * 2}}, "unknown workload"),
+        ("demand", {"chat": {"r": [demand_step(1)]}}, "has 1 steps, expected 2"),
+        ("current", [{"pool": "x", "workload": "chat", "groups": 1}], "unknown pool"),
+        ("surprise", 1, "surprise"),
+    ],
+)
+def test_a_wrong_snapshot_is_refused_with_its_path(key, value, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        small_snapshot(**{key: value})
+
+
+def test_quantiles_that_decrease_are_refused():
+    step = demand_step(5) | {"p80": 9.0}
+    with pytest.raises(ValueError, match="must not decrease"):
+        small_snapshot(demand={"chat": {"r": [step] * 2}})
+
+
+def test_the_document_survives_a_round_trip():
+    snapshot = small_snapshot()
+    assert Snapshot.model_validate_json(snapshot.model_dump_json(by_alias=True)) == snapshot
