@@ -1,6 +1,6 @@
 """Whether the compute domain has what it plans with."""
 
-from pathlib import Path
+from django.conf import settings
 
 from infra_console.fleet.queries import current_fleet
 from infra_console.overview.doctor import Check
@@ -39,7 +39,7 @@ def check_forecast_models() -> list[Check]:
     record = ForecastModel.objects.first()
     if record is None:
         return [Check("forecast model", True, "none trained yet; naive models are in force")]
-    if record.state != "active" or not Path(record.path).exists():
+    if record.state != "active" or not (settings.STATE_DIR / record.path).exists():
         why = record.reason or "its file is gone"
         return [
             Check(
