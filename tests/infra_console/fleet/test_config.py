@@ -1,0 +1,82 @@
+"""The fleet file: what is accepted, and how a mistake is named."""
+
+import pytest
+
+from infra_console.fleet.config import load_fleet_file
+from infra_console.fleet.errors import FleetFileInvalid
+
+GOOD = """
+schema = "fleet/1"
+[[regions]]
+id = "north"
+place = "North"
+latitude = 60.0
+longitude = 10.0
+jurisdiction = "EU"
+[[clusters]]
+id = "north"
+context = "admin@north"
+region = "north"
+[[sources]]
+id = "main"
+url = "https://prometheus.example:9090"
+clusters = ["north"]
+[[pools]]
+id = "north/H100/reserved"
+cluster = "north"
+gpu_type = "H100"
+purchase = "reserved"
+usd_per_gpu_hour = 3.0
+gpu_memory_gib = 80
+selector = {"nvidia.com/gpu.product" = "NVIDIA-H100-80GB-HBM3"}
+[[workloads]]
+id = "chat"
+tier = "inference"
+namespace = "serving"
+kind = "Deployment"
+name = "chat"
+model = "chat"
+regions = ["north"]
+group_gpus = {H100 = 4}
+units_per_group = {H100 = 5.0}
+unit = "requests/s"
+shortfall_usd_per_unit_hour = 20.0
+[tiers]
+namespaces = {serving = "inference"}
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "fleet.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_good_file_is_read(tmp_path):
+    fleet = load_fleet_file(write(tmp_path, GOOD))
+    assert fleet.clusters[0].context == "admin@north"
+    assert fleet.tiers.label_key == "infra-console.dev/tier"
+    assert fleet.twin is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('region = "north"\n[[sources', 'region = "south"\n[[sources', "clusters.region"),
+        ('clusters = ["north"]', 'clusters = ["east"]', "sources.clusters"),
+        ("gpu_memory_gib = 80", "gpu_memory_gib = 80\ncolour = 1", "pools.0.colour"),
+        ("latitude = 60.0", "latitude = 600.0", "regions.0.latitude"),
+        ("units_per_group = {H100 = 5.0}", "units_per_group = {A100 = 5.0}", "same GPU types"),
+        ('schema = "fleet/1"', 'schema = "fleet/9"', "schema"),
+        ("[tiers]", "[tiers", "not TOML"),
+    ],
+)
+def test_a_mistake_is_named_by_its_path(tmp_path, old, new, named):
+    assert old in GOOD
+    with pytest.raises(FleetFileInvalid, match=named):
+        load_fleet_file(write(tmp_path, GOOD.replace(old, new, 1)))
+
+
+def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(FleetFileInvalid, match="cannot be read"):
+        load_fleet_file(tmp_path / "none.toml")
