@@ -253,6 +253,11 @@ DOCTOR_CHECKS = [
     "tiers.doctor.check_fleet",
     "tiers.doctor.check_forecast_models",
 ]
+SCHEMAS = {
+    "fleet-1": "infra_console.fleet.config.FleetConfig",
+    "plan-1": "infra_console.plans.spec.PlanSpec",
+    "snapshot-1": "tiers.core.snapshot.Snapshot",
+}
 API_ROUTERS = {
     "plans": "infra_console.plans.api.router",
     "fleet": "infra_console.fleet.api.router",
