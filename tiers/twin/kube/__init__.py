@@ -1,0 +1,1 @@
+"""A Kubernetes API server over HTTPS for each cluster of the twin; driven by official clients."""

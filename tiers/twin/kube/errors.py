@@ -1,0 +1,130 @@
+"""Refusals of the API server, each rendered as the `Status` object a real one answers with.
+
+Words and codes follow apimachinery's `errors` package, because clients match on them.
+"""
+
+from typing import Any
+
+from tiers.twin.kube.resources import Obj, Resource
+
+
+class ApiError(Exception):
+    """A request that fails: HTTP code, machine-readable reason, message and details."""
+
+    def __init__(
+        self, code: int, reason: str, message: str, details: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.details = details or {}
+
+    def status(self) -> Obj:
+        """The body of the answer."""
+        return {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+            "details": self.details,
+            "code": self.code,
+        }
+
+    def headers(self) -> dict[str, str]:
+        seconds = self.details.get("retryAfterSeconds")
+        return {"Retry-After": str(seconds)} if seconds else {}
+
+
+def _details(resource: Resource, name: str) -> dict[str, Any]:
+    found = {"name": name, "group": resource.group, "kind": resource.plural}
+    return {key: value for key, value in found.items() if value}
+
+
+def not_found(resource: Resource, name: str) -> ApiError:
+    message = f'{resource.qualified} "{name}" not found'
+    return ApiError(404, "NotFound", message, _details(resource, name))
+
+
+def no_such_path() -> ApiError:
+    return ApiError(404, "NotFound", "the server could not find the requested resource")
+
+
+def already_exists(resource: Resource, name: str) -> ApiError:
+    message = f'{resource.qualified} "{name}" already exists'
+    return ApiError(409, "AlreadyExists", message, _details(resource, name))
+
+
+CHANGED = (
+    "the object has been modified; please apply your changes to the latest version and try again"
+)
+
+
+def conflict(resource: Resource, name: str, why: str = CHANGED) -> ApiError:
+    message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}'
+    return ApiError(409, "Conflict", message, _details(resource, name))
+
+
+def invalid(resource: Resource, name: str, causes: list[tuple[str, str, str]]) -> ApiError:
+    """422 with one cause per wrong field: `(reason, field, message)`."""
+    text = ", ".join(f"{field}: {message}" for _, field, message in causes)
+    if len(causes) > 1:
+        text = f"[{text}]"
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    details = _details(resource, name) | {
+        "kind": resource.kind,
+        "causes": [{"reason": r, "field": f, "message": m} for r, f, m in causes],
+    }
+    return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details)
+
+
+def patch_refused() -> ApiError:
+    """A JSON patch whose `test` failed or whose path is absent."""
+    message = "the server rejected our request due to an error in our request"
+    return ApiError(422, "Invalid", message)
+
+
+def bad_request(message: str) -> ApiError:
+    return ApiError(400, "BadRequest", message)
+
+
+def unauthorized() -> ApiError:
+    return ApiError(401, "Unauthorized", "Unauthorized")
+
+
+def forbidden(resource: Resource, name: str, why: str) -> ApiError:
+    quoted = f' "{name}"' if name else ""
+    message = f"{resource.qualified}{quoted} is forbidden: {why}"
+    return ApiError(403, "Forbidden", message, _details(resource, name))
+
+
+def method_not_allowed() -> ApiError:
+    message = "the server does not allow this method on the requested resource"
+    return ApiError(405, "MethodNotAllowed", message)
+
+
+def unsupported_media(supported: tuple[str, ...]) -> ApiError:
+    message = (
+        "the body of the request was in an unknown format - accepted media types include: "
+        + ", ".join(supported)
+    )
+    return ApiError(415, "UnsupportedMediaType", message)
+
+
+def gone(message: str) -> ApiError:
+    return ApiError(410, "Expired", message)
+
+
+def too_old(asked: int, oldest: int) -> ApiError:
+    return gone(f"too old resource version: {asked} ({oldest})")
+
+
+def too_many_requests(message: str, causes: list[Obj], retry_after_s: int) -> ApiError:
+    details = {"causes": causes, "retryAfterSeconds": retry_after_s}
+    return ApiError(429, "TooManyRequests", message, details)
+
+
+def internal(message: str) -> ApiError:
+    return ApiError(500, "InternalError", f"Internal error occurred: {message}")

@@ -1,0 +1,115 @@
+"""What kinds the API serves: one table, read by the routes, the store, discovery and validation.
+
+A new kind is one more line of `RESOURCES` (and, where its lists merge by key, of `LIST_KEYS`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+Obj = dict[str, Any]
+"""One Kubernetes object as JSON. Objects in a store are never changed in place."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One served kind: where it lives in the API, and which subresources it has."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    namespaced: bool
+    short_names: tuple[str, ...] = ()
+    subresources: tuple[str, ...] = ()
+    counts_generation: bool = False
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def qualified(self) -> str:
+        """The name errors use: `pods`, `deployments.apps`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def has_status(self) -> bool:
+        return "status" in self.subresources
+
+
+NAMESPACES = Resource("", "v1", "Namespace", "namespaces", False, ("ns",), ("status",))
+NODES = Resource("", "v1", "Node", "nodes", False, ("no",), ("status",))
+PODS = Resource("", "v1", "Pod", "pods", True, ("po",), ("status", "eviction"))
+EVENTS = Resource("", "v1", "Event", "events", True, ("ev",))
+QUOTAS = Resource("", "v1", "ResourceQuota", "resourcequotas", True, ("quota",), ("status",))
+DEPLOYMENTS = Resource(
+    "apps", "v1", "Deployment", "deployments", True, ("deploy",), ("status", "scale"), True
+)
+REPLICA_SETS = Resource(
+    "apps", "v1", "ReplicaSet", "replicasets", True, ("rs",), ("status", "scale"), True
+)
+JOBS = Resource("batch", "v1", "Job", "jobs", True, (), ("status",), True)
+PDBS = Resource(
+    "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", True, ("pdb",), ("status",), True
+)
+LEASES = Resource("coordination.k8s.io", "v1", "Lease", "leases", True)
+
+RESOURCES: tuple[Resource, ...] = (
+    NAMESPACES,
+    NODES,
+    PODS,
+    EVENTS,
+    QUOTAS,
+    DEPLOYMENTS,
+    REPLICA_SETS,
+    JOBS,
+    PDBS,
+    LEASES,
+)
+
+LIST_KEYS: dict[str, tuple[str, ...]] = {
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "env": ("name",),
+    "ports": ("containerPort", "protocol"),
+    "volumes": ("name",),
+    "volumeMounts": ("mountPath",),
+    "imagePullSecrets": ("name",),
+    "conditions": ("type",),
+    "addresses": ("type",),
+    "ownerReferences": ("uid",),
+}
+"""Lists that merge element by element, with the fields that name an element.
+
+Every other list is atomic: node taints and tolerations are replaced whole, as the API documents.
+"""
+
+DEFAULT_KEY_VALUES: dict[str, str] = {"protocol": "TCP"}
+SET_LISTS = frozenset({"finalizers"})
+
+
+class Registry:
+    """Finds a resource by its path or by the kind of a body."""
+
+    def __init__(self, resources: Iterable[Resource]) -> None:
+        self.resources = tuple(resources)
+        self._by_path = {(r.group, r.version, r.plural): r for r in self.resources}
+        self._by_kind = {(r.api_version, r.kind): r for r in self.resources}
+
+    def by_path(self, group: str, version: str, plural: str) -> Resource | None:
+        return self._by_path.get((group, version, plural))
+
+    def by_kind(self, api_version: str, kind: str) -> Resource | None:
+        return self._by_kind.get((api_version, kind))
+
+    def groups(self) -> dict[str, list[str]]:
+        """Named groups with their versions, in order of the table."""
+        found: dict[str, list[str]] = {}
+        for resource in self.resources:
+            if resource.group and resource.version not in found.setdefault(resource.group, []):
+                found[resource.group].append(resource.version)
+        return found
+
+
+REGISTRY = Registry(RESOURCES)
