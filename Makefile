@@ -26,6 +26,7 @@ up: $(STAMPS)/embedded $(STAMPS)/frontend
 	@exec $(PY) manage.py up $(DEMO)
 
 test: $(STAMPS)/test $(STAMPS)/frontend
+	@$(PY) -m infra_console.embedded.prometheus_program
 	@$(PY) -m pytest $(PYTEST)
 
 lint: $(STAMPS)/test

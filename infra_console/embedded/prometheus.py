@@ -69,8 +69,10 @@ def prepare_prometheus(
     port = usable_port(kept.get("port")) if port is None else port
     write_json(home / "server.json", {"port": port})
     (home / "data").mkdir(parents=True, exist_ok=True)
+    targets_dir = state_dir / "targets"
+    targets_dir.mkdir(exist_ok=True)  # Prometheus watches only a folder that is there at its start
     config_file = home / "prometheus.yml"
-    config_file.write_text(configuration(rules_dir=rules_dir, targets_dir=state_dir / "targets"))
+    config_file.write_text(configuration(rules_dir=rules_dir, targets_dir=targets_dir))
     return Prometheus(
         program=program or find_prometheus(),
         config_file=config_file,

@@ -7,6 +7,7 @@ files run from wherever they are unpacked.
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -104,3 +105,10 @@ def _run(command: list[str], work: Path) -> bool:
     except (OSError, subprocess.SubprocessError):
         return False
     return done.returncode == 0
+
+
+if __name__ == "__main__":  # `make test` fetches it here: the tests themselves have no network
+    try:
+        sys.stderr.write(f"Prometheus: {find_prometheus()}\n")
+    except BinaryMissing as err:
+        sys.stderr.write(f"{err}\n")
