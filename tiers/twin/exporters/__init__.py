@@ -1,0 +1,1 @@
+"""The twin's metrics: what dcgm-exporter, vLLM and kube-state-metrics would expose, as text."""

@@ -1,0 +1,35 @@
+"""Prometheus text exposition, format 0.0.4."""
+
+from collections.abc import Iterable, Mapping
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Row = tuple[str, float]
+"""Labels as rendered by `labels`, and a value."""
+
+
+def escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def labels(pairs: Mapping[str, str]) -> str:
+    """`name="value",…` without braces."""
+    return ",".join(f'{name}="{escape(value)}"' for name, value in pairs.items())
+
+
+def number(value: float) -> str:
+    """Whole numbers without a point, as most exporters print them."""
+    return str(int(value)) if value == int(value) else repr(float(value))
+
+
+def family(name: str, kind: str, text: str, rows: Iterable[Row]) -> list[str]:
+    """Lines of one metric family; none when it has no rows."""
+    lines = [f"{name}{{{pairs}}} {number(value)}" for pairs, value in rows]
+    if not lines:
+        return []
+    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}", *lines]
+
+
+def document(families: Iterable[list[str]]) -> str:
+    lines = [line for family_lines in families for line in family_lines]
+    return "\n".join(lines) + "\n" if lines else ""

@@ -1,0 +1,135 @@
+"""The physics of one cluster: what its pods do to requests and GPUs between two ticks.
+
+Latency, queues and tokens come out of the event simulation alone (`replicas`). Training and
+operational pods have no such model: a running gang keeps its GPUs at 90-98 %, an operational pod at
+its workload's own share, both with slow noise; a pod that loads, at 10 %.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tiers.twin.demand import Demand, Surge, surge_factor
+from tiers.twin.gpus import IDLE, LOADING, VLLM_MEMORY_SHARE, Activity, GpuPlaces, GpuReading
+from tiers.twin.gpus import read_gpus as read_node_gpus
+from tiers.twin.kube.resources import NODES
+from tiers.twin.kube.store import ClusterStore
+from tiers.twin.noise import smooth_noise, stream
+from tiers.twin.profile import GPU_TYPES, INFERENCE, OPERATIONAL_BY_ID, GpuType
+from tiers.twin.replicas import ServedModelReplicas
+from tiers.twin.view import PodView, read_pods
+
+TRAINING_NOISE_S = 300.0
+_GPU_BY_PRODUCT = {gpu.product: gpu for gpu in GPU_TYPES.values()}
+
+
+class ClusterPhysics:
+    """One cluster at work; `tick` moves it to now, the attributes say how things stand."""
+
+    def __init__(self, store: ClusterStore, demand: Demand, *, seed: int, now_s: float) -> None:
+        self.cluster = store.cluster
+        self.store = store
+        self.demand = demand
+        self.seed = seed
+        self.now_s = now_s
+        self.pods: list[PodView] = []
+        self.readings: dict[str, list[GpuReading]] = {}
+        self._places = GpuPlaces()
+        self.models = {
+            workload.id: ServedModelReplicas(
+                model=workload.id,
+                rng=np.random.default_rng(
+                    (stream(seed, "requests", store.cluster, workload.id) % 2**63, int(now_s))
+                ),
+                started_s=now_s,
+            )
+            for workload in INFERENCE
+            if store.cluster in workload.regions
+        }
+
+    def tick(self, now_s: float, surges: tuple[Surge, ...] = (), *, dark: bool = False) -> None:
+        """Run to a Unix time. `dark` is a region without power: nothing serves, nothing reports."""
+        self.pods = read_pods(self.store)
+        alive = [] if dark else [pod for pod in self.pods if self._node_lives(pod.node)]
+        for model, served in self.models.items():
+            rate = float(self.demand.rate_rps(self.cluster, model, np.array([now_s]))[0])
+            rate *= surge_factor(surges, self.cluster, model, now_s)
+            served.tick(now_s, rate, [pod for pod in alive if _serves(pod, model)])
+        self.now_s = now_s
+        self.readings = self._read_gpus(alive, dark=dark)
+
+    def _node_lives(self, node: str) -> bool:
+        return bool(node) and node not in self.store.failed_nodes
+
+    def _read_gpus(self, pods: list[PodView], *, dark: bool) -> dict[str, list[GpuReading]]:
+        """Readings by node; a dead node has none."""
+        if dark:
+            return {}
+        by_node: dict[str, list[PodView]] = {}
+        for pod in pods:
+            by_node.setdefault(pod.node, []).append(pod)
+        by_uid = {pod.uid: pod for pod in pods}
+        activity = self._activity(pods)
+        readings = {}
+        for node in self.store.all(NODES):
+            name = node["metadata"]["name"]
+            if self._node_lives(name):
+                places = self._places.assign(name, by_node.get(name, ()))
+                gpu = gpu_of(node["metadata"].get("labels") or {})
+                readings[name] = read_node_gpus(name, gpu, places, by_uid, activity)
+        return readings
+
+    def _activity(self, pods: list[PodView]) -> dict[str, Activity]:
+        replicas = {
+            uid: replica for served in self.models.values()
+            for uid, replica in served.replicas.items()
+        }  # fmt: skip
+        whole = _whole_gangs(self.pods, {pod.uid for pod in pods})
+        found = {}
+        for pod in pods:
+            if pod.uid in replicas:
+                r = replicas[pod.uid]
+                found[pod.uid] = Activity(r.busy, r.tensor, r.memory, VLLM_MEMORY_SHARE)
+            elif not pod.ready:
+                found[pod.uid] = IDLE if pod.phase == "Succeeded" else LOADING
+            elif pod.job:
+                found[pod.uid] = self._training(pod) if pod.job in whole else LOADING
+            else:
+                found[pod.uid] = self._operational(pod)
+        return found
+
+    def _training(self, pod: PodView) -> Activity:
+        engine = float(np.clip(0.94 + 0.02 * self._noise("gang", pod.job), 0.9, 0.98))
+        return Activity(engine, 0.55 * engine, 0.6 * engine, 0.86)
+
+    def _operational(self, pod: PodView) -> Activity:
+        share = next(
+            (w.activity for w in OPERATIONAL_BY_ID.values() if pod.name.startswith(f"{w.id}-")), 0.5
+        )
+        engine = float(np.clip(share + 0.06 * self._noise("pod", pod.uid), 0.05, 0.99))
+        return Activity(engine, 0.4 * engine, 0.35 * engine, 0.55)
+
+    def _noise(self, *words: str) -> float:
+        curve = stream(self.seed, *words)
+        return float(smooth_noise(curve, np.array([self.now_s]), TRAINING_NOISE_S)[0])
+
+
+def _serves(pod: PodView, model: str) -> bool:
+    """Pods of a Deployment carry its name before their ReplicaSet's and their own suffix."""
+    return pod.namespace == "inference" and pod.name.rsplit("-", 2)[0] == model
+
+
+def _whole_gangs(pods: list[PodView], alive: set[str]) -> set[str]:
+    """Jobs whose pods all run on live nodes and are ready: a gang computes together or waits."""
+    members = [pod for pod in pods if pod.job and pod.phase != "Succeeded"]
+    broken = {pod.job for pod in members if pod.uid not in alive or not pod.ready}
+    return {pod.job for pod in members} - broken
+
+
+def gpu_of(labels: Mapping[str, str]) -> GpuType:
+    """The GPU type that a node's product label names.
+
+    Raises:
+        KeyError: the twin has no node of that product.
+    """
+    return _GPU_BY_PRODUCT[labels["nvidia.com/gpu.product"]]

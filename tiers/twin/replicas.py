@@ -1,0 +1,99 @@
+"""Joins the pods of one served model in one cluster to replicas of its event simulation.
+
+A pod is a replica from the moment it is ready; a pod being deleted drains; a pod that is gone, not
+ready any more or on a dead node is lost, and its requests go back to the queue. Counters belong to
+the pod and vanish with it. The kernel's clock counts seconds from `started_s`, a Unix time.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tiers.core.simulate.arrivals import poisson_requests
+from tiers.core.simulate.errors import NoPlaceForReplica
+from tiers.core.simulate.profiles import SERVED_MODELS
+from tiers.core.simulate.serving import Service
+from tiers.twin.lengths import LENGTHS
+from tiers.twin.view import PodView
+
+MAX_REPLICAS = 48
+# A twin that slept longer than this does not make up for the requests it missed.
+CATCH_UP_S = 60.0
+
+
+@dataclass
+class Replica:
+    """One pod at work: its place in the kernel and what it did in the last tick (shares 0 to 1)."""
+
+    pod: PodView
+    place: int
+    busy: float = 0.0
+    tensor: float = 0.0
+    memory: float = 0.0
+    seen: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+@dataclass
+class ServedModelReplicas:
+    """The live simulation of one model in one cluster."""
+
+    model: str
+    rng: np.random.Generator
+    started_s: float
+    service: Service = field(init=False)
+    replicas: dict[str, Replica] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.service = Service(SERVED_MODELS[self.model].costs(), max_replicas=MAX_REPLICAS)
+
+    def tick(self, now_s: float, rate_rps: float, pods: Iterable[PodView]) -> None:
+        """Follow the pods, draw arrivals at a constant rate since the last tick, run to `now_s`."""
+        self._follow({pod.uid: pod for pod in pods})
+        until = now_s - self.started_s
+        elapsed = until - self.service.now_s
+        if elapsed <= 0.0:
+            return
+        arrivals = poisson_requests(
+            self.rng, LENGTHS[self.model], rate_rps, until - min(elapsed, CATCH_UP_S), until
+        )
+        self.service.advance(until, arrivals)
+        for replica in self.replicas.values():
+            self._book(replica, elapsed)
+
+    def _follow(self, pods: dict[str, PodView]) -> None:
+        for uid, replica in list(self.replicas.items()):
+            pod = pods.get(uid)
+            if pod is None or not (pod.ready or pod.leaving):
+                self.service.lose_replica(replica.place)
+            elif pod.leaving:
+                self.service.drain_replica(replica.place)
+            if not self.service.present(replica.place):
+                del self.replicas[uid]
+            elif pod is not None:
+                replica.pod = pod
+        for uid, pod in pods.items():
+            if pod.ready and not pod.leaving and uid not in self.replicas:
+                self._join(pod)
+
+    def _join(self, pod: PodView) -> None:
+        try:
+            self.replicas[pod.uid] = Replica(pod, self.service.add_replica())
+        except NoPlaceForReplica:
+            # The pod stays without traffic, as one beyond a router's limit would.
+            return
+
+    def _book(self, replica: Replica, elapsed_s: float) -> None:
+        """GPU activity since the last tick, from what the kernel says it did."""
+        model, a, i = SERVED_MODELS[self.model], self.service.arrays, replica.place
+        now = (float(a.busy_s[i]), float(a.prompt_tokens[i]), float(a.output_tokens[i]))
+        busy, prompt, output = (new - old for new, old in zip(now, replica.seen, strict=True))
+        replica.seen = now
+        # A plan's last iteration is booked when it ends, so a tick may hold a little more than one.
+        share = min(1.0, busy / elapsed_s)
+        flops = 2.0 * model.parameters * (prompt + output) / elapsed_s
+        # The host's part of an iteration shrinks as batches grow: prompts and sequences run on GPU.
+        prompt_s = prompt * self.service.costs.per_prompt_token_s / elapsed_s
+        replica.busy = share - model.host_share * max(0.0, share - prompt_s)
+        replica.tensor = min(1.0, flops / (model.gpus * model.peak_flops))
+        replica.memory = min(1.0, model.memory_share * share)
