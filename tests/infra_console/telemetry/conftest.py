@@ -6,18 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from infra_console.embedded.errors import BinaryMissing
 from infra_console.embedded.loopback import HOST, free_port, http_status
-from infra_console.embedded.prometheus_program import find_prometheus
 from tests.infra_console.telemetry.samples import SERIES, openmetrics
-
-
-@pytest.fixture(scope="session")
-def prometheus_program() -> Path:
-    try:
-        return find_prometheus(fetch=False)
-    except BinaryMissing:
-        pytest.skip("no Prometheus on this machine")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
@@ -105,8 +106,6 @@ def prometheus_face(series: Sequence[RawSeries]) -> Callable[[str, dict[str, str
 
 
 def _result(held: MemorySource, path: str, asked: dict[str, str]) -> list[dict[str, object]]:
-    from datetime import UTC, datetime
-
     def moment(name: str) -> datetime:
         return datetime.fromtimestamp(float(asked[name]), UTC)
 

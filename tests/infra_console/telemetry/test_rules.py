@@ -7,7 +7,12 @@ import pytest
 import yaml
 from django.conf import settings
 
-from infra_console.telemetry.catalogue import CATALOGUE
+from infra_console.telemetry.catalogue import (
+    CATALOGUE,
+    fallback_query,
+    main_query,
+    mean_query,
+)
 
 RULES = settings.BASE_DIR / "deploy" / "prometheus"
 
@@ -36,8 +41,6 @@ def test_promtool_agrees(promtool: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
 def test_every_query_of_the_catalogue_is_promql(name: str, promtool: Path, tmp_path: Path) -> None:
-    from infra_console.telemetry.catalogue import fallback_query, main_query, mean_query
-
     match = {"cluster": ["a", "b"], "model_name": 'x"y'}
     spec = CATALOGUE[name]
     queries = [
