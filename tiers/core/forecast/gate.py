@@ -16,6 +16,7 @@ from tiers.core.forecast.windows import DAY
 EVALUATION_STEPS = 3 * DAY
 ORIGIN_STRIDE = 6
 TIE = 0.01
+ROUNDING = 1e-9
 # Half a day of hourly origins: with fewer a difference is chance.
 MIN_ORIGINS = 12
 # Horizon groups in steps: up to two hours, and up to four.
@@ -76,7 +77,9 @@ def choose(
         return Choice(simplest, reason, {})
     scores = {name: _score(values, outcome, common, origins) for name, _, values in usable}
     best = min(score.pinball for score in scores.values())
-    chosen = next(name for name, _, _ in usable if scores[name].pinball <= best * (1 + TIE))
+    # Beside 1 %, differences far below the level are rounding, not skill.
+    enough = best * (1 + TIE) + ROUNDING * float(np.abs(outcome[common]).mean())
+    chosen = next(name for name, _, _ in usable if scores[name].pinball <= enough)
     titles = {name: title for name, title, _ in usable}
     return Choice(chosen, _reason(chosen, scores, titles, absent, horizon), scores)
 

@@ -84,6 +84,8 @@ def quantiles_of(samples: Array, *, axis: int) -> Array:
         (…, 15) without the axis; NaN where nothing is known. Many times faster than
         `np.nanquantile`, which loops in Python where there are NaNs.
     """
+    if samples.shape[axis] == 0:
+        return np.full((*np.moveaxis(samples, axis, -1).shape[:-1], len(LEVELS)), np.nan)
     ordered = np.sort(np.moveaxis(samples, axis, -1), axis=-1)  # NaN last
     known = np.isfinite(ordered).sum(axis=-1)
     place = np.maximum(known - 1, 0)[..., None] * LEVELS

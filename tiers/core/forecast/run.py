@@ -161,7 +161,7 @@ def _one(
         chosen[horizon] = choice
     made_at_s = float(matrix.times_s[-1])
     names = dict.fromkeys(choice.model for choice in chosen.values())
-    known = bool(np.isfinite(values).all())
+    known = bool(np.isfinite(values).all() and np.isfinite(matrix.fresh[row, -1]))
     return SeriesForecast(
         forecast=Forecast(tidy(values), ", ".join(names), made_at_s) if known else None,
         model_in_force={horizon: choice.model for horizon, choice in chosen.items()},

@@ -20,7 +20,6 @@ from tiers.core.forecast.windows import DAY, Index
 
 HIDDEN = 128
 _BATCH = 512
-_STEPS_PER_EPOCH = 100
 _PEAK_RATE = 2e-3
 _WEIGHT_DECAY = 1e-4
 _PREDICT_BATCH = 4096
@@ -81,15 +80,21 @@ def expected_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def train(
-    matrix: SeriesMatrix, *, seed: int, epochs: int = 10, device: str = "cpu", train_to: int
+    matrix: SeriesMatrix,
+    *,
+    seed: int,
+    train_to: int,
+    epochs: int = 10,
+    batches_per_epoch: int = 100,
+    device: str = "cpu",
 ) -> tuple[TorchModel, list[float]]:
     """Fit the network.
 
     Args:
         matrix: N series; all contribute windows.
         seed: of the first weights and of the windows drawn.
-        epochs: of 100 batches of 512 windows each.
         train_to: the last column whose value may be seen.
+        epochs: of `batches_per_epoch` batches of 512 windows each.
 
     Returns:
         The model and the mean scaled loss of each epoch.
@@ -101,12 +106,12 @@ def train(
     random = torch.Generator().manual_seed(seed)
     network = _fresh_network(random).to(device).train()
     fit = torch.optim.AdamW(network.parameters(), lr=_PEAK_RATE, weight_decay=_WEIGHT_DECAY)
-    rate = torch.optim.lr_scheduler.CosineAnnealingLR(fit, epochs * _STEPS_PER_EPOCH)
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(fit, epochs * batches_per_epoch)
     targets = _targets(matrix, train_to)
     losses = []
     for _ in range(epochs):
         total = 0.0
-        for _ in range(_STEPS_PER_EPOCH):
+        for _ in range(batches_per_epoch):
             drawn = torch.randint(len(rows), (_BATCH,), generator=random).numpy()
             loss = _batch_loss(network, matrix, targets, rows[drawn], origins[drawn])
             fit.zero_grad()
@@ -115,7 +120,7 @@ def train(
             fit.step()
             rate.step()
             total += float(loss.detach())
-        losses.append(total / _STEPS_PER_EPOCH)
+        losses.append(total / batches_per_epoch)
     weights = {name: value.cpu().numpy().copy() for name, value in network.state_dict().items()}
     return TorchModel(weights, float(matrix.times_s[train_to]), device), losses
 
