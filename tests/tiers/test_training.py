@@ -1,0 +1,125 @@
+"""Training from metrics to a recorded file, and taking the newest usable one."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from django.test import override_settings
+
+from infra_console.fleet.config import FleetConfig
+from infra_console.fleet.models import FleetSetting
+from infra_console.telemetry.adapters.memory import MemorySource
+from infra_console.telemetry.series import RawSeries
+from infra_console.telemetry.sources import BoundSource
+from tiers.core.forecast.errors import TooLittleHistory
+from tiers.errors import NoFleet
+from tiers.models import ForecastModel
+from tiers.training import load_active_model, train_forecaster
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ARRIVALS = "cluster_model:vllm_arrivals:rate5m"
+REQUESTED = "cluster_namespace_phase:gpus_requested:sum"
+
+FLEET = {
+    "schema": "fleet/1",
+    "regions": [
+        {"id": "eastus", "place": "Virginia", "latitude": 37.0, "longitude": -79.0,
+         "jurisdiction": "US", "utc_offset_hours": -5.0},
+    ],
+    "clusters": [{"id": "eastus", "context": "eastus", "region": "eastus"}],
+    "sources": [{"id": "main", "url": "http://127.0.0.1:9", "clusters": ["eastus"]}],
+    "pools": [],
+    "workloads": [
+        {"id": "chat-7b", "tier": "inference", "namespace": "inference", "kind": "Deployment",
+         "name": "chat-7b", "model": "chat-7b", "regions": ["eastus"], "group_gpus": {"H100": 1},
+         "units_per_group": {"H100": 5.0}, "unit": "requests/s",
+         "shortfall_usd_per_unit_hour": 1.0},
+        {"id": "training", "tier": "training", "namespace": "training", "kind": "Namespace",
+         "regions": ["eastus"], "group_gpus": {"H100": 8}, "units_per_group": {"H100": 8.0},
+         "unit": "GPUs", "shortfall_usd_per_unit_hour": 1.0},
+    ],
+    "tiers": {"namespaces": {"inference": "inference", "training": "training"}},
+}  # fmt: skip
+
+
+def recorded(days: float) -> MemorySource:
+    """A daily wave of arrivals and a steady queue, every five minutes up to NOW."""
+    times = NOW.timestamp() - 300.0 * np.arange(days * 288)[::-1]
+    noise = np.random.default_rng(1).normal(size=len(times))
+    wave = 20 + 12 * np.sin(2 * np.pi * times / 86_400) + noise
+    where = {"cluster": "eastus"}
+    phases = {"Running": np.full(len(times), 24.0), "Pending": np.full(len(times), 8.0)}
+    return MemorySource(
+        {
+            ARRIVALS: [RawSeries({**where, "model_name": "chat-7b"}, times, wave)],
+            REQUESTED: [
+                RawSeries({**where, "namespace": "training", "phase": phase}, times, gpus)
+                for phase, gpus in phases.items()
+            ],
+        }
+    )
+
+
+@pytest.fixture(autouse=True)
+def state_dir(db: None, tmp_path: Path) -> Iterator[Path]:
+    torch.set_num_threads(1)
+    with override_settings(STATE_DIR=tmp_path):
+        yield tmp_path
+
+
+@pytest.fixture
+def metrics(monkeypatch: pytest.MonkeyPatch) -> MemorySource:
+    FleetConfig.model_validate(FLEET)
+    FleetSetting.objects.create(id=1, document=FLEET)
+    source = recorded(days=9)
+    bound = BoundSource("main", frozenset({"eastus"}), 15.0, source)
+    monkeypatch.setattr("infra_console.telemetry.queries.current_sources", lambda: (bound,))
+    return source
+
+
+def test_training_leaves_a_recorded_file_that_loads(metrics: MemorySource, state_dir: Path) -> None:
+    record = train_forecaster(NOW, seed=7, epochs=1)
+    assert record.series == 2
+    assert record.state == "active"
+    assert (state_dir / record.path).is_file()
+    assert len(record.metrics["losses"]) == 1
+    assert record.metrics["mae_vs_last_4h"] > 0
+    model, version = load_active_model()
+    assert version == record.version
+    assert model is not None
+    # Of nine days a quarter is kept from it, to be judged on.
+    assert model.seen_until_s <= (NOW - timedelta(days=2)).timestamp()
+
+
+def test_a_corrupt_file_is_refused_by_name_and_the_one_before_it_used(
+    metrics: MemorySource, state_dir: Path
+) -> None:
+    older = train_forecaster(NOW - timedelta(hours=6), seed=7, epochs=1)
+    newer = train_forecaster(NOW, seed=7, epochs=1)
+    (state_dir / newer.path).write_bytes(b"torn")
+    model, version = load_active_model()
+    assert model is not None
+    assert version == older.version
+    newer.refresh_from_db()
+    assert (newer.state, newer.reason) == ("refused", "its SHA-256 is not the recorded one")
+    (state_dir / older.path).unlink()
+    model, why = load_active_model()
+    assert model is None
+    assert "cannot be read" in why
+
+
+def test_without_any_training_there_is_no_model() -> None:
+    assert load_active_model() == (None, "no model has been trained yet")
+
+
+def test_without_a_fleet_or_a_history_nothing_is_trained(metrics: MemorySource) -> None:
+    metrics.data = {}
+    with pytest.raises(TooLittleHistory):
+        train_forecaster(NOW, seed=7, epochs=1)
+    FleetSetting.objects.all().delete()
+    with pytest.raises(NoFleet):
+        train_forecaster(NOW, seed=7, epochs=1)
+    assert not ForecastModel.objects.exists()

@@ -1,0 +1,115 @@
+"""Training the learned forecaster and taking the newest usable one; for tasks and commands only.
+
+The newest three days (a quarter of a shorter history) are kept from the network, so that the gate
+judges it on days it has not seen. A file that cannot be used is refused by name, and the one before
+it is tried; without any, forecasts go on with the naive models.
+"""
+
+import logging
+import time
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from django.conf import settings
+
+from infra_console.fleet.queries import current_fleet
+from tiers.adapters.model_files import load_model, save_model
+from tiers.core.forecast.errors import ModelUnusable, TooLittleHistory
+from tiers.core.forecast.features import prepare
+from tiers.core.forecast.gate import EVALUATION_STEPS
+from tiers.core.forecast.run import TORCH, SeriesForecast, forecast_all
+from tiers.core.forecast.torch_model import TorchModel, expected_shapes, train
+from tiers.core.forecast.weights import check_weights
+from tiers.errors import NoFleet
+from tiers.facts import fleet_facts
+from tiers.histories import Histories, read_histories
+from tiers.models import ForecastModel
+
+log = logging.getLogger(__name__)
+
+HISTORY_DAYS = 28.0
+ACTIVE, REFUSED = "active", "refused"
+
+
+def train_forecaster(now: datetime, *, seed: int, epochs: int = 10) -> ForecastModel:
+    """Train on the last 28 days of every series, keep the file, and record it as active.
+
+    Raises:
+        NoFleet: no fleet file has been applied.
+        TooLittleHistory: no series has a day and four hours known. The model before stays active.
+    """
+    fleet = current_fleet()
+    if fleet is None:
+        raise NoFleet
+    began_s = time.monotonic()
+    histories = read_histories(fleet_facts(fleet), now=now, days=HISTORY_DAYS)
+    if not histories.keys:
+        raise TooLittleHistory("no series has a history yet")
+    model, losses = _fit(histories, seed=seed, epochs=epochs)
+    judged = forecast_all(
+        histories.matrix,
+        histories.times,
+        now.timestamp(),
+        utc_offset_h=histories.utc_offset_h,
+        model=model,
+    )
+    version = f"{now:%Y%m%dT%H%M%S}-{seed}"
+    path = Path("models") / f"{version}.safetensors"
+    sha256 = save_model(settings.STATE_DIR / path, model.weights, seen_until_s=model.seen_until_s)
+    record, _ = ForecastModel.objects.update_or_create(
+        version=version,
+        defaults={
+            "path": str(path),
+            "sha256": sha256,
+            "trained_at": now,
+            "seed": seed,
+            "series": len(histories.keys),
+            "seconds": round(time.monotonic() - began_s, 1),
+            "metrics": {"losses": [round(loss, 5) for loss in losses], **_metrics(judged)},
+            "state": ACTIVE,
+            "reason": "",
+        },
+    )
+    log.info("Trained forecast model %s on %d series", version, record.series)
+    return record
+
+
+def load_active_model() -> tuple[TorchModel | None, str]:
+    """The newest usable model and its version, or None and why there is none."""
+    why = "no model has been trained yet"
+    for record in ForecastModel.objects.filter(state=ACTIVE).order_by("-trained_at"):
+        try:
+            stored = load_model(settings.STATE_DIR / record.path, sha256=record.sha256)
+            check_weights(stored.weights, expected_shapes(), name=record.version)
+        except ModelUnusable as err:
+            log.warning("Refused forecast model %s: %s", record.version, err.problem)
+            ForecastModel.objects.filter(pk=record.pk, state=ACTIVE).update(
+                state=REFUSED, reason=err.problem
+            )
+            why = str(err)
+            continue
+        return TorchModel(stored.weights, stored.seen_until_s), record.version
+    return None, why
+
+
+def _fit(histories: Histories, *, seed: int, epochs: int) -> tuple[TorchModel, list[float]]:
+    length = len(histories.times)
+    matrix = prepare(histories.matrix, histories.times, histories.utc_offset_h)
+    held_back = min(EVALUATION_STEPS, length // 4)
+    return train(matrix, seed=seed, epochs=epochs, train_to=length - 1 - held_back)
+
+
+def _metrics(judged: list[SeriesForecast]) -> dict[str, float | int | None]:
+    """How the model did on days it had not seen, against last value, over all series."""
+    found: dict[str, float | int | None] = {}
+    for horizon in ("2h", "4h"):
+        pairs = [
+            (f.errors[horizon][TORCH].mae, f.errors[horizon]["last"].mae)
+            for f in judged
+            if TORCH in f.errors[horizon] and "last" in f.errors[horizon]
+        ]
+        ratios = [ours / last for ours, last in pairs if last > 0]
+        found[f"mae_vs_last_{horizon}"] = round(float(np.median(ratios)), 4) if ratios else None
+        found[f"in_force_{horizon}"] = sum(f.model_in_force[horizon] == TORCH for f in judged)
+    return found
