@@ -1,0 +1,92 @@
+"""The fleet as kube-state-metrics tells it: nodes, pods, gangs, and honest gaps."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from infra_console.telemetry import queries
+from infra_console.telemetry.adapters.memory import MemorySource
+from infra_console.telemetry.catalogue import main_query, spec_of
+from infra_console.telemetry.errors import SourceUnreachable
+from infra_console.telemetry.series import RawSeries
+from infra_console.telemetry.sources import BoundSource
+from tests.tiers.factories import fleet_config
+from tiers.adapters.prometheus_fleet import PrometheusFleet
+from tiers.facts import fleet_facts
+
+H100 = {"label_nvidia_com_gpu_product": "H100", "label_infra_console_dev_tier": "inference"}
+
+
+def rows(*samples: tuple[dict[str, str], float]) -> list[RawSeries]:
+    now_s = datetime.now(UTC).timestamp()
+    return [
+        RawSeries({"cluster": "north"} | labels, np.array([now_s]), np.array([value]))
+        for labels, value in samples
+    ]
+
+
+def pod(name: str, **labels: str) -> dict[str, str]:
+    return {"namespace": "inference", "pod": name} | labels
+
+
+ANSWERS = {
+    "node_labels": rows(({"node": "n1", **H100}, 1), ({"node": "n2"}, 1)),
+    "node_capacity_gpus": rows(({"node": "n1"}, 8), ({"node": "n2"}, 8)),
+    "node_allocatable_gpus": rows(({"node": "n1"}, 8), ({"node": "n2"}, 7)),
+    "node_ready": rows(({"node": "n1"}, 1), ({"node": "n2"}, 0)),
+    "node_unschedulable": rows(({"node": "n1"}, 0), ({"node": "n2"}, 1)),
+    "node_taints": rows(
+        ({"node": "n1", "key": "infra-console.dev/tier", "value": "", "effect": "NoSchedule"}, 1),
+        ({"node": "n2", "key": "sick.example/xid", "value": "", "effect": "NoSchedule"}, 1),
+    ),
+    "pod_info": rows(
+        (pod("chat-5d4-a", node="n1", created_by_kind="ReplicaSet", created_by_name="chat-5d4"), 1)
+    ),
+    "pod_phase": rows((pod("chat-5d4-a", phase="Running"), 1)),
+    "pod_ready": rows((pod("chat-5d4-a"), 1)),
+    "pod_gpu_requests": rows((pod("chat-5d4-a"), 4)),
+    "deployment_replicas": rows(({"namespace": "inference", "deployment": "chat"}, 2)),
+    "deployment_ready": rows(({"namespace": "inference", "deployment": "chat"}, 1)),
+}
+
+
+@pytest.fixture
+def fleet(monkeypatch):
+    def with_source(source):
+        bound = BoundSource("main", frozenset({"north"}), 15.0, source)
+        monkeypatch.setattr(queries, "current_sources", lambda: (bound,))
+        queries.forget_cached()
+        return PrometheusFleet(fleet_facts(fleet_config()))
+
+    return with_source
+
+
+def test_nodes_and_pods_are_read_without_cluster_rights(fleet):
+    data = {main_query(spec_of(name), {}): series for name, series in ANSWERS.items()}
+    state = fleet(MemorySource(data)).read(["north"]).clusters["north"]
+    first, second = state.nodes
+    assert (first.pool, first.tier, first.ready) == ("north/H100/reserved", "inference", True)
+    assert (second.pool, second.tier, second.foreign) == ("", None, "tainted sick.example/xid")
+    assert second.unschedulable
+    assert not second.ready
+    (chat,) = state.pods
+    assert (chat.workload, chat.gpus, chat.node, chat.ready) == ("chat", 4, "n1", True)
+    assert [(d.name, d.replicas, d.ready) for d in state.deployments] == [("chat", 2, 1)]
+
+
+def test_a_source_that_is_down_makes_every_cluster_unreadable_not_empty(fleet):
+    state = fleet(MemorySource(failure=SourceUnreachable("main", "refused"))).read(["north"])
+    assert not state.clusters
+    assert "refused" in state.unreadable["north"]
+
+
+def test_a_cluster_without_series_is_named(fleet):
+    data = {
+        main_query(spec_of("node_capacity_gpus"), {}): [
+            RawSeries({"cluster": "south", "node": "x"}, np.array([datetime.now(UTC).timestamp()]),
+                      np.array([8.0]))
+        ]
+    }  # fmt: skip
+    state = fleet(MemorySource(data)).read(["north"])
+    assert "north" in state.unreadable
