@@ -1,8 +1,70 @@
-"""Pages of overview."""
+"""The first page, and the parts of every page's frame that refresh by themselves."""
+
+from functools import cache
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+
+from infra_console.access.decorators import needs
+from infra_console.overview.cards import Card, contributed_cards
+from infra_console.overview.looks import look_of
+from infra_console.overview.pages import render_page
+from infra_console.overview.queries import (
+    kill_switch_engaged,
+    plans_by_state,
+    recent_executions,
+)
+from infra_console.overview.scope import Scope, scope_of
+from infra_console.overview.verdict import Verdict, judge
+from infra_console.plans.states import LIVE, PlanState
+from infra_console.telemetry.queries import fleet_freshness
+
+PARTS = {
+    "verdict": "overview/verdict.html",
+    "plans": "overview/plans.html",
+    "executions": "overview/executions.html",
+}
 
 
+@needs("view")
 def index(request: HttpRequest) -> HttpResponse:
-    return render(request, "overview/index.html")
+    scope = scope_of(request)
+    cards = cache(lambda: contributed_cards(scope))
+    card_parts = {f"card-{key}": "overview/card.html" for key in ("tiers", "map")}
+    target = request.htmx.target or ""
+    context = {
+        "verdict": lambda: _verdict(cards(), scope),
+        "wide": lambda: [c for c in cards() if c.place == "wide"],
+        "side": lambda: [c for c in cards() if c.place == "side"],
+        "card": lambda: next((c for c in cards() if f"card-{c.key}" == target), None),
+        "proposed": lambda: plans_by_state([PlanState.PROPOSED], limit=3, region=scope.region),
+        "executions": lambda: recent_executions(limit=6, region=scope.region),
+    }
+    return render_page(request, "overview/index.html", context, parts=PARTS | card_parts)
+
+
+def _verdict(cards: list[Card], scope: Scope) -> Verdict:
+    return judge(
+        [alert for card in cards for alert in card.alerts],
+        known=all(card.known for card in cards),
+        kill_switch=kill_switch_engaged(),
+        waiting=len(plans_by_state([PlanState.PROPOSED], region=scope.region)),
+        executing=len(plans_by_state(LIVE, region=scope.region)),
+    )
+
+
+@needs("view")
+def freshness(request: HttpRequest) -> HttpResponse:
+    """The pill: apart from the page, because it may wait for a metric source."""
+    seen = fleet_freshness()
+    context = {"freshness": seen, "look": look_of("freshness", str(seen.state))}
+    return render_page(request, "shell/pill.html", context)
+
+
+@needs("view")
+def badges(request: HttpRequest) -> HttpResponse:
+    return render_page(request, "shell/badges.html", {})
+
+
+@needs("view")
+def waiting(request: HttpRequest) -> HttpResponse:
+    return render_page(request, "shell/waiting.html", {})
