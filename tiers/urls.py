@@ -1,8 +1,29 @@
-"""Addresses of tiers."""
+"""Addresses of the tiers."""
 
-from django.urls import path
+from django.urls import path, register_converter
 
+from infra_console.overview.scope import TIERS
 from tiers import views
 
+
+class TierConverter:
+    """Only the three tiers' names match; anything else is a 404."""
+
+    regex = "|".join(TIERS)
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(TierConverter, "tier")
+
 app_name = "tiers"
-urlpatterns = [path("", views.index, name="index")]
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("cycles/", views.cycles, name="cycles"),
+    path("<tier:tier>/chart", views.chart, name="chart"),
+    path("<tier:tier>/spark", views.spark, name="spark"),
+]

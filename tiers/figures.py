@@ -1,0 +1,170 @@
+"""Figures of the tiers pages as plain Plotly documents, and sparklines as SVG paths.
+
+Colours are named by role (`--chart-busy`); the page's theme says what they are. Gaps stay gaps:
+None in a trace breaks the line, and nothing is drawn across it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tiers.queries import Band
+
+Figure = dict[str, Any]
+SPARK_WIDTH, SPARK_HEIGHT = 300.0, 60.0
+
+
+def tier_figure(
+    history: Mapping[str, Any],
+    band: Band | None,
+    *,
+    floor_gpus: int | None,
+    window: tuple[datetime, datetime, datetime],
+) -> Figure:
+    """GPUs held, busy and asked for, and the forecast's band.
+
+    Args:
+        history: what `tier_history` gave.
+        band: what `tier_forecast` gave, None when the future is not shown.
+        window: the left edge, now, and the right edge.
+    """
+    start, now, end = window
+    data = _past(history) + (_future(band) if band and band.times else [])
+    shapes = [_line_at(now)] if band else []
+    if floor_gpus is not None and data:
+        data.append(_floor(floor_gpus, start, end))
+    return {
+        "data": data,
+        "layout": _layout(start, end, shapes),
+        "problem": _problem(history, has_data=bool(data)),
+    }
+
+
+def _problem(history: Mapping[str, Any], *, has_data: bool) -> str:
+    if said := history.get("problem"):
+        return f"The metric source says: {said}. The chart shows what is known."
+    if not has_data or not history["times"]:
+        return "No samples in this range yet: the metric source holds none for this scope."
+    return ""
+
+
+def _past(history: Mapping[str, Any]) -> list[Figure]:
+    x = [_iso(t) for t in history["times"]]
+    if not x:
+        return []
+    return [
+        _trace("GPUs of the tier", x, history["gpus"], "--chart-gpus", shape="hv", width=2.2),
+        _trace("Asked for by pods", x, history["asked"], "--chart-asked"),
+        _trace("Busy", x, history["busy"], "--chart-busy"),
+    ]
+
+
+def _trace(
+    name: str, x: Sequence[str], y: Sequence[float | None], colour: str, **look: Any
+) -> Figure:
+    line = {"color": colour, "width": 1.6, "shape": "linear", "dash": "solid", **look}
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": x,
+        "y": y,
+        "connectgaps": False,
+        "line": line,
+        "hovertemplate": "%{y:.0f} GPUs",
+    }
+
+
+def _future(band: Band) -> list[Figure]:
+    x = [_iso(t) for t in band.times]
+    edge = {"type": "scatter", "mode": "lines", "x": x, "line": {"width": 0}}
+    return [
+        {**edge, "y": band.p5, "showlegend": False, "hoverinfo": "skip"},
+        {
+            **edge, "y": band.p95, "fill": "tonexty", "fillcolor": "--chart-band",
+            "name": "Forecast p5–p95", "hovertemplate": "p95 %{y:.0f} GPUs",
+        },
+        _trace("Forecast p50", x, band.p50, "--chart-forecast", dash="dash"),
+    ]  # fmt: skip
+
+
+def _floor(gpus: int, start: datetime, end: datetime) -> Figure:
+    ends = [start.isoformat(), end.isoformat()]
+    return _trace("Floor", ends, [gpus, gpus], "--chart-floor", dash="dot", width=1.2)
+
+
+def _line_at(now: datetime) -> Figure:
+    return {
+        "type": "line", "xref": "x", "yref": "paper", "x0": now.isoformat(), "x1": now.isoformat(),
+        "y0": 0, "y1": 1, "line": {"color": "--chart-ink", "width": 1, "dash": "dot"},
+    }  # fmt: skip
+
+
+def _layout(start: datetime, end: datetime, shapes: list[Figure]) -> Figure:
+    axis = {"gridcolor": "--chart-grid", "zeroline": False, "color": "--chart-ink"}
+    return {
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": "--chart-ink", "size": 12},
+        "margin": {"l": 52, "r": 12, "t": 8, "b": 36},
+        "hovermode": "x unified",
+        "hoverlabel": {"bgcolor": "--card", "font": {"color": "--ink"}},
+        "legend": {"orientation": "h", "y": -0.18, "x": 0},
+        "xaxis": {**axis, "type": "date", "range": [start.isoformat(), end.isoformat()]},
+        "yaxis": {**axis, "title": {"text": "GPUs"}, "rangemode": "tozero"},
+        "shapes": shapes,
+    }
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Sparkline:
+    """SVG paths in a box of SPARK_WIDTH by SPARK_HEIGHT; empty when there is nothing to draw."""
+
+    line: str = ""
+    middle: str = ""
+    band: str = ""
+    now_x: float = 0.0
+    top: float = 0.0
+
+
+def sparkline(
+    times: Sequence[float],
+    values: Sequence[float | None],
+    band: Band,
+    *,
+    start_s: float,
+    now_s: float,
+    end_s: float,
+) -> Sparkline:
+    """Past values and the forecast's band on one small axis from zero."""
+    top = max([v for v in values if v is not None] + list(band.p95), default=0.0) or 1.0
+
+    def place(time: float, value: float) -> str:
+        x = SPARK_WIDTH * (time - start_s) / (end_s - start_s)
+        return f"{x:.1f} {SPARK_HEIGHT * (1 - value / top):.1f}"
+
+    upper = [place(t, v) for t, v in zip(band.times, band.p95, strict=True)]
+    lower = [place(t, v) for t, v in zip(band.times, band.p5, strict=True)]
+    past = zip(times, values, strict=True)
+    return Sparkline(
+        line=_broken([None if v is None else place(t, v) for t, v in past]),
+        middle=_broken([place(t, v) for t, v in zip(band.times, band.p50, strict=True)]),
+        band=f"M{' L'.join([*upper, *reversed(lower)])}Z" if upper else "",
+        now_x=SPARK_WIDTH * (now_s - start_s) / (end_s - start_s),
+        top=top,
+    )
+
+
+def _broken(places: Sequence[str | None]) -> str:
+    """One path with a new start after every gap."""
+    path, pen_down = [], False
+    for place in places:
+        if place is not None:
+            path.append(f"{'L' if pen_down else 'M'}{place}")
+        pen_down = place is not None
+    return " ".join(path)
