@@ -243,6 +243,7 @@ PLAN_STEP_KINDS = {
     "node.uncordon": "infra_console.plans.steps.node.Uncordon",
     "workload.scale": "infra_console.plans.steps.workload.Scale",
 }
+REGION_STATES = "tiers.queries.region_map"  # who tells the regions page what each is doing
 OVERVIEW_CARDS = ["tiers.overview.tier_cards", "regions.overview.map_card"]
 DOCTOR_CHECKS = [
     "infra_console.embedded.doctor.check_database",
