@@ -7,9 +7,9 @@ from pathlib import Path
 from infra_console.embedded.private import write_private
 
 PREFIX = "INFRA_CONSOLE_"
-# Only the process that carries plans out is given this one, by name.
-WRITER_KUBECONFIG = f"{PREFIX}KUBECONFIG"
-READER_KUBECONFIG = f"{PREFIX}KUBECONFIG_READ"
+# Never in the common environment: each worker is given the one it may hold, or none.
+KUBECONFIG_NAME = f"{PREFIX}KUBECONFIG"
+KUBECONFIG_NAMES = {KUBECONFIG_NAME, f"{PREFIX}KUBECONFIG_READ", "KUBECONFIG"}
 
 
 def common_environment(state_dir: Path, values: dict[str, str]) -> dict[str, str]:
@@ -18,8 +18,7 @@ def common_environment(state_dir: Path, values: dict[str, str]) -> dict[str, str
     The secret key is made here, before any child, so that two cannot make two.
     """
     ensure_secret_key(state_dir)
-    env = {name: text for name, text in os.environ.items() if name != WRITER_KUBECONFIG}
-    env.pop("KUBECONFIG", None)
+    env = {name: text for name, text in os.environ.items() if name not in KUBECONFIG_NAMES}
     env |= {f"{PREFIX}{name}": text for name, text in values.items()}
     env |= {
         f"{PREFIX}STATE": str(state_dir),

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra_console.embedded.child import Child
+from infra_console.embedded.environment import KUBECONFIG_NAME
 from infra_console.embedded.loopback import HOST, http_status
-
-KUBECONFIG = "INFRA_CONSOLE_KUBECONFIG"
 
 
 class LogSays:
@@ -57,7 +56,7 @@ class Processes:
         words = ["celery", "-A", "infra_console", "worker", "-Q", queues, "-n", f"{name}@%h"]
         words += ["--pool", "threads", "--concurrency", str(threads), "--loglevel", "INFO"]
         words += ["--without-gossip", "--without-mingle"]
-        env = {KUBECONFIG: kubeconfig} if kubeconfig else {}
+        env = {KUBECONFIG_NAME: kubeconfig} if kubeconfig else {}
         return self._logged(f"worker-{name}", words, says=" ready.", env=env)
 
     def beat(self, state_dir: Path) -> Child:
