@@ -1,6 +1,6 @@
 """The forecast stage: read histories, run the core forecaster, keep what it said."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,9 @@ from tiers.histories import Histories, SeriesKey, read_histories
 from tiers.models import Cycle, WorkloadForecast
 
 HISTORY_DAYS = 28.0
+# The learned model and its version, or None and the reason in words. Handed in by tasks and
+# commands: this module is imported with the pages, which must not import torch.
+ModelLoader = Callable[[], tuple[Predictor | None, str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,12 +76,12 @@ class ForecastBook:
         }
 
 
-def forecast_fleet(facts: FleetFacts, *, now: datetime) -> ForecastBook:
+def forecast_fleet(facts: FleetFacts, *, now: datetime, load_model: ModelLoader) -> ForecastBook:
     """Forecast every workload series of the fleet for the next four hours."""
     histories = read_histories(facts, now=now, days=HISTORY_DAYS)
     if not histories.keys:
         return ForecastBook({}, histories.missing, "not needed: no series has a history")
-    model, learned = _learned_model()
+    model, learned = load_model()
     found = forecast_all(
         histories.matrix,
         histories.times,
@@ -113,14 +116,6 @@ def _entry(
         reasons=tuple(series.reasons.values()),
         coverage_95=series.coverage_95,
     )
-
-
-def _learned_model() -> tuple[Predictor | None, str]:
-    """The active trained model, or None and the reason in words."""
-    # torch is imported only by processes that forecast, never with this module.
-    from tiers.training import load_active_model  # noqa: PLC0415
-
-    return load_active_model()
 
 
 def keep_forecasts(cycle: Cycle, book: ForecastBook) -> None:

@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
+from celery import current_app
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
@@ -17,6 +19,7 @@ from tiers.adapters.prometheus_fleet import PrometheusFleet
 from tiers.core.fleet_state import FleetState
 from tiers.errors import CycleRunning, NoFleet
 from tiers.facts import FleetFacts, fleet_facts
+from tiers.forecasting import ModelLoader
 from tiers.models import Cycle, CycleState, Observation
 from tiers.observation import Metrics, build_observation, read_metrics
 from tiers.ports import FleetReader
@@ -66,13 +69,15 @@ def _keep_observation(
 
 def request_cycle(*, by: str) -> None:
     """Ask the workers for a cycle now; its plans will name `by` as their author."""
-    from tiers.tasks import run_cycle as task  # noqa: PLC0415  tasks call services
-
     record_audit(actor=by, action="cycle.requested", object_kind="cycle", object_id="", detail={})
-    transaction.on_commit(lambda: task.delay(requested_by=by))
+    # By name: importing the task would pull torch into the web process.
+    send = partial(current_app.send_task, "tiers.run_cycle", kwargs={"requested_by": by})
+    transaction.on_commit(send)
 
 
-def run_cycle(*, by: str, now: datetime, prometheus_only: bool = False) -> Cycle:
+def run_cycle(
+    *, by: str, now: datetime, load_model: ModelLoader, prometheus_only: bool = False
+) -> Cycle:
     """One pass from telemetry to proposed plans, kept stage by stage.
 
     Raises:
@@ -84,12 +89,19 @@ def run_cycle(*, by: str, now: datetime, prometheus_only: bool = False) -> Cycle
         raise CycleRunning
     try:
         cycle = Cycle.objects.create(started_at=now, state=CycleState.RUNNING, requested_by=by)
-        return _run(cycle, facts, now=now, prometheus_only=prometheus_only)
+        return _run(cycle, facts, load_model, now=now, prometheus_only=prometheus_only)
     finally:
         _unlock()
 
 
-def _run(cycle: Cycle, facts: FleetFacts, *, now: datetime, prometheus_only: bool) -> Cycle:
+def _run(
+    cycle: Cycle,
+    facts: FleetFacts,
+    load_model: ModelLoader,
+    *,
+    now: datetime,
+    prometheus_only: bool,
+) -> Cycle:
     def at_stage(stage: str) -> None:
         Cycle.objects.filter(pk=cycle.pk).update(stage=stage)
         publish("cycle", str(cycle.pk), 0)
@@ -98,7 +110,12 @@ def _run(cycle: Cycle, facts: FleetFacts, *, now: datetime, prometheus_only: boo
     state, metrics = reader.read(facts.cluster_ids), read_metrics()
     _keep_observation(facts, state, metrics, now=now)
     inputs = CycleInputs(
-        facts=facts, state=state, metrics=metrics, now=now, authors=_authors(cycle.requested_by)
+        facts=facts,
+        state=state,
+        metrics=metrics,
+        now=now,
+        authors=_authors(cycle.requested_by),
+        load_model=load_model,
     )
     try:
         outcome = run_stages(cycle, inputs, at_stage)

@@ -23,7 +23,7 @@ from tiers.core.moves import ClusterMoves, cluster_moves
 from tiers.core.snapshot import Snapshot
 from tiers.core.snapshot_build import build_snapshot, demand_steps
 from tiers.facts import FleetFacts
-from tiers.forecasting import ForecastBook, forecast_fleet, keep_forecasts
+from tiers.forecasting import ForecastBook, ModelLoader, forecast_fleet, keep_forecasts
 from tiers.models import Cycle, CycleState
 from tiers.observation import Metrics
 from tiers.planning import Economics, build_plan
@@ -42,6 +42,7 @@ class CycleInputs:
     metrics: Metrics
     now: datetime
     authors: Sequence[str]
+    load_model: ModelLoader
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def run_stages(cycle: Cycle, inputs: CycleInputs, at_stage: Callable[[str], None
     if not open_clusters:
         return CycleOutcome(CycleState.FROZEN, _frozen_verdict(frozen), document)
     at_stage("forecast")
-    book = forecast_fleet(inputs.facts, now=inputs.now)
+    book = forecast_fleet(inputs.facts, now=inputs.now, load_model=inputs.load_model)
     keep_forecasts(cycle, book)
     frozen |= _without_forecast(inputs.facts, book, open_clusters)
     document["forecast"] = book.summary()

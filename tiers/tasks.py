@@ -6,6 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from tiers import services
+from tiers.core.forecast.errors import TooLittleHistory
 from tiers.errors import CycleRunning, NoFleet
 
 log = logging.getLogger(__name__)
@@ -13,8 +14,10 @@ log = logging.getLogger(__name__)
 
 @shared_task(name="tiers.run_cycle")
 def run_cycle(requested_by: str = services.SYSTEM_AUTHOR) -> None:
+    from tiers.training import load_active_model  # noqa: PLC0415  torch, see train
+
     try:
-        services.run_cycle(by=requested_by, now=timezone.now())
+        services.run_cycle(by=requested_by, now=timezone.now(), load_model=load_active_model)
     except (CycleRunning, NoFleet) as err:
         log.info("No cycle: %s", err)
 
@@ -30,6 +33,12 @@ def observe() -> None:
 @shared_task(name="tiers.train")
 def train() -> None:
     # torch takes seconds to import and only this task trains.
+    import torch  # noqa: PLC0415
+
     from tiers.training import train_forecaster  # noqa: PLC0415
 
-    train_forecaster(timezone.now(), seed=1)
+    torch.set_num_threads(1)  # the other core belongs to the workers that serve people
+    try:
+        train_forecaster(timezone.now(), seed=1)
+    except (NoFleet, TooLittleHistory) as err:
+        log.info("Nothing trained: %s", err)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from tiers import queries, services
 from tiers.errors import CycleRunning, NoFleet
 from tiers.models import Cycle, CycleState
+from tiers.training import load_active_model
 
 
 class Command(BaseCommand):
@@ -44,6 +45,7 @@ class Command(BaseCommand):
             return services.run_cycle(
                 by=options["by"],
                 now=timezone.now(),
+                load_model=load_active_model,
                 prometheus_only=options["prometheus_only"],
             )
         except (NoFleet, CycleRunning) as err:
