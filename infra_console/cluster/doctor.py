@@ -1,0 +1,34 @@
+"""Whether every cluster's API answers with our credentials."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from django.conf import settings
+
+from infra_console.cluster.errors import ClusterError
+from infra_console.cluster.reads import read_version
+from infra_console.fleet.queries import list_clusters
+from infra_console.overview.doctor import Check
+
+MAX_CLUSTERS_AT_ONCE = 12
+
+
+def check_clusters() -> list[Check]:
+    """One check a cluster; a single note when no kubeconfig is given, which is a way to run."""
+    if not settings.KUBECONFIG:
+        detail = "no kubeconfig: plans are proposed from Prometheus alone and nothing is executed"
+        return [Check(name="clusters", ok=True, detail=detail)]
+    clusters = [cluster.id for cluster in list_clusters()]
+    if not clusters:
+        remedy = "apply a fleet file: manage.py fleet_apply FILE"
+        return [Check(name="clusters", ok=False, detail="the fleet is empty", remedy=remedy)]
+    with ThreadPoolExecutor(MAX_CLUSTERS_AT_ONCE) as threads:
+        return list(threads.map(_check, clusters))
+
+
+def _check(cluster_id: str) -> Check:
+    name = f"cluster {cluster_id}"
+    try:
+        return Check(name=name, ok=True, detail=f"API answers, {read_version(cluster_id)}")
+    except ClusterError as err:
+        remedy = "check the address, the token and the network; other clusters are not affected"
+        return Check(name=name, ok=False, detail=err.problem, remedy=remedy)

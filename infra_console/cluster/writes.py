@@ -1,0 +1,212 @@
+"""Conditional writes to one cluster, called by plan steps only.
+
+Each is refused when the object has changed since it was read. A node's cordon, taints, labels and
+our annotations go in one JSON patch with `test` on the resourceVersion, so that a cordon never
+stands without the mark that says whose it is. `dry_run` asks the server to check and persist
+nothing. Labels move to server-side apply when taking over a key from another manager is built.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kubernetes.client import AppsV1Api, CoreV1Api
+from kubernetes.client.exceptions import ApiException
+
+from infra_console.cluster.client import FIELD_MANAGER, client_for
+from infra_console.cluster.errors import (
+    EvictionBlocked,
+    ObjectConflict,
+    retry_after_s,
+    status_body,
+    status_message,
+    translated,
+)
+from infra_console.cluster.objects import DeploymentState, NodeState, PodState, Taint, node_state
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+Operations = list[dict[str, Any]]
+
+
+def change_node(
+    cluster_id: str,
+    node: NodeState,
+    *,
+    unschedulable: bool | None = None,
+    labels: Mapping[str, str | None] | None = None,
+    annotations: Mapping[str, str | None] | None = None,
+    taints: Sequence[Taint] | None = None,
+    dry_run: bool,
+) -> NodeState:
+    """Write what is given to a node as it was read; a None value removes the key.
+
+    Raises:
+        ObjectConflict: the node changed since `node` was read; nothing was written.
+    """
+    patch: Operations = [_op("test", "/metadata/resourceVersion", node.resource_version)]
+    patch += _map_operations("/metadata/labels", node.labels, labels or {})
+    patch += _map_operations("/metadata/annotations", node.annotations, annotations or {})
+    if taints is not None:
+        patch += _taint_operations(node.taints, taints)
+    if unschedulable is not None:
+        patch += _cordon_operations(node, unschedulable)
+    call = CoreV1Api(client_for(cluster_id)).patch_node
+    what = f"patch node {node.name}"
+    return node_state(
+        _write(cluster_id, what, call, dry_run, name=node.name, body=patch, kind=JSON_PATCH)
+    )
+
+
+def scale_deployment(
+    cluster_id: str, deployment: DeploymentState, replicas: int, *, dry_run: bool
+) -> None:
+    """Set a Deployment's replicas through its scale subresource.
+
+    Raises:
+        ObjectConflict: the Deployment changed since it was read; nothing was written.
+    """
+    name, namespace = deployment.name, deployment.namespace
+    body = {
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": deployment.uid,
+            "resourceVersion": deployment.resource_version,
+        },
+        "spec": {"replicas": replicas},
+    }
+    call = AppsV1Api(client_for(cluster_id)).replace_namespaced_deployment_scale
+    what = f"scale {namespace}/{name} to {replicas}"
+    _write(cluster_id, what, call, dry_run, name=name, namespace=namespace, body=body)
+
+
+def set_deletion_cost(cluster_id: str, pod: PodState, cost: int, *, dry_run: bool) -> None:
+    """Say how early a pod goes when its Deployment shrinks: lower goes first.
+
+    Raises:
+        ObjectConflict: the pod changed since it was read; nothing was written.
+    """
+    body = {
+        "metadata": {
+            "uid": pod.uid,
+            "resourceVersion": pod.resource_version,
+            "annotations": {DELETION_COST: str(cost)},
+        }
+    }
+    call = CoreV1Api(client_for(cluster_id)).patch_namespaced_pod
+    what, place = f"patch pod {pod.namespace}/{pod.name}", {"namespace": pod.namespace}
+    _write(cluster_id, what, call, dry_run, name=pod.name, body=body, kind=MERGE_PATCH, **place)
+
+
+def evict_pod(cluster_id: str, pod: PodState, *, dry_run: bool) -> None:
+    """Ask for one pod's eviction; its disruption budget is honoured by the server.
+
+    Raises:
+        EvictionBlocked: a budget refuses for now, or two budgets cover the pod.
+        ObjectMissing: it has gone already. ObjectConflict: another pod has its name now.
+    """
+    options: dict[str, Any] = {"preconditions": {"uid": pod.uid}}
+    if dry_run:
+        options["dryRun"] = ["All"]
+    body = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": pod.name, "namespace": pod.namespace},
+        "deleteOptions": options,
+    }
+    call = CoreV1Api(client_for(cluster_id)).create_namespaced_pod_eviction
+    what = f"evict {pod.namespace}/{pod.name}"
+    with translated(cluster_id, what):
+        try:
+            call(
+                name=pod.name,
+                namespace=pod.namespace,
+                body=body,
+                field_manager=FIELD_MANAGER,
+                _preload_content=False,
+                **({"dry_run": "All"} if dry_run else {}),
+            ).drain_conn()
+        except ApiException as err:
+            if blocked := _blocked(cluster_id, what, err):
+                raise blocked from err
+            raise
+
+
+def _blocked(cluster_id: str, what: str, err: ApiException) -> EvictionBlocked | None:
+    """A budget's refusal: 429 with its cause, or 500 for a pod under two budgets."""
+    causes = (status_body(err).get("details") or {}).get("causes") or ()
+    budget = next((c for c in causes if c.get("reason") == "DisruptionBudget"), None)
+    if (err.status == 429 and budget) or err.status == 500:
+        cause = str((budget or {}).get("message") or status_message(err))
+        wait_s = retry_after_s(err, default_s=5.0)
+        return EvictionBlocked(cluster_id, f"{what}: {cause}", retry_after_s=wait_s, cause=cause)
+    return None
+
+
+def _write(
+    cluster_id: str,
+    what: str,
+    call: Callable[..., Any],
+    dry_run: bool,
+    *,
+    kind: str = "",
+    **options: Any,
+) -> dict[str, Any]:
+    """One write under our field manager; the object as it stands afterwards."""
+    if dry_run:
+        options["dry_run"] = "All"
+    if kind:
+        options["_content_type"] = kind
+    with translated(cluster_id, what):
+        try:
+            answer = call(**options, field_manager=FIELD_MANAGER, _preload_content=False)
+            written: dict[str, Any] = json.loads(answer.data)
+            return written
+        except ApiException as err:
+            if kind == JSON_PATCH and err.status == 422:  # how a failed `test` is answered
+                raise ObjectConflict(cluster_id, f"{what}: {status_message(err)}") from err
+            raise
+
+
+def _op(verb: str, path: str, value: Any) -> dict[str, Any]:
+    return {"op": verb, "path": path, "value": value}
+
+
+def _map_operations(
+    path: str, held: Mapping[str, str], wanted: Mapping[str, str | None]
+) -> Operations:
+    """Patch operations for a map of strings; an absent map is made first."""
+    changes = {k: v for k, v in wanted.items() if held.get(k) != v}
+    operations: Operations = []
+    if changes and not held:
+        operations.append(_op("add", path, {}))
+    for key, value in sorted(changes.items()):
+        place = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
+        if value is None:
+            operations.append({"op": "remove", "path": place})
+        else:
+            operations.append(_op("add", place, value))
+    return operations
+
+
+def _taint_operations(held: Sequence[Taint], wanted: Sequence[Taint]) -> Operations:
+    """Replace the one atomic list, resting on the resourceVersion tested before."""
+    if tuple(held) == tuple(wanted):
+        return []
+    return [_op("add", "/spec/taints", [_taint_json(t) for t in wanted])]
+
+
+def _taint_json(taint: Taint) -> dict[str, str]:
+    fields = {"value": taint.value, "timeAdded": taint.added_at}
+    kept = {name: text for name, text in fields.items() if text}
+    return {"key": taint.key, "effect": taint.effect, **kept}
+
+
+def _cordon_operations(node: NodeState, unschedulable: bool) -> Operations:
+    """The cordon flag; absent means schedulable and cannot be tested by every server."""
+    test = [_op("test", "/spec/unschedulable", True)] if node.unschedulable else []
+    return [*test, _op("add", "/spec/unschedulable", unschedulable)]
