@@ -1,0 +1,37 @@
+"""Delays of the twin's clusters, before the time factor shortens them, and its own keys."""
+
+from dataclasses import dataclass
+
+from tiers.twin.profile import DEFAULT_TIME_FACTOR, TRAINING
+
+LOAD_KEY = "twin/load-s"
+DRAIN_KEY = "twin/drain-s"
+WORK_KEY = "twin/work-s"
+DONE_KEY = "twin/done-s"
+SINCE_KEY = "twin/running-since"
+GANG_SIZE_KEY = "infra-console.dev/gang-size"
+DELETION_COST_KEY = "controller.kubernetes.io/pod-deletion-cost"
+CORDON_TAINT = "node.kubernetes.io/unschedulable"
+UNREACHABLE_TAINT = "node.kubernetes.io/unreachable"
+
+
+@dataclass(frozen=True)
+class ControllerConfig:
+    """Seconds as on a real cluster; all but the heartbeat are divided by `time_factor`.
+
+    `node_grace_s` and `unreachable_s` are the node monitor's grace and the default toleration of
+    an unreachable node; `job_ttl_s` is how long a finished job stays listed.
+    """
+
+    time_factor: float = DEFAULT_TIME_FACTOR
+    image_s: float = 20.0
+    load_s: float = 30.0
+    drain_s: float = 20.0
+    heartbeat_s: float = 10.0
+    node_grace_s: float = 40.0
+    unreachable_s: float = 300.0
+    checkpoint_every_s: float = TRAINING.checkpoint_every_s
+    job_ttl_s: float = 3000.0
+
+    def shortened(self, seconds: float) -> float:
+        return seconds / self.time_factor

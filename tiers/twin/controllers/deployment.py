@@ -1,0 +1,166 @@
+"""Deployments and their ReplicaSets: as many pods as asked for, the right ones go first."""
+
+import hashlib
+import json
+from datetime import datetime
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from tiers.twin.controllers import pods
+from tiers.twin.controllers.config import DELETION_COST_KEY, ControllerConfig
+from tiers.twin.kube.resources import DEPLOYMENTS, PODS, REPLICA_SETS, Obj
+from tiers.twin.kube.store import ClusterStore
+
+HASH_KEY = "pod-template-hash"
+
+
+def tick(
+    store: ClusterStore, now: datetime, rng: np.random.Generator, config: ControllerConfig
+) -> None:
+    """Bring every Deployment's ReplicaSets and pods to its spec, and say how far they are."""
+    for deployment in store.all(DEPLOYMENTS):
+        if not deployment["metadata"].get("deletionTimestamp"):
+            _roll(store, deployment, now)
+    for replica_set in store.all(REPLICA_SETS):
+        _reconcile(store, replica_set, now, rng)
+    for deployment in store.all(DEPLOYMENTS):
+        _report(store, deployment, now)
+
+
+def _template_hash(deployment: Obj) -> str:
+    text = json.dumps(deployment["spec"]["template"], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _roll(store: ClusterStore, deployment: Obj, now: datetime) -> None:
+    """Set the ReplicaSets' replicas; with an older template still there, a step at a time."""
+    wanted, digest = int(deployment["spec"]["replicas"]), _template_hash(deployment)
+    held = store.owned_by(deployment["metadata"]["uid"], REPLICA_SETS)
+    name = f"{deployment['metadata']['name']}-{digest}"
+    current = next((rs for rs in held if rs["metadata"]["name"] == name), None)
+    older = [rs for rs in held if rs["metadata"]["name"] != name and rs["spec"]["replicas"]]
+    if current is None:
+        current = store.create(REPLICA_SETS, _replica_set(deployment, name, digest), now)
+    surge, spare = _allowances(deployment, wanted)
+    old_total = sum(rs["spec"]["replicas"] for rs in older)
+    target = min(wanted, wanted + surge - old_total) if older else wanted
+    _resize(store, current, max(target, 0 if not older else current["spec"]["replicas"]))
+    everyone = [*older, current]
+    available = sum(rs["status"].get("availableReplicas", 0) for rs in everyone)
+    removable = max(0, available - (wanted - spare))
+    for old in older:
+        step = min(removable, old["spec"]["replicas"])
+        _resize(store, old, old["spec"]["replicas"] - step)
+        removable -= step
+
+
+def _allowances(deployment: Obj, wanted: int) -> tuple[int, int]:
+    rolling = (deployment["spec"].get("strategy") or {}).get("rollingUpdate") or {}
+    surge = _share(rolling.get("maxSurge", "25%"), wanted, up=True)
+    spare = _share(rolling.get("maxUnavailable", "25%"), wanted, up=False)
+    return surge, spare if surge or spare else 1
+
+
+def _share(value: Any, of: int, *, up: bool) -> int:
+    if isinstance(value, int):
+        return value
+    exact = int(str(value).rstrip("%")) * of / 100
+    return ceil(exact) if up else int(exact)
+
+
+def _resize(store: ClusterStore, replica_set: Obj, replicas: int) -> None:
+    if replica_set["spec"]["replicas"] != replicas:
+        spec = {**replica_set["spec"], "replicas": replicas}
+        store.put(REPLICA_SETS, {**replica_set, "spec": spec})
+
+
+def _replica_set(deployment: Obj, name: str, digest: str) -> Obj:
+    spec, labels = deployment["spec"], {HASH_KEY: digest}
+    template = spec["template"]
+    meta = dict(template.get("metadata") or {})
+    meta["labels"] = (meta.get("labels") or {}) | labels
+    selector = dict(spec["selector"])
+    selector["matchLabels"] = (selector.get("matchLabels") or {}) | labels
+    made = pods.from_template(deployment, name, api_version="apps/v1", kind="Deployment")
+    return {
+        "metadata": made["metadata"] | {"labels": meta["labels"], "annotations": {}},
+        "spec": {
+            "replicas": 0,
+            "selector": selector,
+            "template": {**template, "metadata": meta},
+        },
+        "status": {"replicas": 0},
+    }
+
+
+def _reconcile(
+    store: ClusterStore, replica_set: Obj, now: datetime, rng: np.random.Generator
+) -> None:
+    owned = store.owned_by(replica_set["metadata"]["uid"])
+    active = [p for p in owned if not pods.is_over(p) and not pods.is_leaving(p)]
+    wanted = int(replica_set["spec"]["replicas"])
+    for _ in range(wanted - len(active)):
+        name = f"{replica_set['metadata']['name']}-{pods.suffix(rng)}"
+        pod = pods.from_template(replica_set, name, api_version="apps/v1", kind="ReplicaSet")
+        active.append(store.create(PODS, pod, now))
+    if (surplus := len(active) - wanted) > 0:
+        newest_first = sorted(active, key=_age, reverse=True)
+        active = sorted(newest_first, key=_first_to_go)
+        for pod in active[:surplus]:
+            pods.remove(store, pod, now)
+        active = active[surplus:]
+    ready = sum(1 for pod in active if pods.is_ready(pod))
+    status = _counts({"replicas": len(active)}, readyReplicas=ready, availableReplicas=ready)
+    status["observedGeneration"] = replica_set["metadata"]["generation"]
+    held = store.get(REPLICA_SETS, *_key(replica_set))
+    store.put(REPLICA_SETS, {**held, "status": status})
+
+
+def _key(obj: Obj) -> tuple[str, str]:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]
+
+
+def _age(pod: Obj) -> tuple[str, int]:
+    """Creation time, and the order of writes within one second."""
+    return pod["metadata"]["creationTimestamp"], int(pod["metadata"]["resourceVersion"])
+
+
+def _first_to_go(pod: Obj) -> tuple[bool, int, bool, int]:
+    """Unscheduled, then pending, then not ready, then the lowest pod-deletion-cost."""
+    phase = ("Pending", "Unknown", "Running").index(pod["status"].get("phase", "Pending"))
+    cost = (pod["metadata"].get("annotations") or {}).get(DELETION_COST_KEY, "0")
+    number = int(cost) if cost.lstrip("-").isdigit() else 0
+    return bool(pod["spec"].get("nodeName")), phase, pods.is_ready(pod), number
+
+
+def _counts(status: Obj, **more: int) -> Obj:
+    """Counts as the API writes them: a zero is left out."""
+    return status | {key: value for key, value in more.items() if value}
+
+
+def _report(store: ClusterStore, deployment: Obj, now: datetime) -> None:
+    held = store.owned_by(deployment["metadata"]["uid"], REPLICA_SETS)
+    total = sum(rs["status"].get("replicas", 0) for rs in held)
+    ready = sum(rs["status"].get("readyReplicas", 0) for rs in held)
+    digest, wanted = _template_hash(deployment), int(deployment["spec"]["replicas"])
+    updated = sum(
+        rs["status"].get("replicas", 0)
+        for rs in held
+        if rs["metadata"]["labels"].get(HASH_KEY) == digest
+    )
+    status = _counts(
+        {"conditions": deployment["status"].get("conditions") or []},
+        replicas=total,
+        updatedReplicas=updated,
+        readyReplicas=ready,
+        availableReplicas=ready,
+        unavailableReplicas=max(0, wanted - ready),
+    )
+    status["observedGeneration"] = deployment["metadata"]["generation"]
+    enough = ready >= wanted - _allowances(deployment, wanted)[1]
+    reason = "MinimumReplicasAvailable" if enough else "MinimumReplicasUnavailable"
+    status = pods.with_condition(status, "Available", str(enough), now, reason=reason)
+    fresh = store.get(DEPLOYMENTS, *_key(deployment))
+    store.put(DEPLOYMENTS, {**fresh, "status": status})

@@ -1,0 +1,95 @@
+"""Reading and changing pods, as every controller needs it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+
+from tiers.twin.kube.resources import PODS, Obj
+from tiers.twin.kube.store import ClusterStore
+from tiers.twin.kube.times import rfc3339
+from tiers.twin.kube.verbs import Write, delete_pod
+from tiers.twin.profile import GPU_RESOURCE
+
+# The letters that generated names use: no vowels, so that no word appears by chance.
+_SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+
+
+def requested_gpus(pod: Obj) -> int:
+    containers = pod["spec"].get("containers") or ()
+    requests = [(c.get("resources") or {}).get("requests") or {} for c in containers]
+    return sum(int(r.get(GPU_RESOURCE, 0)) for r in requests)
+
+
+def is_over(pod: Obj) -> bool:
+    return pod["status"].get("phase") in ("Succeeded", "Failed")
+
+
+def is_leaving(pod: Obj) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def condition(obj: Obj, kind: str) -> Obj | None:
+    conditions = obj.get("status", {}).get("conditions") or ()
+    return next((c for c in conditions if c["type"] == kind), None)
+
+
+def is_ready(obj: Obj) -> bool:
+    found = condition(obj, "Ready")
+    return found is not None and found["status"] == "True"
+
+
+def with_condition(
+    status: Obj, kind: str, value: str, now: datetime, *, reason: str = "", message: str = ""
+) -> Obj:
+    """`status` with one condition set; its transition time moves only when its value does."""
+    conditions: Sequence[Obj] = status.get("conditions") or ()
+    held = next((c for c in conditions if c["type"] == kind), None)
+    since = held["lastTransitionTime"] if held and held["status"] == value else rfc3339(now)
+    made: Obj = {"type": kind, "status": value, "lastTransitionTime": since}
+    made |= {"reason": reason} if reason else {}
+    made |= {"message": message} if message else {}
+    rest = [c for c in conditions if c["type"] != kind]
+    return {**status, "conditions": [*rest, made]}
+
+
+def put_status(store: ClusterStore, pod: Obj, status: Obj) -> Obj:
+    return store.put(PODS, {**pod, "status": status})
+
+
+def remove(store: ClusterStore, pod: Obj, now: datetime, grace_s: int | None = None) -> None:
+    """Delete a pod as a controller does, with its own grace unless one is given."""
+    if is_leaving(pod) and grace_s is None:
+        return
+    metadata = pod["metadata"]
+    write = Write(store, PODS, metadata["namespace"], metadata["name"], now)
+    delete_pod(write, pod, grace_s)
+
+
+def from_template(owner: Obj, name: str, *, api_version: str, kind: str) -> Obj:
+    """A pod of an owner's template, as yet without identity."""
+    template = owner["spec"]["template"]
+    meta = template.get("metadata") or {}
+    reference = {
+        "apiVersion": api_version,
+        "kind": kind,
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": owner["metadata"]["namespace"],
+            "labels": dict(meta.get("labels") or {}),
+            "annotations": dict(meta.get("annotations") or {}),
+            "ownerReferences": [reference],
+        },
+        "spec": template["spec"],
+        "status": {"phase": "Pending", "qosClass": "Burstable"},
+    }
+
+
+def suffix(rng: np.random.Generator) -> str:
+    return "".join(_SUFFIX_LETTERS[i] for i in rng.integers(0, len(_SUFFIX_LETTERS), 5))
