@@ -49,7 +49,7 @@ $(STAMPS)/venv:
 
 # One folder of stamps inside .venv: a removed environment forgets what it had installed.
 $(STAMPS)/embedded: pyproject.toml constraints.txt | $(STAMPS)/venv
-	@echo "installing Python packages (about 3 GB on disk, mostly torch; minutes the first time)"
+	@echo "installing Python packages (3 GB on disk, 6 GB where torch comes with CUDA; minutes the first time)"
 	@$(PIP_INSTALL) -c constraints.txt -e '.[embedded]' \
 	    || { echo "Could not install the Python packages: see pip's message above." >&2; exit 2; }
 	@touch $@
