@@ -1,0 +1,98 @@
+"""Why a change to a plan was refused. Each says what failed, what still holds, what to do next."""
+
+from collections.abc import Sequence
+
+
+class PlanError(Exception):
+    """Base of all refusals: nothing has been changed."""
+
+
+class PlanMissing(PlanError):
+    def __init__(self, plan_id: object) -> None:
+        super().__init__(f"There is no plan {plan_id}. Look it up in the list of plans.")
+
+
+class NotAllowed(PlanError):
+    """The person lacks a right; `right` is its name and `missing` says who holds it."""
+
+    def __init__(self, right: str, missing: str) -> None:
+        super().__init__(f"This {missing}. Nothing was changed; ask somebody who holds it.")
+        self.right = right
+
+
+class AuthorMayNotApprove(PlanError):
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"You are an author of plan {number}, and an author never approves their own plan. "
+            "It stays open; ask a colleague who may approve."
+        )
+
+
+class PlanChanged(PlanError):
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"Plan {number} is not the one that you saw: its hash differs. "
+            "Nothing was approved; read it again and decide anew."
+        )
+
+
+class PlanExpired(PlanError):
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"Plan {number} has expired: what it was computed from is too old. "
+            "Nothing was changed; the next cycle proposes anew if the change is still worth it."
+        )
+
+
+class WrongState(PlanError):
+    """The plan is not where this action starts; `current` is where it is."""
+
+    def __init__(self, number: int, current: str, wanted: str) -> None:
+        super().__init__(
+            f"Plan {number} is {current}, so it cannot become {wanted}. "
+            "Nothing was changed; reload to see what happened."
+        )
+        self.current = current
+
+
+class UnknownStepKind(PlanError):
+    def __init__(self, kinds: Sequence[str]) -> None:
+        super().__init__(
+            f"No step kind {', '.join(kinds)} is installed, so the plan was not kept. "
+            "Name it in settings.PLAN_STEP_KINDS."
+        )
+        self.kinds = tuple(kinds)
+
+
+class SpecInvalid(PlanError):
+    """The document contradicts itself; it was not kept."""
+
+
+class Drifted(PlanError):
+    """What the plan relies on has changed since; `changes` are lines for people."""
+
+    def __init__(self, changes: Sequence[str]) -> None:
+        super().__init__(f"{describe_drift(changes)}. Nothing was written; plan again.")
+        self.changes = tuple(changes)
+
+
+class LockHeld(PlanError):
+    """Another plan works there; `by` is its number."""
+
+    def __init__(self, cluster: str, tier: str, by: int) -> None:
+        super().__init__(
+            f"Plan {by} is working on {cluster}/{tier}. This plan stays approved and starts when "
+            "that one has ended."
+        )
+        self.by = by
+
+
+class ArmingInvalid(PlanError):
+    """The cluster, tier or duration cannot be armed."""
+
+
+def describe_drift(changes: Sequence[str]) -> str:
+    """Such as "3 facts changed: eastus node a: ready is False, was True; …"."""
+    noun = "fact" if len(changes) == 1 else "facts"
+    more = f"; and {len(changes) - 5} more" if len(changes) > 5 else ""
+    return f"{len(changes)} {noun} changed: {'; '.join(changes[:5])}{more}"

@@ -1,0 +1,104 @@
+"""The one table of a plan's moves of state, and the only code that makes them.
+
+A move is a compare-and-set on (state, version). Its transition row goes in the same transaction,
+its audit row too, and open pages hear of it on commit. Audit rows are written last: the chain is
+locked until the transaction ends, so nothing may be waited for after it.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from infra_console.audit.services import record_audit
+from infra_console.live.services import publish
+from infra_console.plans.errors import PlanMissing, WrongState
+from infra_console.plans.models import Plan, Transition
+from infra_console.plans.states import PlanState as S
+
+ALLOWED: Mapping[str, frozenset[str]] = {
+    S.DRAFT: frozenset({S.PROPOSED, S.WITHDRAWN}),
+    S.PROPOSED: frozenset({S.APPROVED, S.REJECTED, S.WITHDRAWN, S.EXPIRED, S.SUPERSEDED, S.VOID}),
+    S.APPROVED: frozenset({S.EXECUTING, S.WITHDRAWN, S.EXPIRED, S.VOID}),
+    S.EXECUTING: frozenset({S.PAUSED, S.VERIFYING, S.REHEARSED, S.ABORTED, S.FAILED}),
+    S.PAUSED: frozenset({S.EXECUTING, S.ABORTED, S.FAILED}),
+    S.VERIFYING: frozenset({S.SETTLED, S.VERIFIED, S.FAILED}),
+    S.SETTLED: frozenset(),
+    S.VERIFIED: frozenset(),
+    S.REHEARSED: frozenset(),
+    S.REJECTED: frozenset(),
+    S.WITHDRAWN: frozenset(),
+    S.EXPIRED: frozenset(),
+    S.SUPERSEDED: frozenset(),
+    S.VOID: frozenset(),
+    S.ABORTED: frozenset(),
+    S.FAILED: frozenset(),
+}
+TERMINAL = frozenset(state for state, targets in ALLOWED.items() if not targets)
+
+
+class Journal:
+    """The moves of one transaction, and the audit rows that are owed for them."""
+
+    def __init__(self) -> None:
+        self._owed: list[dict[str, Any]] = []
+
+    def move(self, plan_id: UUID, *, to: S, who: str, why: str = "", **columns: Any) -> Plan:
+        """Move a plan and set other columns with it.
+
+        Raises:
+            WrongState: the table has no such move from where the plan is, or somebody else moved
+                it first. PlanMissing: there is no such plan.
+        """
+        held = Plan.objects.filter(id=plan_id).only("state", "version", "number").first()
+        if held is None:
+            raise PlanMissing(plan_id)
+        columns |= {"state": to, "state_reason": why, "version": held.version + 1}
+        won = to in ALLOWED[held.state] and Plan.objects.filter(
+            id=plan_id, state=held.state, version=held.version
+        ).update(**columns)
+        if not won:
+            now = Plan.objects.values_list("state", flat=True).get(id=plan_id)
+            raise WrongState(held.number, now, to)
+        plan = Plan.objects.get(id=plan_id)
+        self.note(plan, came_from=held.state, who=who, why=why)
+        return plan
+
+    def note(self, plan: Plan, *, came_from: str, who: str, why: str) -> None:
+        """Keep the transition that `plan` has just made, tell pages, owe the audit row."""
+        Transition.objects.create(
+            plan=plan,
+            from_state=came_from,
+            to_state=plan.state,
+            who=who,
+            at=timezone.now(),
+            why=why,
+        )
+        publish(kind="plan", id=str(plan.id), version=plan.version)
+        detail = {"number": plan.number, "from": came_from, "why": why, "hash": plan.hash}
+        self._owed.append(
+            {
+                "actor": who,
+                "action": f"plan.{plan.state}",
+                "object_kind": "plan",
+                "object_id": str(plan.id),
+                "detail": detail | {"version": plan.version},
+            }
+        )
+
+    def settle(self) -> None:
+        for row in self._owed:
+            record_audit(**row)
+        self._owed.clear()
+
+
+@contextmanager
+def journal() -> Iterator[Journal]:
+    """One transaction of moves; its audit rows are written as its last act."""
+    with transaction.atomic():
+        moves = Journal()
+        yield moves
+        moves.settle()

@@ -1,0 +1,28 @@
+"""From a committed order to the worker. The broker is a hint: what is lost, the sweep sends again.
+
+A message that waited too long is dropped by the broker; the sweep has sent a newer one by then.
+"""
+
+from uuid import UUID
+
+from celery import current_app
+from django.utils import timezone
+
+from infra_console.plans.models import Outbox
+
+EXECUTE = "execute"
+EXECUTE_TASK = "plans.execute"
+MESSAGE_LIFE_S = 30.0
+
+
+def send_waiting(plan_id: UUID) -> None:
+    """Order the execution of one plan, if an order for it is still unsent."""
+    waiting = Outbox.objects.filter(kind=EXECUTE, plan_id=plan_id, sent_at=None)
+    if waiting.exists():
+        send_execute(plan_id)
+        waiting.update(sent_at=timezone.now())
+
+
+def send_execute(plan_id: UUID) -> None:
+    """Put one order in the queue; two of them have the effect of one."""
+    current_app.send_task(EXECUTE_TASK, args=[str(plan_id)], expires=MESSAGE_LIFE_S, retry=False)

@@ -1,0 +1,51 @@
+"""What makes a proposed document acceptable, and when a new one is the same as one under review."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from infra_console.plans.errors import SpecInvalid, UnknownStepKind
+from infra_console.plans.models import Plan
+from infra_console.plans.spec import PlanSpec
+from infra_console.plans.steps.registry import installed_kinds
+
+# A gain that moved by more than this share is another proposal, though its moves are the same.
+GAIN_TOLERANCE = 0.2
+
+
+def check_spec(spec: PlanSpec) -> None:
+    """Refuse a document that the executor could not carry out as it stands.
+
+    Raises:
+        UnknownStepKind: a step's kind is not installed.
+        SpecInvalid: no steps, a key twice, or a step outside the plan's locks.
+    """
+    if not spec.steps:
+        raise SpecInvalid("The plan has no steps, so there is nothing to approve.")
+    if unknown := sorted({s.kind for s in spec.steps} - installed_kinds()):
+        raise UnknownStepKind(unknown)
+    if twice := sorted(_twice(s.key for s in spec.steps)):
+        raise SpecInvalid(f"The plan names the step {', '.join(twice)} twice.")
+    locks = {(lock.cluster, lock.tier) for lock in spec.locks}
+    if outside := sorted(s.key for s in spec.steps if (s.target.cluster, s.tier) not in locks):
+        raise SpecInvalid(f"The plan holds no lock for the step {', '.join(outside)}.")
+
+
+def still_the_same(standing: Plan, spec: PlanSpec) -> bool:
+    """Whether a plan with the same moves may stay: same facts relied on, gain within 20 %."""
+    held = standing.spec
+    if held.preconditions != spec.preconditions:
+        return False
+    if held.gain_usd is None or spec.gain_usd is None:
+        return held.gain_usd == spec.gain_usd
+    return abs(spec.gain_usd - held.gain_usd) <= GAIN_TOLERANCE * abs(held.gain_usd)
+
+
+def overlaps(document: dict[str, Any], spec: PlanSpec) -> bool:
+    """Whether two plans would take one lock."""
+    held = {(lock["cluster"], lock["tier"]) for lock in document["locks"]}
+    return any((lock.cluster, lock.tier) in held for lock in spec.locks)
+
+
+def _twice(keys: Iterable[str]) -> set[str]:
+    return {key for key, count in Counter(keys).items() if count > 1}

@@ -1,0 +1,279 @@
+"""The one writer of plans: propose, approve, reject, withdraw, expire, pause, resume, abort.
+
+Arming and the kill switch are in safety.py; both are offered here. Every verb is one transaction
+that ends in a compare-and-set with its transition and audit rows; work follows through the outbox.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from infra_console.plans.errors import (
+    AuthorMayNotApprove,
+    PlanChanged,
+    PlanExpired,
+    PlanMissing,
+    WrongState,
+)
+from infra_console.plans.lifecycle import Journal, journal
+from infra_console.plans.models import Approval, Execution, Outbox, Plan, Step
+from infra_console.plans.outbox import EXECUTE, send_waiting
+from infra_console.plans.proposals import check_spec, overlaps, still_the_same
+from infra_console.plans.safety import (
+    arm,
+    disarm,
+    engage_kill_switch,
+    release_kill_switch,
+    require_right,
+)
+from infra_console.plans.spec import PlanSpec, moves_key
+from infra_console.plans.spec import plan_hash as hash_of
+from infra_console.plans.states import LIVE, Decision, PlanState, StepState
+
+__all__ = [
+    "abort_execution",
+    "approve_plan",
+    "arm",
+    "disarm",
+    "engage_kill_switch",
+    "expire_due",
+    "pause_execution",
+    "propose_plan",
+    "reject_plan",
+    "release_kill_switch",
+    "resume_execution",
+    "withdraw_plan",
+]
+
+SYSTEM = "system:plans"
+# Numbers and "the same moves are under review" are decided one proposal at a time.
+PROPOSALS_LOCK = 0x1F7A_0001
+
+
+def propose_plan(spec: PlanSpec, *, authors: Sequence[str]) -> Plan:
+    """Put a plan under review, and return it; or the one with the same moves that already is.
+
+    Open plans of the same domain that would take one of its locks are superseded.
+
+    Args:
+        authors: everyone who triggered, edited or set the policy behind it; none may approve it.
+
+    Raises:
+        UnknownStepKind, SpecInvalid: the document cannot be carried out; nothing was kept.
+    """
+    check_spec(spec)
+    if not authors:
+        raise ValueError("a plan needs an author")
+    with journal() as moves:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PROPOSALS_LOCK])
+        if standing := _standing(spec):
+            return standing
+        plan = _create(spec, authors)
+        moves.note(plan, came_from="", who=authors[0], why="proposed")
+        _supersede(moves, plan, spec)
+        return plan
+
+
+def approve_plan(plan_id: UUID, *, by: User, plan_hash: str, reason: str = "") -> Plan:
+    """Approve the plan that carries this hash; its execution is ordered in the same transaction.
+
+    Raises:
+        NotAllowed, AuthorMayNotApprove, PlanChanged, PlanExpired, WrongState, PlanMissing: see
+            each; nothing was changed.
+    """
+    require_right(by, "plan.approve")
+    plan, who = _plan(plan_id), by.get_username()
+    if plan.state != PlanState.PROPOSED:
+        raise WrongState(plan.number, plan.state, PlanState.APPROVED)
+    if who in plan.authors:
+        raise AuthorMayNotApprove(plan.number)
+    if plan_hash != plan.hash or hash_of(plan.spec) != plan.hash:
+        raise PlanChanged(plan.number)
+    if plan.expires_at <= timezone.now():
+        raise PlanExpired(plan.number)
+    with journal() as moves:
+        approved = moves.move(plan.id, to=PlanState.APPROVED, who=who, why=reason)
+        _decide(approved, who, Decision.APPROVE, reason)
+        _order_execution(approved)
+    return approved
+
+
+def reject_plan(plan_id: UUID, *, by: User, plan_hash: str = "", reason: str = "") -> Plan:
+    """Say no to a plan under review. An empty hash rejects it whatever it says.
+
+    Raises:
+        NotAllowed, PlanChanged, WrongState, PlanMissing: see each; nothing was changed.
+    """
+    require_right(by, "plan.reject")
+    plan, who = _plan(plan_id), by.get_username()
+    if plan_hash and plan_hash != plan.hash:
+        raise PlanChanged(plan.number)
+    with journal() as moves:
+        rejected = moves.move(plan.id, to=PlanState.REJECTED, who=who, why=reason)
+        _decide(rejected, who, Decision.REJECT, reason)
+    return rejected
+
+
+def withdraw_plan(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
+    """Take a plan back before it starts.
+
+    Raises:
+        NotAllowed, WrongState, PlanMissing: see each; nothing was changed.
+    """
+    require_right(by, "plan.withdraw")
+    with journal() as moves:
+        return moves.move(plan_id, to=PlanState.WITHDRAWN, who=by.get_username(), why=reason)
+
+
+def expire_due() -> int:
+    """End plans whose time ran out before they started; return how many."""
+    due = Plan.objects.filter(
+        state__in=(PlanState.PROPOSED, PlanState.APPROVED), expires_at__lte=timezone.now()
+    )
+    expired = 0
+    for plan_id in due.values_list("id", flat=True):
+        try:
+            with journal() as moves:
+                why = "not started before its time ran out"
+                moves.move(plan_id, to=PlanState.EXPIRED, who=SYSTEM, why=why)
+        except WrongState:  # somebody decided in the meantime
+            continue
+        expired += 1
+    return expired
+
+
+def pause_execution(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
+    """Stop before the next write; what is done stays done and cordons stay ours.
+
+    Raises:
+        NotAllowed, WrongState, PlanMissing: see each; nothing was changed.
+    """
+    require_right(by, "execution.control")
+    with journal() as moves:
+        return moves.move(plan_id, to=PlanState.PAUSED, who=by.get_username(), why=reason)
+
+
+def resume_execution(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
+    """Go on from the step that waited.
+
+    Raises:
+        NotAllowed, WrongState, PlanMissing: see each; nothing was changed.
+    """
+    require_right(by, "execution.control")
+    with journal() as moves:
+        plan = moves.move(plan_id, to=PlanState.EXECUTING, who=by.get_username(), why=reason)
+        # Their patience starts anew.
+        Step.objects.filter(plan=plan, state=StepState.WAITING).update(
+            started_at=None, next_try_at=None
+        )
+        _start_now(plan)
+    return plan
+
+
+def abort_execution(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
+    """End an execution; the worker lifts our cordons and lets the locks go.
+
+    Raises:
+        NotAllowed, WrongState, PlanMissing: see each; nothing was changed.
+    """
+    require_right(by, "execution.control")
+    with journal() as moves:
+        plan = moves.move(plan_id, to=PlanState.ABORTED, who=by.get_username(), why=reason)
+        _start_now(plan)
+    return plan
+
+
+def _plan(plan_id: UUID) -> Plan:
+    plan = Plan.objects.filter(id=plan_id).first()
+    if plan is None:
+        raise PlanMissing(plan_id)
+    return plan
+
+
+def _standing(spec: PlanSpec) -> Plan | None:
+    """The plan with the same moves that is live, or under review and still the same."""
+    same = Plan.objects.filter(moves_key=moves_key(spec), domain=spec.domain)
+    if live := same.filter(state__in=LIVE).first():
+        return live
+    plan = same.filter(state=PlanState.PROPOSED, expires_at__gt=timezone.now()).first()
+    return plan if plan and still_the_same(plan, spec) else None
+
+
+def _create(spec: PlanSpec, authors: Sequence[str]) -> Plan:
+    now = timezone.now()
+    last = Plan.objects.aggregate(last=Max("number"))["last"] or 0
+    return Plan.objects.create(
+        number=last + 1,
+        state=PlanState.PROPOSED,
+        domain=spec.domain,
+        title=spec.title[:250],
+        summary=spec.summary,
+        document=spec.model_dump(mode="json", by_alias=True),
+        hash=hash_of(spec),
+        moves_key=moves_key(spec),
+        authors=list(authors),
+        created_at=now,
+        expires_at=now + timedelta(seconds=settings.PLAN_TTL_S),
+    )
+
+
+def _supersede(moves: Journal, plan: Plan, spec: PlanSpec) -> None:
+    """End open plans of the domain that would take one of the new plan's locks."""
+    others = Plan.objects.filter(state=PlanState.PROPOSED, domain=plan.domain).exclude(id=plan.id)
+    for other in others.only("id", "document"):
+        if overlaps(other.document, spec):
+            moves.move(
+                other.id,
+                to=PlanState.SUPERSEDED,
+                who=SYSTEM,
+                why=f"plan {plan.number} replaces it",
+                superseded_by=plan,
+            )
+
+
+def _decide(plan: Plan, who: str, decision: Decision, reason: str) -> None:
+    Approval.objects.create(
+        plan=plan,
+        plan_hash=plan.hash,
+        by=who,
+        decision=decision,
+        reason=reason,
+        at=timezone.now(),
+    )
+
+
+def _order_execution(plan: Plan) -> None:
+    """The execution, its steps and the order to carry it out, all or none with the approval."""
+    Execution.objects.create(plan=plan)
+    Step.objects.bulk_create(
+        Step(
+            plan=plan,
+            index=index,
+            key=step.key,
+            kind=step.kind,
+            title=step.title[:250],
+            cluster=step.target.cluster,
+            tier=step.tier,
+            wave=step.wave,
+            target=step.target.model_dump(),
+            params=step.params,
+        )
+        for index, step in enumerate(plan.spec.steps)
+    )
+    Outbox.objects.create(kind=EXECUTE, plan=plan, created_at=timezone.now())
+    transaction.on_commit(partial(send_waiting, plan.id), robust=True)
+
+
+def _start_now(plan: Plan) -> None:
+    """Let the next sweep, or the worker at once, pick the execution up."""
+    Execution.objects.filter(plan=plan).update(not_before=None)
+    Outbox.objects.filter(kind=EXECUTE, plan=plan).update(sent_at=None)
+    transaction.on_commit(partial(send_waiting, plan.id), robust=True)

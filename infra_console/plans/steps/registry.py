@@ -1,0 +1,23 @@
+"""Step kinds by name, from settings.PLAN_STEP_KINDS; a system check resolves all at start."""
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+if TYPE_CHECKING:
+    from infra_console.plans.steps.base import StepKind
+
+
+def installed_kinds() -> frozenset[str]:
+    return frozenset(settings.PLAN_STEP_KINDS)
+
+
+def step_kind(kind: str) -> "StepKind":
+    """A new instance of the class that carries out steps of this kind.
+
+    Raises:
+        KeyError: the kind is not installed. ImportError: its dotted path leads nowhere.
+    """
+    made: StepKind = import_string(settings.PLAN_STEP_KINDS[kind])()
+    return made
