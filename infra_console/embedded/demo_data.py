@@ -2,9 +2,16 @@
 
 from pathlib import Path
 
+from django.contrib.auth.models import User
+
 from infra_console.access.roles import ROLES
 from infra_console.access.services import create_demo_users
 from infra_console.embedded.private import new_password, write_private
+from infra_console.fleet.queries import list_clusters
+from infra_console.plans import services as plans
+
+TIERS = ("inference", "training", "operational")
+ARMED_HOURS = 168.0  # a week, the longest there is; a demo that runs longer shows the expiry
 
 
 def ensure_demo_users(users_file: Path) -> bool:
@@ -17,3 +24,12 @@ def ensure_demo_users(users_file: Path) -> bool:
     lines = [f"  {role:<{width}}  {password}" for role, password in passwords.items()]
     write_private(users_file, "\n".join(lines) + "\n")
     return True
+
+
+def arm_demo_clusters() -> int:
+    """Let plans move capacity everywhere, in the operator's name; how many pairs were armed."""
+    operator = User.objects.get(username="operator")
+    pairs = [(cluster.id, tier) for cluster in list_clusters() for tier in TIERS]
+    for cluster_id, tier in pairs:
+        plans.arm(cluster_id, tier, by=operator, hours=ARMED_HOURS)
+    return len(pairs)

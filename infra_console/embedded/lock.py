@@ -32,8 +32,10 @@ def single_copy(state_dir: Path, *, command: str, wait_s: float = 0.0) -> Iterat
         file.truncate(0)
         file.write(f"`{command}`, process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M}Z")
         file.flush()
-        yield
-        file.truncate(0)
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
 def _try_lock(descriptor: int) -> bool:
