@@ -1,8 +1,22 @@
 """Addresses of plans."""
 
-from django.urls import path
+from django.urls import path, re_path
 
-from infra_console.plans import views
+from infra_console.plans import decisions, views
 
 app_name = "plans"
-urlpatterns = [path("", views.index, name="index")]
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("arming/", views.arming, name="arming"),
+    path("arming/pairs", decisions.arm, name="arm"),
+    path("arming/killswitch", decisions.killswitch, name="killswitch"),
+    path("<uuid:plan_id>/", views.detail, name="detail"),
+    path("<uuid:plan_id>/approve", decisions.approve, name="approve"),
+    path("<uuid:plan_id>/reject", decisions.reject, name="reject"),
+    path("<uuid:plan_id>/withdraw", decisions.withdraw, name="withdraw"),
+    re_path(
+        r"^(?P<plan_id>[0-9a-f-]{36})/(?P<verb>pause|resume|abort)$",
+        decisions.control,
+        name="control",
+    ),
+]

@@ -1,8 +1,101 @@
-"""Pages of plans."""
+"""Pages of plans: the list by state, one plan whole, and arming. Decisions are in decisions.py."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_safe
+
+from infra_console.access.decorators import needs
+from infra_console.access.roles import missing_right
+from infra_console.overview.pages import render_page
+from infra_console.overview.queries import kill_switch
+from infra_console.overview.scope import TIERS, scope_of
+from infra_console.plans import pages, queries
+from infra_console.plans.changes import progress, tier_changes, workload_changes
+from infra_console.plans.models import Execution, Plan, Settlement
+from infra_console.plans.states import PlanState
+
+PAGE_SIZE = 50
+PARTS = {
+    part: f"plans/{part}.html"
+    for part in ("heading", "decision", "control", "timeline", "promises", "trail")
+}
+# What may be done to an execution, by the state of its plan: verb, word, icon.
+CONTROLS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    PlanState.EXECUTING: (("pause", "Pause", "pause"), ("abort", "Abort", "stop")),
+    PlanState.PAUSED: (("resume", "Resume", "play"), ("abort", "Abort", "stop")),
+}
 
 
+@require_safe
+@needs("view")
 def index(request: HttpRequest) -> HttpResponse:
-    return render(request, "plans/index.html")
+    """Plans of one group of states, newest first."""
+    group, before = request.GET.get("show", "all"), request.GET.get("before", "")
+    group = group if group in pages.GROUPS else "all"
+    found = pages.plans_page(
+        group=group,
+        region=scope_of(request).region,
+        before=int(before) if before.isdecimal() else None,
+        limit=PAGE_SIZE + 1,
+    )
+    context = {
+        "plans": found[:PAGE_SIZE],
+        "older": found[PAGE_SIZE - 1].number if len(found) > PAGE_SIZE else None,
+        "group": group,
+        "groups": lambda: pages.group_counts(group),
+    }
+    return render_page(request, "plans/index.html", context, parts={"plan-list": "plans/list.html"})
+
+
+@require_safe
+@needs("view")
+def detail(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+    """One plan whole; each part refreshes by itself."""
+    plan = get_object_or_404(Plan.objects.select_related("superseded_by"), id=plan_id)
+    steps = cache(lambda: list(plan.steps.all()))
+    context = {
+        "plan": plan,
+        "spec": plan.spec,
+        "tier_changes": lambda: tier_changes(plan.spec),
+        "workload_changes": lambda: workload_changes(plan.spec),
+        "execution": lambda: Execution.objects.filter(plan=plan).first(),
+        "settlement": lambda: Settlement.objects.filter(plan=plan).first(),
+        "lanes": lambda: pages.timeline(steps()) if steps() else pages.planned_timeline(plan),
+        "ended": lambda: progress(steps())[0],
+        "total": lambda: len(plan.spec.steps),
+        "promises": lambda: pages.promise_rows(plan, Settlement.objects.filter(plan=plan).first()),
+        "approvals": plan.approvals.all,
+        "transitions": plan.transitions.all,
+        "armed": lambda: pages.is_armed(plan),
+        "approval": lambda: queries.approval_state(plan, request.user),
+        "controls": CONTROLS.get(plan.state, ()),
+        **_lacks(request),
+    }
+    return render_page(request, "plans/detail.html", context, parts=PARTS)
+
+
+def _lacks(request: HttpRequest) -> dict[str, Any]:
+    rights = {
+        "lacks_reject": "plan.reject",
+        "lacks_withdraw": "plan.withdraw",
+        "lacks_control": "execution.control",
+    }
+    return {name: missing_right(request.user, right) for name, right in rights.items()}
+
+
+@require_safe
+@needs("view")
+def arming(request: HttpRequest) -> HttpResponse:
+    context = {
+        "rows": pages.arming_rows,
+        "tiers": TIERS,
+        "switch": kill_switch(),
+        "lacks_arm": missing_right(request.user, "cluster.arm"),
+        "lacks_switch": missing_right(request.user, "killswitch"),
+    }
+    return render_page(request, "plans/arming.html", context)

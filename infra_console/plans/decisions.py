@@ -1,0 +1,110 @@
+"""What people decide about plans: each view unpacks a form and makes one call to services."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from infra_console.access.decorators import needs
+from infra_console.plans import services
+from infra_console.plans.errors import PlanError
+
+MAX_HOURS = 72
+CONTROLS: Mapping[str, tuple[Callable[..., Any], str]] = {
+    "pause": (services.pause_execution, "Paused: no further step starts."),
+    "resume": (services.resume_execution, "Resumed."),
+    "abort": (services.abort_execution, "Aborted: no further step starts."),
+}
+
+
+@require_POST
+@needs("plan.approve")
+def approve(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+    """Approve exactly the plan that was on the page: its hash comes with the form."""
+    return _decide(
+        request, plan_id, services.approve_plan, "Approved.",
+        plan_hash=request.POST.get("hash", ""), reason=_reason(request),
+    )  # fmt: skip
+
+
+@require_POST
+@needs("plan.reject")
+def reject(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+    return _decide(
+        request, plan_id, services.reject_plan, "Rejected.",
+        plan_hash=request.POST.get("hash", ""), reason=_reason(request),
+    )  # fmt: skip
+
+
+@require_POST
+@needs("plan.withdraw")
+def withdraw(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+    return _decide(
+        request, plan_id, services.withdraw_plan, "Withdrawn.", reason=_reason(request)
+    )  # fmt: skip
+
+
+@require_POST
+@needs("execution.control")
+def control(request: HttpRequest, plan_id: UUID, verb: str) -> HttpResponse:
+    act, said = CONTROLS[verb]
+    return _decide(request, plan_id, act, said, reason=_reason(request))
+
+
+def _decide(
+    request: HttpRequest, plan_id: UUID, act: Callable[..., Any], said: str, **words: str
+) -> HttpResponse:
+    try:
+        act(plan_id, by=request.user, **words)
+    except PlanError as err:
+        messages.error(request, str(err))
+    else:
+        messages.success(request, said)
+    return redirect("plans:detail", plan_id)
+
+
+def _reason(request: HttpRequest) -> str:
+    return request.POST.get("reason", "").strip()[:2000]
+
+
+@require_POST
+@needs("cluster.arm")
+def arm(request: HttpRequest) -> HttpResponse:
+    """Arm or disarm the ticked (cluster, tier) pairs."""
+    hours = request.POST.get("hours", "")
+    pairs = [pair.partition("/")[::2] for pair in request.POST.getlist("pair")]
+    if not pairs:
+        messages.warning(request, "Nothing was ticked; nothing was changed.")
+        return redirect("plans:arming")
+    try:
+        for cluster, tier in pairs:
+            if request.POST.get("do") == "disarm":
+                services.disarm(cluster, tier, by=request.user)
+            else:
+                services.arm(cluster, tier, by=request.user, hours=_hours(hours))
+    except PlanError as err:
+        messages.error(request, str(err))
+    else:
+        messages.success(request, f"Changed {len(pairs)} of the fleet's cluster and tier pairs.")
+    return redirect("plans:arming")
+
+
+def _hours(text: str) -> int:
+    return min(max(int(text), 1), MAX_HOURS) if text.isdecimal() else 8
+
+
+@require_POST
+@needs("killswitch")
+def killswitch(request: HttpRequest) -> HttpResponse:
+    try:
+        if request.POST.get("engage") == "yes":
+            services.engage_kill_switch(by=request.user, reason=_reason(request))
+        else:
+            services.release_kill_switch(by=request.user, reason=_reason(request))
+    except PlanError as err:
+        messages.error(request, str(err))
+    return redirect("plans:arming")
