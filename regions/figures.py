@@ -12,6 +12,7 @@ SCALE = [
     [0.0, "#00224e"], [0.25, "#404c6b"], [0.5, "#7c7b78"], [0.75, "#bbae6c"], [1.0, "#fee838"],
 ]  # fmt: skip
 RATIO_TOP = 1.5
+CLOSE_DEGREES = 14.0
 
 
 def map_figure(regions: Sequence[RegionState], links: dict[str, str]) -> Figure:
@@ -60,13 +61,25 @@ def _places(regions: Sequence[RegionState], links: dict[str, str]) -> Figure:
         "lat": [r.latitude for r in regions],
         "lon": [r.longitude for r in regions],
         "text": [r.id for r in regions],
-        "textposition": "bottom center",
+        "textposition": [_label_side(r, regions) for r in regions],
         "textfont": {"size": 11, "color": "--ink"},
         "customdata": [{"href": links[r.id]} for r in regions],
         "hovertext": [_words(r) for r in regions],
         "hovertemplate": "%{hovertext}<extra></extra>",
         "showlegend": False,
     }
+
+
+def _label_side(region: RegionState, regions: Sequence[RegionState]) -> str:
+    """Away from a close neighbour, so that two labels do not cover each other."""
+    for other in regions:
+        east, north = region.longitude - other.longitude, region.latitude - other.latitude
+        if other.id == region.id or abs(east) > CLOSE_DEGREES or abs(north) > CLOSE_DEGREES:
+            continue
+        if abs(north) > abs(east):
+            return "top center" if north > 0 else "bottom center"
+        return "middle right" if east > 0 else "middle left"
+    return "bottom center"
 
 
 def _words(region: RegionState) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 
 Point = tuple[float, float]
+HALF_WORLD = 180.0
 MIN_POINTS = 8  # smaller islands are below a pixel on the thumbnail
 
 
@@ -59,4 +60,10 @@ def _join(ring: Sequence[int], arcs: Sequence[Sequence[Point]]) -> list[Point]:
 
 
 def _svg(points: Sequence[Point]) -> str:
-    return "M" + "L".join(f"{x + 180:.0f} {90 - y:.0f}" for x, y in points[::2]) + "Z"
+    path, last_x = [], None
+    for x, y in points[::2]:
+        # A ring that crosses the antimeridian would draw a line across the whole map.
+        jump = last_x is None or abs(x - last_x) > HALF_WORLD
+        path.append(f"{'M' if jump else 'L'}{x + 180:.0f} {90 - y:.0f}")
+        last_x = x
+    return "".join(path)

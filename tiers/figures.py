@@ -13,6 +13,7 @@ from tiers.queries import Band
 
 Figure = dict[str, Any]
 SPARK_WIDTH, SPARK_HEIGHT = 300.0, 60.0
+LEDGER_WIDTH = 1000.0
 
 
 def tier_figure(
@@ -168,3 +169,30 @@ def _broken(places: Sequence[str | None]) -> str:
             path.append(f"{'L' if pen_down else 'M'}{place}")
         pen_down = place is not None
     return " ".join(path)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPart:
+    """One ledger state as a piece of a bar of LEDGER_WIDTH."""
+
+    state: str
+    gpus: int
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerBar:
+    total: int
+    parts: tuple[LedgerPart, ...]
+
+
+def ledger_bar(ledger: Mapping[str, int]) -> LedgerBar:
+    """The ledger as one bar: its pieces sum to the fleet, as the ledger does."""
+    total = sum(ledger.values())
+    parts, x = [], 0.0
+    for state, gpus in ledger.items():
+        width = LEDGER_WIDTH * gpus / total
+        parts.append(LedgerPart(state, gpus, x, width))
+        x += width
+    return LedgerBar(total, tuple(parts))

@@ -6,6 +6,7 @@ from django.urls import reverse
 
 from infra_console.overview.cards import Alert, Card
 from infra_console.overview.scope import Scope
+from tiers.figures import ledger_bar
 from tiers.models import CycleState
 from tiers.queries import TierSummary, latest_cycle, ledger_summary, tier_summaries
 
@@ -22,7 +23,11 @@ def tier_cards(scope: Scope) -> Card:
     return Card(
         key="tiers",
         template="tiers/cards.html",
-        context={"tiers": tiers, "cycle": cycle, "ledger": ledger_summary(region=scope.region)},
+        context={
+            "tiers": tiers,
+            "cycle": cycle,
+            "ledger": ledger_bar(ledger_summary(region=scope.region)),
+        },
         place="wide",
         live_kinds="fleet cycle",
         alerts=alerts,

@@ -102,6 +102,18 @@ def signed(value: float | None, digits: int = 0) -> str:
 
 
 @register.filter
+def plain(value: float | None) -> str:
+    """A number with no more digits than it has: `56`, `0.95`."""
+    return UNKNOWN if value is None else f"{value:.4g}"
+
+
+@register.filter
+def sign(op: str) -> str:
+    """A comparison as people write it."""
+    return {">=": "≥", "<=": "≤", "==": "="}.get(op, op)
+
+
+@register.filter
 def percent(share: float | None) -> str:
     return UNKNOWN if share is None else f"{100 * share:.0f} %"
 
