@@ -68,7 +68,7 @@ class Call:
         self.user_agent = http.headers.get("User-Agent", "")
 
     async def answer(self) -> web.StreamResponse:
-        path = self.http.path
+        path = self.http.path.rstrip("/")
         if path in PUBLIC:
             self.code = 200
             return web.Response(text=PUBLIC[path])
@@ -76,7 +76,7 @@ class Call:
             return self.reply(discovery.VERSION)
         account = access.authenticate(self.api.accounts, self.http.headers.get("Authorization"))
         self.user = account.name
-        if (found := discovery.answer(path.rstrip("/") or "/")) is not None:
+        if (found := discovery.answer(path)) is not None:
             if self.http.method != "GET":
                 raise method_not_allowed()
             return self.reply(found)

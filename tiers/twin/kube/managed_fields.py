@@ -92,7 +92,7 @@ def _owners(obj: Obj) -> dict[Manager, tuple[Fields, str]]:
 
 def _with_owners(obj: Obj, owners: dict[Manager, tuple[Fields, str]]) -> Obj:
     entries = []
-    for who, (fields, time) in owners.items():
+    for who, (fields, time) in sorted(owners.items(), key=lambda owner: str(owner[0])):
         if not fields:
             continue
         entry = {

@@ -33,7 +33,8 @@ class KubeServers:
 
     async def start(self, cluster: str, port: int) -> None:
         """Listen for one cluster (port 0: any free one). Raises PortBusy."""
-        server = web.Server(self.apis[cluster].handle)
+        # A watch whose client is gone must end, or it would wait for its own timeout.
+        server = web.Server(self.apis[cluster].handle, handler_cancellation=True)
         runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_S, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, HOST, port, ssl_context=self._tls)

@@ -242,9 +242,14 @@ def _mark(index: dict[str, dict[Any, None]], group: str, key: Any, *, present: b
 
 
 def _same(before: Obj, after: Obj) -> bool:
-    """Equal but for managedFields, whose times alone are no change."""
-    plain_before = {k: v for k, v in before["metadata"].items() if k != "managedFields"}
-    plain_after = {k: v for k, v in after["metadata"].items() if k != "managedFields"}
-    if plain_before != plain_after:
+    """Equal but for the times in managedFields, which alone are no change."""
+    if _timeless(before["metadata"]) != _timeless(after["metadata"]):
         return False
     return {**before, "metadata": None} == {**after, "metadata": None}
+
+
+def _timeless(metadata: Obj) -> Obj:
+    owners = metadata.get("managedFields")
+    if not owners:
+        return metadata
+    return {**metadata, "managedFields": [{**entry, "time": ""} for entry in owners]}
