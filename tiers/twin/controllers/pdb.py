@@ -47,7 +47,9 @@ def _status(store: ClusterStore, pdb: Obj, covered: list[Obj], now: datetime) ->
     status |= {"disruptedPods": disrupted} if disrupted else {}
     allowed = bool(status["disruptionsAllowed"])
     reason = "SufficientPods" if allowed else "InsufficientPods"
-    return pods.with_condition(status, "DisruptionAllowed", str(allowed), now, reason=reason)
+    return pods.with_condition(
+        status, "DisruptionAllowed", str(allowed), now, reason=reason, message=""
+    )
 
 
 def _still_disrupted(pdb: Obj, covered: list[Obj], now: datetime) -> dict[str, str]:

@@ -40,7 +40,13 @@ def is_ready(obj: Obj) -> bool:
 
 
 def with_condition(
-    status: Obj, kind: str, value: str, now: datetime, *, reason: str = "", message: str = ""
+    status: Obj,
+    kind: str,
+    value: str,
+    now: datetime,
+    *,
+    reason: str = "",
+    message: str | None = None,
 ) -> Obj:
     """`status` with one condition set; its transition time moves only when its value does."""
     conditions: Sequence[Obj] = status.get("conditions") or ()
@@ -48,7 +54,7 @@ def with_condition(
     since = held["lastTransitionTime"] if held and held["status"] == value else rfc3339(now)
     made: Obj = {"type": kind, "status": value, "lastTransitionTime": since}
     made |= {"reason": reason} if reason else {}
-    made |= {"message": message} if message else {}
+    made |= {"message": message} if message is not None else {}
     rest = [c for c in conditions if c["type"] != kind]
     return {**status, "conditions": [*rest, made]}
 
