@@ -156,7 +156,12 @@ def _snapshot(inputs: CycleInputs, state: FleetState, book: ForecastBook) -> Sna
 
 
 def _pool_row(pool: PoolConfig, region: str) -> dict[str, Any]:
-    return {**pool.model_dump(exclude={"selector"}), "region": region}
+    row = {**pool.model_dump(exclude={"selector"}), "region": region}
+    if pool.purchase == "on_demand":
+        # No step of ours releases a node yet: an on-demand node is paid whether used or not, and
+        # emptying it saves nothing.
+        row["purchase"] = "reserved"
+    return row
 
 
 def _workload_row(workload: WorkloadConfig, regions: set[str]) -> dict[str, Any]:
