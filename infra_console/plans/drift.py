@@ -1,0 +1,58 @@
+"""Whether what a plan relies on still holds, by reading its preconditions from the cluster.
+
+Drift is semantic: uid, tier label, unschedulable, ready, allocatable GPUs, replicas. A heartbeat or
+a status that moved a resourceVersion voids nothing.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from infra_console.cluster.errors import ObjectMissing
+from infra_console.cluster.reads import read_deployment, read_node
+from infra_console.plans.errors import Drifted
+from infra_console.plans.spec import ObjectRef, Precondition
+
+
+def check_drift(preconditions: Iterable[Precondition], *, tier_key: str) -> None:
+    """Read every object that the plan relies on.
+
+    Raises:
+        Drifted: something changed, with one line each. ClusterError: it could not be read.
+    """
+    if changes := [c for p in preconditions for c in _changes(p, tier_key)]:
+        raise Drifted(changes)
+
+
+def _changes(precondition: Precondition, tier_key: str) -> list[str]:
+    name = _name(precondition.target)
+    try:
+        held = facts_of(precondition.target, tier_key=tier_key)
+    except ObjectMissing:
+        return [f"{name} is gone"]
+    return [
+        f"{name}: {fact} is {held.get(fact, 'not readable')}, was {wanted}"
+        for fact, wanted in precondition.facts.items()
+        if held.get(fact, ...) != wanted
+    ]
+
+
+def facts_of(target: ObjectRef, *, tier_key: str) -> dict[str, Any]:
+    """The facts of one object that a precondition may name; none for kinds we do not read."""
+    if target.kind == "Node":
+        node = read_node(target.cluster, target.name)
+        return {
+            "uid": node.uid,
+            "tier": node.labels.get(tier_key),
+            "unschedulable": node.unschedulable,
+            "ready": node.ready,
+            "gpus_allocatable": node.gpus_allocatable,
+        }
+    if target.kind == "Deployment":
+        deployment = read_deployment(target.cluster, target.namespace, target.name)
+        return {"uid": deployment.uid, "replicas": deployment.replicas}
+    return {}
+
+
+def _name(target: ObjectRef) -> str:
+    place = f"{target.namespace}/" if target.namespace else ""
+    return f"{target.cluster} {target.kind.lower()} {place}{target.name}"

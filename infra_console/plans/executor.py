@@ -1,0 +1,186 @@
+"""From an approved plan to its end. Safe to call at any time, any number of times, by anyone.
+
+The lease decides who works; the plan's state decides what is done: start, steps, verification, or
+clearing up after an end. Whatever is not finished within a turn is handed out again by the sweep.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from infra_console.cluster.errors import ClusterError
+from infra_console.fleet.queries import current_fleet
+from infra_console.plans.cleanup import lift_our_cordons
+from infra_console.plans.drift import check_drift
+from infra_console.plans.errors import Drifted, LockHeld, WrongState
+from infra_console.plans.fence import EXECUTOR, Fence, Halted, NotArmed
+from infra_console.plans.lease import LeaseLost, acquire_lease, release_lease
+from infra_console.plans.lifecycle import journal
+from infra_console.plans.locks import release_locks, take_locks
+from infra_console.plans.models import Execution, Plan, Step
+from infra_console.plans.runner import Progress, Runner
+from infra_console.plans.safety import is_armed, is_killed
+from infra_console.plans.spec import plan_hash
+from infra_console.plans.states import STEP_ENDED, Mode, PlanState, StepState
+from infra_console.plans.steps.base import Blocked, Failed
+from infra_console.plans.verification import VERIFY_FOR, verify
+
+log = logging.getLogger(__name__)
+
+ACTIVE = frozenset(
+    {
+        PlanState.APPROVED,
+        PlanState.EXECUTING,
+        PlanState.VERIFYING,
+        PlanState.ABORTED,
+        PlanState.FAILED,
+    }
+)
+BUSY_RETRY_S = 5.0
+DEFAULT_TIER_KEY = "infra-console.dev/tier"
+
+
+def execute(plan_id: UUID, *, sleep: Callable[[float], None] = time.sleep) -> str:
+    """Work on a plan for one turn; the answer says what happened, for the log.
+
+    An unexpected error leaves the lease to run out, so that the next try is half a minute away.
+    """
+    if not Plan.objects.filter(id=plan_id, state__in=ACTIVE).exists():
+        return "nothing to do"
+    lease = acquire_lease(plan_id)
+    if lease is None:
+        return "finished, or another worker is on it"
+    try:
+        retry_s = _Turn(plan_id, lease, sleep).work()
+    except Halted as halt:
+        _say(plan_id, halt.reason)
+        retry_s = halt.retry_s
+    except LeaseLost:
+        log.warning("Plan %s: lease lost at epoch %s", plan_id, lease.epoch)
+        return "lease lost"
+    except WrongState as err:  # somebody paused, aborted or withdrew it while we worked
+        log.info("Plan %s: %s", plan_id, err)
+        retry_s = 0.0
+    release_lease(lease, retry_s=retry_s)
+    return "worked"
+
+
+class _Turn:
+    """One worker's turn at one plan; each method returns the seconds until the next."""
+
+    def __init__(self, plan_id: UUID, lease: Any, sleep: Callable[[float], None]) -> None:
+        self.plan = Plan.objects.select_related("execution").get(id=plan_id)
+        self.lease = lease
+        self.sleep = sleep
+        fleet = current_fleet()
+        self.tier_key = fleet.tiers.label_key if fleet else DEFAULT_TIER_KEY
+
+    def work(self) -> float:
+        match self.plan.state:
+            case PlanState.APPROVED:
+                return self._start()
+            case PlanState.EXECUTING:
+                return self._run()
+            case PlanState.VERIFYING:
+                return verify(self.plan, tier_key=self.tier_key)
+            case PlanState.ABORTED | PlanState.FAILED:
+                return self._clear_up()
+        return 0.0
+
+    def _start(self) -> float:
+        """Check that the plan may begin at all, take its locks and begin."""
+        if self.plan.expires_at <= timezone.now():
+            return self._end(PlanState.EXPIRED, "approved, but not started before its time ran out")
+        spec = self.plan.spec
+        if plan_hash(spec) != self.plan.hash:
+            return self._end(PlanState.VOID, "the document is not the one that was approved")
+        if is_killed():
+            raise Halted("the kill switch is engaged", retry_s=BUSY_RETRY_S)
+        try:
+            check_drift(spec.preconditions, tier_key=self.tier_key)
+        except Drifted as drift:
+            return self._end(PlanState.VOID, str(drift))
+        except ClusterError as err:
+            raise Halted(f"waits to begin: {err}", retry_s=BUSY_RETRY_S) from err
+        armed = all(is_armed(lock.cluster, lock.tier) for lock in spec.locks)
+        self._begin(Mode.REAL if armed else Mode.DRY_RUN)
+        return self._run()
+
+    def _begin(self, mode: Mode) -> None:
+        why = "armed" if mode == Mode.REAL else "not armed: a rehearsal with the server's dry run"
+        try:
+            with journal() as moves:
+                if mode == Mode.REAL:
+                    take_locks(self.plan)
+                Execution.objects.filter(plan=self.plan).update(
+                    mode=mode, started_at=timezone.now(), outcome=""
+                )
+                moves.move(self.plan.id, to=PlanState.EXECUTING, who=EXECUTOR, why=why)
+        except LockHeld as err:
+            raise Halted(str(err), retry_s=BUSY_RETRY_S) from err
+        self.plan.refresh_from_db()
+
+    def _run(self) -> float:
+        """Carry out the steps, and say how it went."""
+        fence = self._fence()
+        try:
+            progress = Runner(self.plan, fence, tier_key=self.tier_key, sleep=self.sleep).run()
+        except NotArmed as err:
+            progress = Progress(stop=Blocked(str(err)))
+        match progress.stop:
+            case Blocked(reason):
+                return self._move(PlanState.PAUSED, reason)
+            case Failed(reason):
+                self._move(PlanState.FAILED, reason)
+                return self._clear_up()
+        return self._steps_done(fence) if progress.finished else progress.retry_s
+
+    def _steps_done(self, fence: Fence) -> float:
+        if fence.dry_run:
+            return self._end(PlanState.REHEARSED, "every write was checked by the server")
+        until = timezone.now() + VERIFY_FOR
+        Execution.objects.filter(plan=self.plan).update(verify_until=until)
+        self._move(PlanState.VERIFYING, "every step is done")
+        return verify(self.plan, tier_key=self.tier_key)
+
+    def _clear_up(self) -> float:
+        """After an abort or a failure: no cordon of ours stays, no lock, no open step."""
+        fence = self._fence()
+        if not fence.dry_run:
+            try:
+                lift_our_cordons(self.plan, fence)
+            except (ClusterError, NotArmed) as err:
+                raise Halted(f"cordons remain: {err}", retry_s=BUSY_RETRY_S) from err
+        Step.objects.filter(plan=self.plan).exclude(state__in=STEP_ENDED).update(
+            state=StepState.SKIPPED, finished_at=timezone.now(), next_try_at=None
+        )
+        self._finish(self.plan.state_reason)
+        return 0.0
+
+    def _fence(self) -> Fence:
+        self.plan = Plan.objects.select_related("execution").get(id=self.plan.id)
+        dry_run = self.plan.execution.mode != Mode.REAL
+        return Fence(self.lease, state=self.plan.state, dry_run=dry_run)
+
+    def _end(self, state: PlanState, why: str) -> float:
+        self._move(state, why)
+        self._finish(why)
+        return 0.0
+
+    def _move(self, state: PlanState, why: str) -> float:
+        with journal() as moves:
+            self.plan = moves.move(self.plan.id, to=state, who=EXECUTOR, why=why)
+        return 0.0
+
+    def _finish(self, outcome: str) -> None:
+        Execution.objects.filter(plan=self.plan).update(finished_at=timezone.now(), outcome=outcome)
+        release_locks(self.plan)
+
+
+def _say(plan_id: UUID, outcome: str) -> None:
+    """What the page shows while nothing moves."""
+    Execution.objects.filter(plan_id=plan_id).update(outcome=outcome)

@@ -1,0 +1,78 @@
+"""`manage.py plans`: list and show plans, approve or reject one in somebody's name."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from infra_console.plans import services
+from infra_console.plans.errors import PlanError
+from infra_console.plans.models import Plan
+from infra_console.plans.queries import (
+    find_plan,
+    find_user,
+    list_plans,
+    plan_detail,
+    plan_summary,
+)
+from infra_console.plans.states import PlanState
+
+
+class Command(BaseCommand):
+    help = "List and show plans; approve or reject one."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        every = verbs.add_parser("list", help="the newest plans")
+        every.add_argument("--state", action="append", default=[], choices=PlanState.values)
+        every.add_argument("--limit", type=int, default=100)
+        show = verbs.add_parser("show", help="one plan whole, as JSON")
+        show.add_argument("plan", help="its number or id")
+        for verb in ("approve", "reject"):
+            decide = verbs.add_parser(verb, help=f"{verb} a plan under review")
+            decide.add_argument("plan", help="its number or id")
+            decide.add_argument("--as", dest="username", required=True, help="who decides")
+            decide.add_argument("--reason", default="")
+        for made in (every, show, *(verbs.choices[v] for v in ("approve", "reject"))):
+            made.add_argument("--json", action="store_true", help="print JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["verb"] == "list":
+            self._list(options)
+        elif options["verb"] == "show":
+            self._print(plan_detail(_plan(options["plan"])))
+        else:
+            self._decide(options)
+
+    def _list(self, options: dict[str, Any]) -> None:
+        plans = list_plans(states=options["state"], limit=options["limit"])
+        if options["json"]:
+            self._print([plan_summary(p) for p in plans])
+            return
+        for plan in plans:
+            self.stdout.write(f"{plan.number:>5} {plan.state:<10} {plan.title}")
+
+    def _decide(self, options: dict[str, Any]) -> None:
+        plan, user = _plan(options["plan"]), find_user(options["username"])
+        if user is None:
+            raise CommandError(f"There is no active user {options['username']!r}.")
+        verb = services.approve_plan if options["verb"] == "approve" else services.reject_plan
+        try:
+            decided = verb(plan.id, by=user, plan_hash=plan.hash, reason=options["reason"])
+        except PlanError as err:
+            raise CommandError(str(err)) from err
+        if options["json"]:
+            self._print(plan_summary(decided))
+        else:
+            self.stdout.write(f"Plan {decided.number} is {decided.state}.")
+
+    def _print(self, document: Any) -> None:
+        self.stdout.write(json.dumps(document, indent=2))
+
+
+def _plan(key: str) -> Plan:
+    plan = find_plan(key)
+    if plan is None:
+        raise CommandError(f"There is no plan {key!r}.")
+    return plan

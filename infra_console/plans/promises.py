@@ -1,0 +1,96 @@
+"""Judging a plan's promises by the metrics: at one moment, and over a span."""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from infra_console.plans.spec import Promise
+from infra_console.telemetry.errors import AmbiguousReading, QueryUnknown
+from infra_console.telemetry.queries import read_instant, read_range
+from infra_console.telemetry.series import Reading, Series
+
+STEP_S = 60.0
+_JUDGE: Mapping[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    # Counts come as floats; a promise of equality is one of whole numbers.
+    "==": lambda realised, bound: abs(realised - bound) < 1e-6,
+}
+_AGGREGATE: Mapping[str, Callable[[Any], Any]] = {
+    "avg": np.mean,
+    "min": np.min,
+    "max": np.max,
+    "last": lambda values: values[-1],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One promise and what came of it. `kept` and `realised` are None where nothing is known."""
+
+    title: str
+    op: str
+    bound: float
+    unit: str
+    realised: float | None
+    kept: bool | None
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def judge_now(promise: Promise, *, after: datetime) -> Verdict:
+    """The promise against the newest sample, if that was measured after `after`."""
+    try:
+        match, le = _match(promise)
+        reading = read_instant(promise.query, match=match, le=le)
+        series = _single(reading)
+    except (QueryUnknown, AmbiguousReading) as err:
+        return _verdict(promise, None, str(err))
+    if series is None or series.age_s is None:
+        return _verdict(promise, None, reading.error or "no sample")
+    if (reading.at - after).total_seconds() <= series.age_s:
+        return _verdict(promise, None, f"the newest sample, {series.age_s:.0f} s old, is too old")
+    return _verdict(promise, series.last)
+
+
+def judge_span(promise: Promise, *, start: datetime, end: datetime) -> Verdict:
+    """The promise against its aggregate over a span; minutes without a sample do not count."""
+    try:
+        match, le = _match(promise)
+        reading = read_range(promise.query, start=start, end=end, step_s=STEP_S, match=match, le=le)
+        series = _single(reading)
+    except (QueryUnknown, AmbiguousReading) as err:
+        return _verdict(promise, None, str(err))
+    values = series.values[~np.isnan(series.values)] if series else np.array([])
+    if not len(values):
+        return _verdict(promise, None, reading.error or "no sample in the span")
+    return _verdict(promise, float(_AGGREGATE[promise.aggregate](values)))
+
+
+def _match(promise: Promise) -> tuple[dict[str, str], float | None]:
+    labels = dict(promise.labels)
+    edge = labels.pop("le", None)
+    return labels, float(edge) if edge is not None else None
+
+
+def _single(reading: Reading) -> Series | None:
+    return reading.one()
+
+
+def _verdict(promise: Promise, realised: float | None, note: str = "") -> Verdict:
+    kept = None if realised is None else _JUDGE[promise.op](realised, promise.bound)
+    return Verdict(
+        title=promise.title,
+        op=promise.op,
+        bound=promise.bound,
+        unit=promise.unit,
+        realised=realised,
+        kept=kept,
+        note=note if realised is None else "",
+    )

@@ -1,0 +1,159 @@
+"""Reads of plans: who may decide, one plan whole as JSON, and the console's own track record."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db.models import Sum
+from django.utils import timezone
+
+from infra_console.access.roles import Person, missing_right
+from infra_console.plans.models import Execution, Plan, Settlement
+from infra_console.plans.states import PlanState
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalState:
+    """Whether this person may approve this plan now, and if not, every reason why."""
+
+    allowed: bool
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRecord:
+    """How the console's own promises came out."""
+
+    settled: int
+    kept: int
+    missed: int
+    unknown: int
+
+    @property
+    def kept_share(self) -> float | None:
+        judged = self.kept + self.missed
+        return self.kept / judged if judged else None
+
+
+def approval_state(plan: Plan, user: Person) -> ApprovalState:
+    """Says the same as services.approve_plan would, without trying."""
+    missing = [missing_right(user, "plan.approve")]
+    if plan.state != PlanState.PROPOSED:
+        missing.append(f"the plan is {plan.state}")
+    elif plan.expires_at <= timezone.now():
+        missing.append("the plan has expired")
+    if user.get_username() in plan.authors:
+        missing.append("an author never approves their own plan")
+    reasons = tuple(reason for reason in missing if reason)
+    return ApprovalState(allowed=not reasons, missing=reasons)
+
+
+def find_plan(key: str) -> Plan | None:
+    """A plan by its number or its id."""
+    if key.isdecimal():
+        return Plan.objects.filter(number=int(key)).first()
+    try:
+        return Plan.objects.filter(id=UUID(key)).first()
+    except ValueError:
+        return None
+
+
+def find_user(username: str) -> User | None:
+    return User.objects.filter(username=username, is_active=True).first()
+
+
+def list_plans(*, states: Iterable[str] = (), limit: int = 100) -> list[Plan]:
+    """The newest plans, of these states when any is given."""
+    rows = Plan.objects.order_by("-number")
+    wanted = list(states)
+    return list((rows.filter(state__in=wanted) if wanted else rows)[:limit])
+
+
+def open_plans() -> list[Plan]:
+    """Plans that wait for a decision, urgent ones first."""
+    waiting = Plan.objects.filter(state=PlanState.PROPOSED)
+    return list(waiting.order_by("-urgency", "-number"))
+
+
+def track_record() -> TrackRecord:
+    """Promises kept, missed and unknown over every settled plan."""
+    sums = Settlement.objects.aggregate(
+        kept=Sum("kept_count", default=0),
+        missed=Sum("missed_count", default=0),
+        unknown=Sum("unknown_count", default=0),
+    )
+    return TrackRecord(settled=Settlement.objects.count(), **sums)
+
+
+def plan_summary(plan: Plan) -> dict[str, Any]:
+    """One line of the list of plans, as JSON."""
+    return {
+        "id": str(plan.id),
+        "number": plan.number,
+        "state": plan.state,
+        "state_reason": plan.state_reason,
+        "title": plan.title,
+        "hash": plan.hash,
+        "authors": plan.authors,
+        "created_at": plan.created_at.isoformat(),
+        "expires_at": plan.expires_at.isoformat(),
+    }
+
+
+def plan_detail(plan: Plan) -> dict[str, Any]:
+    """A plan whole, from proposal to settlement, as JSON."""
+    execution = Execution.objects.filter(plan=plan).first()
+    settlement = Settlement.objects.filter(plan=plan).first()
+    return plan_summary(plan) | {
+        "document": plan.document,
+        "transitions": [
+            {
+                "from": t.from_state,
+                "to": t.to_state,
+                "who": t.who,
+                "at": t.at.isoformat(),
+                "why": t.why,
+            }
+            for t in plan.transitions.all()
+        ],
+        "approvals": [
+            {"by": a.by, "decision": a.decision, "reason": a.reason, "at": a.at.isoformat()}
+            for a in plan.approvals.all()
+        ],
+        "steps": [
+            {
+                "key": s.key,
+                "state": s.state,
+                "attempts": s.attempts,
+                "started_at": s.started_at and s.started_at.isoformat(),
+                "finished_at": s.finished_at and s.finished_at.isoformat(),
+                "detail": s.detail,
+            }
+            for s in plan.steps.all()
+        ],
+        "execution": execution and _execution(execution),
+        "settlement": settlement and _settlement(settlement),
+    }
+
+
+def _execution(execution: Execution) -> dict[str, Any]:
+    times = ("started_at", "verified_at", "settle_at", "finished_at")
+    return {
+        "mode": execution.mode,
+        "epoch": execution.lease_epoch,
+        "outcome": execution.outcome,
+        "verification": execution.verification,
+        **{name: at.isoformat() if (at := getattr(execution, name)) else None for name in times},
+    }
+
+
+def _settlement(settlement: Settlement) -> dict[str, Any]:
+    return {
+        "at": settlement.at.isoformat(),
+        "promises": settlement.promises,
+        "kept": settlement.kept_count,
+        "missed": settlement.missed_count,
+        "unknown": settlement.unknown_count,
+    }

@@ -1,0 +1,196 @@
+"""Carrying out the steps of one execution, wave by wave in each cluster.
+
+Clusters do not wait for each other, and a step that waits does not hold up its wave. Each result is
+recorded under the lease before the next step begins, so a worker that dies loses at most one
+record, and the step that is tried again finds its write already there.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from infra_console.cluster.errors import (
+    ClusterError,
+    ClusterUnavailable,
+    InvalidRequest,
+    ObjectConflict,
+    ObjectMissing,
+)
+from infra_console.cluster.reads import list_nodes
+from infra_console.live.services import publish
+from infra_console.plans.fence import Fence
+from infra_console.plans.guards import GuardRail
+from infra_console.plans.lease import renew_lease
+from infra_console.plans.models import Plan, Step
+from infra_console.plans.spec import ObjectRef, PlanSpec
+from infra_console.plans.states import STEP_ENDED, StepState
+from infra_console.plans.steps.base import Blocked, Done, Failed, Outcome, StepContext, Waiting
+from infra_console.plans.steps.registry import step_kind
+
+# How long one task keeps at it before it lets go, and how long one step may wait before a person
+# is asked.
+WORK_S = 20.0
+PATIENCE = timedelta(minutes=30)
+CONFLICT_RETRY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the steps stand: all ended, or when to look again, or why to stop."""
+
+    finished: bool = False
+    retry_s: float = 0.0
+    stop: Blocked | Failed | None = None
+
+
+class Runner:
+    """One worker's turn at one execution's steps."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        fence: Fence,
+        *,
+        tier_key: str,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._plan = plan
+        self._spec: PlanSpec = plan.spec
+        self._fence = fence
+        self._tier_key = tier_key
+        self._sleep = sleep
+
+    def run(self) -> Progress:
+        """Try what can be tried until all is done, somebody must look, or the turn is over."""
+        turn_ends = time.monotonic() + WORK_S
+        while True:
+            steps = list(Step.objects.filter(plan=self._plan))
+            if all(s.state in STEP_ENDED for s in steps):
+                return Progress(finished=True)
+            due, wait_s = runnable(steps, now=timezone.now())
+            for step in due:
+                outcome = self._try(step)
+                if isinstance(outcome, Blocked | Failed):
+                    return Progress(stop=outcome)
+            if due:
+                continue
+            if time.monotonic() + wait_s > turn_ends:
+                return Progress(retry_s=wait_s)
+            self._sleep(wait_s)
+
+    def _try(self, step: Step) -> Outcome:
+        """One try of one step, recorded."""
+        self._fence.check(step.cluster, step.tier)
+        Step.objects.filter(pk=step.pk).update(
+            state=StepState.RUNNING,
+            attempts=F("attempts") + 1,
+            started_at=Coalesce("started_at", timezone.now()),
+        )
+        step.refresh_from_db()
+        outcome = _patient(step, self._outcome(step))
+        self._record(step, outcome)
+        return outcome
+
+    def _outcome(self, step: Step) -> Outcome:
+        kind, context = step_kind(step.kind), self._context(step)
+        try:
+            return kind.rehearse(context) if self._fence.dry_run else kind.run(context)
+        except ClusterError as err:
+            return _outcome_of(err)
+
+    def _context(self, step: Step) -> StepContext:
+        def write(what: str, call: Callable[[], Any]) -> Any:
+            return self._fence.write(
+                cluster=step.cluster, tier=step.tier, step=step.key, what=what, call=call
+            )
+
+        def keep_prior(prior: Mapping[str, Any]) -> None:
+            Step.objects.filter(pk=step.pk).update(prior=dict(prior))
+
+        return StepContext(
+            plan_id=str(self._plan.id),
+            epoch=self._fence.lease.epoch,
+            target=ObjectRef.model_validate(step.target),
+            tier=step.tier,
+            params=step.params,
+            attempts=step.attempts,
+            prior=step.prior,
+            tier_key=self._tier_key,
+            guards=GuardRail(
+                step.cluster,
+                tier_key=self._tier_key,
+                guards=self._spec.guards,
+                budgets=self._spec.budgets,
+                list_nodes=list_nodes,
+            ),
+            dry_run=self._fence.dry_run,
+            authorised_write=write,
+            keep_prior=keep_prior,
+        )
+
+    def _record(self, step: Step, outcome: Outcome) -> None:
+        """Write the result down, unless the lease was lost in the meantime."""
+        with transaction.atomic():
+            renew_lease(self._fence.lease)
+            Step.objects.filter(pk=step.pk).update(**self._columns(outcome))
+            publish(kind="plan", id=str(self._plan.id), version=self._plan.version)
+
+    def _columns(self, outcome: Outcome) -> dict[str, Any]:
+        now = timezone.now()
+        match outcome:
+            case Done(detail):
+                ended = StepState.REHEARSED if self._fence.dry_run else StepState.DONE
+                return {"state": ended, "detail": detail, "finished_at": now, "next_try_at": None}
+            case Waiting(reason, retry_s):
+                again = now + timedelta(seconds=retry_s)
+                return {"state": StepState.WAITING, "detail": reason, "next_try_at": again}
+            case Blocked(reason):
+                return {"state": StepState.WAITING, "detail": reason, "next_try_at": None}
+            case Failed(reason):
+                return {"state": StepState.FAILED, "detail": reason, "finished_at": now}
+
+
+def runnable(steps: list[Step], *, now: datetime) -> tuple[list[Step], float]:
+    """The steps to try now, and the seconds until the next one is due when there is none.
+
+    In each cluster only the first wave that is not finished counts.
+    """
+    open_steps = [s for s in steps if s.state not in STEP_ENDED]
+    wave: dict[str, int] = {}
+    for step in open_steps:
+        wave[step.cluster] = min(step.wave, wave.get(step.cluster, step.wave))
+    turn = [s for s in open_steps if s.wave == wave[s.cluster]]
+    due = [s for s in turn if s.next_try_at is None or s.next_try_at <= now]
+    waits = [(s.next_try_at - now).total_seconds() for s in turn if s.next_try_at]
+    return due, max(0.0, min(waits, default=0.0))
+
+
+def _patient(step: Step, outcome: Outcome) -> Outcome:
+    """A step that waited too long needs a person."""
+    since = step.started_at
+    if isinstance(outcome, Waiting) and since and timezone.now() - since > PATIENCE:
+        minutes = PATIENCE.total_seconds() / 60
+        return Blocked(f"waited {minutes:.0f} minutes: {outcome.reason}")
+    return outcome
+
+
+def _outcome_of(err: ClusterError) -> Outcome:
+    """What a cluster's refusal means for the step."""
+    match err:
+        case ObjectConflict():
+            return Waiting(f"changed while we looked: {err.problem}", CONFLICT_RETRY_S)
+        case ClusterUnavailable(retryable=True, retry_after_s=wait_s):
+            return Waiting(str(err), wait_s)
+        case ObjectMissing():
+            return Failed(f"gone: {err.problem}")
+        case InvalidRequest():
+            return Failed(f"refused: {err.problem}")
+        case _:
+            return Blocked(str(err))

@@ -1,0 +1,223 @@
+"""The four steps that move a node between tiers: cordon, drain, assign the tier, uncordon.
+
+A cordon of ours carries the plan and what stood before, written in the same patch. A cordon or
+taint of somebody else is never lifted, and a node that somebody else took meanwhile is left alone.
+"""
+
+from collections.abc import Iterable
+
+from infra_console.cluster.errors import EvictionBlocked, ObjectMissing
+from infra_console.cluster.objects import NodeState, PodState, Taint
+from infra_console.cluster.reads import list_pods, read_node
+from infra_console.cluster.writes import change_node, evict_pod
+from infra_console.plans.marks import CLEARED, epoch_on, held_by, marks
+from infra_console.plans.steps.base import Blocked, Done, Failed, Outcome, StepContext, Waiting
+
+DRAIN_POLL_S = 1.0
+MAX_RETRY_S = 10.0
+NAMES_SHOWN = 3
+
+
+class Cordon:
+    """Close a node to new pods, and mark it as ours."""
+
+    def run(self, step: StepContext) -> Outcome:
+        node = _node(step)
+        if _is_ours(step, node) and node.unschedulable:
+            return Done("closed to new pods by this plan")
+        if refusal := _refuse_cordon(step, node):
+            return refusal
+        step.keep_prior({"unschedulable": False})
+        _write_cordon(step, node)
+        return Done("closed to new pods")
+
+    def rehearse(self, step: StepContext) -> Outcome:
+        node = _node(step)
+        if refusal := _refuse_cordon(step, node):
+            return refusal
+        _write_cordon(step, node)
+        return Done("the server would close it to new pods")
+
+
+class Drain:
+    """Evict what runs on a node, as its disruption budgets allow, until it is gone."""
+
+    def run(self, step: StepContext) -> Outcome:
+        node = _node(step)
+        if refusal := _refuse_unheld(step, node):
+            return refusal
+        leaving = _leaving(step)
+        if not leaving:
+            return Done("no pod is left that must leave")
+        if broken := step.guards.below_floor(step.tier):
+            return Blocked(f"floor: {broken}")
+        blocked = _evict_all(step, [p for p in leaving if not p.deleting])
+        if blocked:
+            wait_s = min(MAX_RETRY_S, max(b.retry_after_s for b in blocked.values()))
+            names = _names(blocked)
+            return Waiting(f"a disruption budget keeps {names}, try {step.attempts}", wait_s)
+        return Waiting(f"waits for {_names(p.name for p in leaving)} to stop", DRAIN_POLL_S)
+
+    def rehearse(self, step: StepContext) -> Outcome:
+        leaving = _leaving(step)
+        blocked = _evict_all(step, [p for p in leaving if not p.deleting])
+        if blocked:
+            return Done(f"a disruption budget would make it wait for {_names(blocked)}")
+        return Done(f"the server would evict {len(leaving)} pods")
+
+
+class AssignTier:
+    """Set the tier label and taint of a node that we hold. Params: key, from, to."""
+
+    def run(self, step: StepContext) -> Outcome:
+        node = _node(step)
+        key, to = step.params["key"], step.params["to"]
+        if _has_tier(node, key, to):
+            return Done(f"carries {key}={to}")
+        if refusal := _refuse_unheld(step, node) or _refuse_label(step, node):
+            return refusal
+        held = {"label": node.labels.get(key), "taints": _tier_taints(node, key)}
+        step.keep_prior(held)
+        _write_tier(step, node)
+        return Done(f"{key}: {held['label']} → {to}")
+
+    def rehearse(self, step: StepContext) -> Outcome:
+        node = _node(step)
+        if refusal := _refuse_label(step, node):
+            return refusal
+        _write_tier(step, node)
+        return Done(f"the server would set {step.params['key']}={step.params['to']}")
+
+
+class Uncordon:
+    """Open a node again, only if the cordon is this plan's, and take our marks off."""
+
+    def run(self, step: StepContext) -> Outcome:
+        node = _node(step)
+        if not _is_ours(step, node):
+            if node.unschedulable:
+                return Blocked(f"{node.name} is closed by somebody else; it was left as it is")
+            return Done("open to new pods")
+        if _overtaken(step, node):
+            return _newer_worker(node)
+        _write_uncordon(step, node)
+        return Done("open to new pods")
+
+    def rehearse(self, step: StepContext) -> Outcome:
+        node = _node(step)
+        if node.unschedulable:
+            return Failed(f"{node.name} is closed by somebody else")
+        return Done("would be opened to new pods")
+
+
+def _node(step: StepContext) -> NodeState:
+    return read_node(step.cluster, step.target.name)
+
+
+def _is_ours(step: StepContext, node: NodeState) -> bool:
+    return held_by(node) == step.plan_id
+
+
+def _overtaken(step: StepContext, node: NodeState) -> bool:
+    return _is_ours(step, node) and epoch_on(node) > step.epoch
+
+
+def _newer_worker(node: NodeState) -> Waiting:
+    return Waiting(f"{node.name} carries a newer epoch: another worker goes on", MAX_RETRY_S)
+
+
+def _refuse_cordon(step: StepContext, node: NodeState) -> Outcome | None:
+    """Why this node may not be closed now; None when it may."""
+    if holder := held_by(node):
+        if holder != step.plan_id:
+            return Blocked(f"{node.name} is held by another plan ({holder})")
+        if _overtaken(step, node):
+            return _newer_worker(node)
+    if node.unschedulable:
+        return Failed(f"{node.name} was closed by somebody else; that is not ours to use")
+    if broken := step.guards.broken_by(node):
+        return Blocked(f"floor: {broken}")
+    if over := step.guards.over_budget(node):
+        return Waiting(f"budget: {over}", DRAIN_POLL_S)
+    return None
+
+
+def _refuse_unheld(step: StepContext, node: NodeState) -> Outcome | None:
+    """Why a node that we should hold is not ours to work on; None when it is."""
+    if not _is_ours(step, node):
+        return Failed(f"{node.name} no longer carries this plan's mark")
+    if not node.unschedulable:
+        return Failed(f"{node.name} was opened to new pods by somebody else")
+    return _newer_worker(node) if _overtaken(step, node) else None
+
+
+def _refuse_label(step: StepContext, node: NodeState) -> Outcome | None:
+    key, held = step.params["key"], node.labels.get(step.params["key"])
+    if held not in (step.params["from"], step.params["to"]):
+        return Failed(f"{node.name} now carries {key}={held}, set by somebody else")
+    return None
+
+
+def _write_cordon(step: StepContext, node: NodeState) -> None:
+    ours = marks(plan_id=step.plan_id, epoch=step.epoch, node=node, tier_key=step.tier_key)
+    step.write(
+        f"cordon {node.name}",
+        lambda: change_node(
+            step.cluster, node, unschedulable=True, annotations=ours, dry_run=step.dry_run
+        ),
+    )
+
+
+def _write_uncordon(step: StepContext, node: NodeState) -> None:
+    step.write(
+        f"uncordon {node.name}",
+        lambda: change_node(
+            step.cluster, node, unschedulable=False, annotations=CLEARED, dry_run=step.dry_run
+        ),
+    )
+
+
+def _write_tier(step: StepContext, node: NodeState) -> None:
+    key, to = step.params["key"], step.params["to"]
+    taints = [t for t in node.taints if t.key != key] + [Taint(key, to, "NoSchedule")]
+    step.write(
+        f"set {key}={to} on {node.name}",
+        lambda: change_node(
+            step.cluster, node, labels={key: to}, taints=taints, dry_run=step.dry_run
+        ),
+    )
+
+
+def _has_tier(node: NodeState, key: str, tier: str) -> bool:
+    return node.labels.get(key) == tier and _tier_taints(node, key) == [[key, tier, "NoSchedule"]]
+
+
+def _tier_taints(node: NodeState, key: str) -> list[list[str]]:
+    return [[t.key, t.value, t.effect] for t in node.taints if t.key == key]
+
+
+def _leaving(step: StepContext) -> list[PodState]:
+    pods = list_pods(step.cluster, node=step.target.name)
+    return [p for p in pods if not p.stays_on_drain]
+
+
+def _evict_all(step: StepContext, pods: list[PodState]) -> dict[str, EvictionBlocked]:
+    """Ask for every pod's eviction; those that a budget keeps, with its refusal."""
+    blocked: dict[str, EvictionBlocked] = {}
+    for pod in pods:
+        try:
+            step.write(
+                f"evict {pod.namespace}/{pod.name}",
+                lambda pod=pod: evict_pod(step.cluster, pod, dry_run=step.dry_run),
+            )
+        except EvictionBlocked as err:
+            blocked[pod.name] = err
+        except ObjectMissing:  # gone between the list and the request
+            continue
+    return blocked
+
+
+def _names(names: Iterable[str]) -> str:
+    every = sorted(names)
+    more = f" and {len(every) - NAMES_SHOWN} more" if len(every) > NAMES_SHOWN else ""
+    return ", ".join(every[:NAMES_SHOWN]) + more

@@ -1,0 +1,81 @@
+"""Scaling a Deployment. Params: from, to, victims (pod names to stop first when it shrinks)."""
+
+from infra_console.cluster.errors import ObjectConflict, ObjectMissing
+from infra_console.cluster.objects import DeploymentState
+from infra_console.cluster.reads import read_deployment, read_pod
+from infra_console.cluster.writes import DELETION_COST, scale_deployment, set_deletion_cost
+from infra_console.plans.steps.base import Done, Failed, Outcome, StepContext, Waiting
+
+FIRST_TO_GO = -1000
+POLL_S = 1.0
+
+
+class Scale:
+    """Set replicas; done when as many pods as asked for are there, and ready."""
+
+    def run(self, step: StepContext) -> Outcome:
+        held, to = _deployment(step), int(step.params["to"])
+        if held.replicas != to:
+            if refusal := _refuse(step, held):
+                return refusal
+            step.keep_prior({"replicas": held.replicas})
+            _write(step, held, to)
+            held = _deployment(step)
+        return _confirm(held, to)
+
+    def rehearse(self, step: StepContext) -> Outcome:
+        held, to = _deployment(step), int(step.params["to"])
+        if refusal := _refuse(step, held):
+            return refusal
+        _write(step, held, to)
+        return Done(f"the server would scale {held.replicas} → {to}")
+
+
+def _deployment(step: StepContext) -> DeploymentState:
+    return read_deployment(step.cluster, step.target.namespace, step.target.name)
+
+
+def _refuse(step: StepContext, held: DeploymentState) -> Outcome | None:
+    """Replicas that are neither the old nor the new number were set by somebody else."""
+    if held.replicas not in (step.params["from"], step.params["to"]):
+        return Failed(
+            f"{held.name} has {held.replicas} replicas, set by somebody else; "
+            f"the plan relies on {step.params['from']}"
+        )
+    if step.prior is not None and step.prior.get("written"):
+        return Failed(f"{held.name} was set back to {held.replicas} replicas by somebody else")
+    return None
+
+
+def _write(step: StepContext, held: DeploymentState, to: int) -> None:
+    if to < held.replicas:
+        for name in step.params.get("victims") or ():
+            _mark_victim(step, name)
+    step.write(
+        f"scale {held.namespace}/{held.name} {held.replicas} → {to}",
+        lambda: scale_deployment(step.cluster, held, to, dry_run=step.dry_run),
+    )
+    if not step.dry_run:
+        step.keep_prior({"replicas": held.replicas, "written": True})
+
+
+def _mark_victim(step: StepContext, name: str) -> None:
+    """Make a pod the first to go; one that has gone, or changes all the time, is left."""
+    try:
+        pod = read_pod(step.cluster, step.target.namespace, name)
+        if pod.annotations.get(DELETION_COST) == str(FIRST_TO_GO):
+            return
+        step.write(
+            f"stop {pod.namespace}/{name} first",
+            lambda: set_deletion_cost(step.cluster, pod, FIRST_TO_GO, dry_run=step.dry_run),
+        )
+    except (ObjectMissing, ObjectConflict):
+        return
+
+
+def _confirm(held: DeploymentState, to: int) -> Outcome:
+    if not held.observed or held.pods != to:
+        return Waiting(f"{held.pods} of {to} pods of {held.name} are there", POLL_S)
+    if held.ready < to:
+        return Waiting(f"{held.ready} of {to} pods of {held.name} are ready", POLL_S)
+    return Done(f"{to} pods of {held.name} are ready")

@@ -1,0 +1,27 @@
+"""Celery's doors. Each may run twice without harm."""
+
+from uuid import UUID
+
+from celery import shared_task
+
+from infra_console.plans import executor, services, settlement, sweep
+
+
+@shared_task(name="plans.execute")
+def execute_plan(plan_id: str) -> str:
+    return executor.execute(UUID(plan_id))
+
+
+@shared_task(name="plans.sweep")
+def sweep_plans() -> int:
+    return sweep.sweep()
+
+
+@shared_task(name="plans.settle_due")
+def settle_due() -> int:
+    return settlement.settle_due()
+
+
+@shared_task(name="plans.expire_due")
+def expire_due() -> int:
+    return services.expire_due()
