@@ -1,7 +1,6 @@
 """Telling open pages that something changed: the kind, the id and the version, never the data."""
 
 import asyncio
-from functools import partial
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
@@ -17,7 +16,8 @@ def publish(kind: str, id: str, version: int) -> None:  # noqa: A002  the word o
     `robust`: the change is already written, so a broker that is away is logged and nothing else;
     pages notice a lost socket by themselves and read again.
     """
-    transaction.on_commit(partial(_send, kind, id, version), robust=True)
+    # Not a partial: Django names the function when it logs what a robust hook raised.
+    transaction.on_commit(lambda: _send(kind, id, version), robust=True)
 
 
 def _send(kind: str, id_: str, version: int) -> None:
