@@ -35,6 +35,7 @@ class Servers:
     def __init__(self) -> None:
         self.state_dir = Path(tempfile.mkdtemp(prefix="infra-console-tests-"))
         self.state_dir.chmod(0o711)  # PostgreSQL's unprivileged user walks through it
+        (self.state_dir / "static").mkdir()  # whitenoise warns where collectstatic never ran
         self._reserved = {name: _reserve_port() for name in ("postgres", "valkey")}
         self._running: dict[str, tuple[children.Child, subprocess.Popen[bytes]]] = {}
         password = {"postgres": new_password(), "valkey": new_password()}

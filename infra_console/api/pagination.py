@@ -1,4 +1,4 @@
-"""Cursor pagination: a page names where the next one starts, so rows added meanwhile move nothing."""
+"""Cursor pagination: a page names where the next one starts; rows added meanwhile move nothing."""
 
 import base64
 import binascii

@@ -1,0 +1,77 @@
+"""Plans over HTTP."""
+
+import pytest
+
+from tests.plan_specs import plan_row
+
+pytestmark = pytest.mark.django_db
+JSON = "application/json"
+
+
+def test_a_plan_comes_whole_with_its_document_and_history(caller):
+    plan = plan_row(4)
+    found = caller("viewer", scopes=["view"]).get(f"/api/v1/plans/{plan.id}").json()
+    assert found["document"]["schema"] == "plan/1"
+    assert found["hash"] == plan.hash
+    assert [t["to_state"] for t in found["transitions"]] == ["proposed"]
+    assert found["settlement"] is None
+
+
+def test_an_approval_by_hash_takes_effect_and_orders_the_steps(caller):
+    plan = plan_row(4)
+    approver = caller("approver", scopes=["plan.approve", "view"])
+    body = {"hash": plan.hash, "reason": "seen"}
+    found = approver.post(f"/api/v1/plans/{plan.id}/approve", body, JSON).json()
+    assert found["state"] == "approved"
+    assert found["approvals"][0]["by"] == "approver"
+    assert len(found["steps"]) == len(plan.spec.steps)
+
+
+@pytest.mark.parametrize(
+    ("roles", "name", "digits", "code"),
+    [
+        (("planner", "approver"), "planner", None, "author-may-not-approve"),
+        (("approver",), "approver", "0" * 64, "plan-changed"),
+    ],
+)
+def test_refusals_say_which_rule_and_change_nothing(caller, roles, name, digits, code):
+    plan = plan_row(4, author="planner")
+    someone = caller(*roles, name=name, scopes=["plan.approve"])
+    body = {"hash": digits or plan.hash}
+    answer = someone.post(f"/api/v1/plans/{plan.id}/approve", body, JSON)
+    assert (answer.status_code, answer.json()["code"]) == (409, code)
+    plan.refresh_from_db()
+    assert plan.state == "proposed"
+
+
+def test_a_rejection_ends_the_review_and_a_second_decision_is_refused(caller):
+    plan = plan_row(4)
+    approver = caller("approver", scopes=["plan.approve", "plan.reject"])
+    body = {"hash": plan.hash, "reason": "not tonight"}
+    assert (
+        approver.post(f"/api/v1/plans/{plan.id}/reject", body, JSON).json()["state"] == "rejected"
+    )
+    again = approver.post(f"/api/v1/plans/{plan.id}/approve", body, JSON)
+    assert (again.status_code, again.json()["code"]) == (409, "wrong-state")
+
+
+def test_the_list_filters_by_group_of_states(caller):
+    plan_row(1, state="settled")
+    plan_row(2)
+    viewer = caller("viewer", scopes=["view"])
+    numbers = [p["number"] for p in viewer.get("/api/v1/plans?show=review").json()["items"]]
+    assert numbers == [2]
+    assert viewer.get("/api/v1/plans?show=everything").status_code == 422
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_approval_holds_while_the_broker_is_away(caller, monkeypatch, caplog):
+    def away(_plan_id: object) -> None:
+        raise ConnectionRefusedError("no broker")
+
+    monkeypatch.setattr("infra_console.plans.services.send_waiting", away)
+    plan = plan_row(4)
+    approver = caller("approver", scopes=["plan.approve"])
+    answer = approver.post(f"/api/v1/plans/{plan.id}/approve", {"hash": plan.hash}, JSON)
+    assert (answer.status_code, answer.json()["state"]) == (200, "approved")
+    assert "no broker" in caplog.text
