@@ -1,0 +1,139 @@
+"""A served twin cluster whose controllers run, reached as the product reaches a real one."""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tiers.twin.controllers.cluster import tick, warm_up
+from tiers.twin.controllers.config import ControllerConfig
+from tiers.twin.fleet import build_cluster
+from tiers.twin.kube.access import Account
+from tiers.twin.kube.kubeconfig import write_kubeconfig
+from tiers.twin.kube.request_log import RequestLog
+from tiers.twin.kube.resources import DEPLOYMENTS, NODES, PODS, Resource
+from tiers.twin.kube.server import KubeServers, serve
+from tiers.twin.kube.store import ClusterStore
+from tiers.twin.kube.tls import TlsFiles
+
+CLUSTER = "eastus"
+TICK_S = 0.03
+EXECUTOR = Account("executor", "executor-token", True)
+VIEWER = Account("viewer", "viewer-token", False)
+READS = frozenset({"get", "list", "watch"})
+
+
+@dataclass
+class Twin:
+    """One running cluster: its store (touch it through `edit`), server, log and kubeconfigs."""
+
+    store: ClusterStore
+    servers: KubeServers
+    log: RequestLog
+    folder: Path
+    loop: asyncio.AbstractEventLoop
+
+    def kubeconfig(self, account: str = "executor") -> str:
+        return str(self.folder / account)
+
+    def run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run a function on the server's own thread, where the store may be touched."""
+
+        async def inner() -> Any:
+            return function(*args)
+
+        return self.run(inner())
+
+    def node(self, name: str) -> dict[str, Any]:
+        return self.call(self.store.get, NODES, "", name)
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        return self.call(self.store.get, DEPLOYMENTS, "inference", name)
+
+    def pods_on(self, node: str) -> list[str]:
+        return [p["metadata"]["name"] for p in self.call(self.store.pods_on, node)]
+
+    def edit(self, resource: Resource, namespace: str, name: str, change: dict[str, Any]) -> None:
+        """Somebody else's write: merge `change` into the object's metadata and spec."""
+
+        def put() -> None:
+            held = self.store.get(resource, namespace, name)
+            merged = {**held, **{k: {**held[k], **v} for k, v in change.items()}}
+            self.store.put(resource, merged)
+
+        self.call(put)
+
+    def edit_node(self, name: str, **change: Any) -> None:
+        self.edit(NODES, "", name, change)
+
+    def pods(self) -> list[dict[str, Any]]:
+        return self.call(self.store.all, PODS)
+
+    def mutations(self) -> list[str]:
+        """Every write that took effect, in order, as `verb resource/subresource name`."""
+        return [
+            f"{r.verb} {r.resource}{'/' + r.subresource if r.subresource else ''} {r.name}"
+            for r in list(self.log.recent)
+            if r.verb not in READS and r.code < 300 and not r.dry_run
+        ]
+
+    def count(self, start: str) -> int:
+        return sum(line.startswith(start) for line in self.mutations())
+
+    def repeated(self) -> dict[str, int]:
+        """Writes that were made more than once."""
+        return {line: n for line, n in Counter(self.mutations()).items() if n > 1}
+
+
+class RunningTwin:
+    """Starts and stops one Twin in a thread of its own."""
+
+    def __init__(self, folder: Path, tls: TlsFiles) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._folder, self._tls = folder, tls
+
+    def __enter__(self) -> Twin:
+        self._thread.start()
+        rng, config = np.random.default_rng(7), ControllerConfig(time_factor=100.0)
+        store = build_cluster(CLUSTER, datetime.now(UTC), rng)
+        warm_up(store, datetime.now(UTC), rng, config, step_s=0.5)
+        log = RequestLog()
+        opening = serve(
+            {CLUSTER: store}, {}, self._tls.server_context(), (EXECUTOR, VIEWER), log=log
+        )
+        servers = asyncio.run_coroutine_threadsafe(opening, self._loop).result(10)
+        self._twin = Twin(store, servers, log, self._folder, self._loop)
+        for account in (EXECUTOR, VIEWER):
+            write_kubeconfig(
+                self._folder / account.name,
+                servers.urls(),
+                self._tls.ca.read_bytes(),
+                account.name,
+                account.token,
+            )
+        self._ticking = asyncio.run_coroutine_threadsafe(self._tick(store, rng, config), self._loop)
+        return self._twin
+
+    async def _tick(
+        self, store: ClusterStore, rng: np.random.Generator, config: ControllerConfig
+    ) -> None:
+        while True:
+            tick(store, datetime.now(UTC), rng, config)
+            await asyncio.sleep(TICK_S)
+
+    def __exit__(self, *_: object) -> None:
+        self._ticking.cancel()
+        self._twin.run(self._twin.servers.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()

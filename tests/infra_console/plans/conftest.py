@@ -1,0 +1,48 @@
+"""People and approved plans for the tests of plans."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from infra_console.plans import services
+from infra_console.plans.models import Execution, Plan
+from infra_console.plans.spec import PlanSpec
+from tests.infra_console.kube import CLUSTER
+from tests.people import person
+
+
+@pytest.fixture
+def approver(db: None) -> User:
+    return person("approver")
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    return person("operator")
+
+
+@pytest.fixture
+def armed(named_cluster: str, operator: User) -> None:
+    for tier in ("inference", "training", "operational"):
+        services.arm(CLUSTER, tier, by=operator, hours=1)
+
+
+@pytest.fixture
+def approved(approver: User) -> Callable[[PlanSpec], Plan]:
+    """Propose and approve a document."""
+
+    def make(spec: PlanSpec) -> Plan:
+        plan = services.propose_plan(spec, authors=["planner"])
+        return services.approve_plan(plan.id, by=approver, plan_hash=plan.hash, reason="fits")
+
+    return make
+
+
+def let_lease_run_out(plan: Plan) -> None:
+    """As if half a minute had passed since its worker was killed."""
+    Execution.objects.filter(plan=plan).update(
+        lease_expires_at=timezone.now() - timedelta(seconds=1)
+    )
