@@ -35,3 +35,10 @@ class NotInitialised(TwinError):
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} is missing: run `manage.py twin init` first.")
+
+
+class PortBusy(TwinError):
+    """Another process listens on a port that the twin was given."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"Port {port} is taken; free it or run `manage.py twin init` again.")

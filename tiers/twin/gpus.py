@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from tiers.twin.profile import GPUS_PER_NODE, GpuType
 from tiers.twin.view import PodView
@@ -99,6 +100,7 @@ def _reading(
     )
 
 
+@cache
 def gpu_uuid(node: str, index: int) -> str:
     """A UUID that is the GPU's own for ever."""
     words = [zlib.crc32(f"{node}/{index}/{part}".encode()) for part in range(4)]

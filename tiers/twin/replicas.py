@@ -6,7 +6,7 @@ the pod and vanish with it. The kernel's clock counts seconds from `started_s`, 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,11 +15,15 @@ from tiers.core.simulate.errors import NoPlaceForReplica
 from tiers.core.simulate.profiles import SERVED_MODELS
 from tiers.core.simulate.serving import Service
 from tiers.twin.lengths import LENGTHS
+from tiers.twin.load_test import UNITS_PER_GROUP
 from tiers.twin.view import PodView
 
 MAX_REPLICAS = 48
 # A twin that slept longer than this does not make up for the requests it missed.
 CATCH_UP_S = 60.0
+# A gateway refuses what several groups could not begin within a minute.
+QUEUE_S = 60.0
+QUEUE_GROUPS = 4
 
 
 @dataclass
@@ -45,7 +49,9 @@ class ServedModelReplicas:
     replicas: dict[str, Replica] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.service = Service(SERVED_MODELS[self.model].costs(), max_replicas=MAX_REPLICAS)
+        limit = int(QUEUE_S * QUEUE_GROUPS * UNITS_PER_GROUP[self.model])
+        costs = replace(SERVED_MODELS[self.model].costs(), queue_limit=limit)
+        self.service = Service(costs, max_replicas=MAX_REPLICAS)
 
     def tick(self, now_s: float, rate_rps: float, pods: Iterable[PodView]) -> None:
         """Follow the pods, draw arrivals at a constant rate since the last tick, run to `now_s`."""

@@ -3,20 +3,20 @@
 `World` is synchronous and owns no socket or clock; `serve` ticks it and puts it on the network.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
+from tiers.twin.controllers.nodes import fail_node, heal_node
 from tiers.twin.demand import Demand, Surge, operational_pods
 from tiers.twin.errors import NoSuchThing
 from tiers.twin.files import TwinPaths, TwinSettings
 from tiers.twin.keep import ByHand, load_by_hand, load_store, save_by_hand, save_store
 from tiers.twin.kube.resources import DEPLOYMENTS, NODES
 from tiers.twin.kube.store import ClusterStore
-from tiers.twin.kube.times import rfc3339
 from tiers.twin.physics import ClusterPhysics
 from tiers.twin.profile import MODELS, OPERATIONAL, REGION_IDS
 from tiers.twin.view import PodView
@@ -72,16 +72,9 @@ class World:
     def _resize_operational(self, store: ClusterStore, now_s: float) -> None:
         """The owners of operational Deployments size them by the hour, as an autoscaler would."""
         slot = int(now_s // RESIZE_EVERY_S)
-        if self._resized.get(store.cluster) == slot:
-            return
-        self._resized[store.cluster] = slot
-        at = np.array([slot * RESIZE_EVERY_S])
-        for workload in OPERATIONAL:
-            found = store.find(DEPLOYMENTS, "operational", workload.id)
-            if found is not None:
-                pods = operational_pods(self.settings.seed, store.cluster, workload.id, at)[0]
-                spec = {**found["spec"], "replicas": int(pods)}
-                store.put(DEPLOYMENTS, {**found, "spec": spec})
+        if self._resized.get(store.cluster) != slot:
+            self._resized[store.cluster] = slot
+            resize_operational(store, self.settings.seed, slot * RESIZE_EVERY_S)
 
     def unreachable(self, cluster: str) -> bool:
         """Whether a scrape of this cluster's exporters gets no answer now."""
@@ -105,15 +98,14 @@ class World:
         store = self._store(cluster)
         names = [one["metadata"]["name"] for one in store.all(NODES)]
         _check("node", node, names)
-        now = datetime.fromtimestamp(self.now_s, UTC)
-        store.failed_nodes.setdefault(node, rfc3339(now))
+        fail_node(store, node, datetime.fromtimestamp(self.now_s, UTC))
         self._saved.pop(cluster, None)
 
     def heal_node(self, cluster: str, node: str) -> None:
         """A failed node comes back. Raises NoSuchThing."""
         store = self._store(cluster)
         _check("failed node", node, store.failed_nodes)
-        del store.failed_nodes[node]
+        heal_node(store, node)
         self._saved.pop(cluster, None)
 
     def fail_region(self, region: str) -> None:
@@ -178,6 +170,20 @@ class World:
             save_by_hand(paths, self.by_hand)
 
 
+def resize_operational(store: ClusterStore, seed: int, now_s: float) -> None:
+    """Give every operational Deployment the pods that its owners want at a Unix time."""
+    for workload in OPERATIONAL:
+        wanted = operational_pods(seed, store.cluster, workload.id, np.array([now_s]))
+        resize(store, "operational", workload.id, int(wanted[0]))
+
+
+def resize(store: ClusterStore, namespace: str, name: str, replicas: int) -> None:
+    """Set a Deployment's replicas where there is one."""
+    found = store.find(DEPLOYMENTS, namespace, name)
+    if found is not None:
+        store.put(DEPLOYMENTS, {**found, "spec": {**found["spec"], "replicas": replicas}})
+
+
 def load_world(
     paths: TwinPaths,
     settings: TwinSettings,
@@ -186,9 +192,10 @@ def load_world(
     build: Callable[[str], ClusterStore],
     step: Step,
     now_s: float,
+    clusters: Sequence[str] = REGION_IDS,
 ) -> World:
     """The world as it was kept; clusters that were never kept are built."""
-    stores = {cluster: load_store(paths, cluster) or build(cluster) for cluster in REGION_IDS}
+    stores = {cluster: load_store(paths, cluster) or build(cluster) for cluster in clusters}
     by_hand = load_by_hand(paths)
     return World(stores, demand, settings, step=step, by_hand=by_hand, now_s=now_s)
 
