@@ -72,33 +72,44 @@ def run_stack(options: StackOptions) -> None:
         first_start = not options.users_file.exists()
         supervisor = Supervisor(log_dir=options.log_dir)
         with supervisor.signals():
-            _start(options, supervisor)
+            processes, twin = _start_page(options, supervisor)
             _welcome(options, seconds=time.monotonic() - begun_at, first_start=first_start)
+            _start_workers(options, supervisor, processes, twin)
             supervisor.watch()
 
 
-def _start(options: StackOptions, supervisor: Supervisor) -> None:
-    state_dir = options.state_dir
-    scrape = options.demo or any((state_dir / "targets").glob("*.json"))
+def _start_page(options: StackOptions, supervisor: Supervisor) -> tuple[Processes, TwinFiles]:
+    """Everything that a page needs. Workers wait: on a small machine they would only delay it."""
     begun_at = time.monotonic()
-    rules_dir = options.checkout / "deploy" / "prometheus"
-    servers = prepare_servers(state_dir, rules_dir=rules_dir, scrape=scrape)
-    supervisor.start_group(servers.stores())
+    servers = _start_stores(options, supervisor)
     say(f"  database and broker: {time.monotonic() - begun_at:.1f} s")
     processes = _processes(options, servers)
-    twin = TwinFiles(state_dir=state_dir, processes=processes, log_dir=options.log_dir)
+    twin = TwinFiles(state_dir=options.state_dir, processes=processes, log_dir=options.log_dir)
     if options.demo:
         twin.init(demand=options.demand, time_factor=options.time_factor)
-    _prepare(options, servers, processes, twin)
+    _prepare(options, supervisor, servers, processes, twin)
     begun_at = time.monotonic()
-    if servers.prometheus:
-        supervisor.launch_group([servers.prometheus.child()])
-    if options.demo:
-        supervisor.launch_group([processes.twin(twin.targets)])
-    supervisor.launch_group(_workers(options, processes, twin))
     supervisor.launch_group([processes.web(options.port)])
     supervisor.wait_all()
-    say(f"  web, workers and sources: {time.monotonic() - begun_at:.1f} s")
+    say(f"  web and sources: {time.monotonic() - begun_at:.1f} s")
+    return processes, twin
+
+
+def _start_stores(options: StackOptions, supervisor: Supervisor) -> Servers:
+    scrape = options.demo or any((options.state_dir / "targets").glob("*.json"))
+    rules_dir = options.checkout / "deploy" / "prometheus"
+    servers = prepare_servers(options.state_dir, rules_dir=rules_dir, scrape=scrape)
+    supervisor.start_group(servers.stores())
+    return servers
+
+
+def _start_workers(
+    options: StackOptions, supervisor: Supervisor, processes: Processes, twin: TwinFiles
+) -> None:
+    begun_at = time.monotonic()
+    supervisor.launch_group(_workers(options, processes, twin))
+    supervisor.wait_all()
+    say(f"  workers: {time.monotonic() - begun_at:.1f} s")
 
 
 def _processes(options: StackOptions, servers: Servers) -> Processes:
@@ -110,21 +121,34 @@ def _processes(options: StackOptions, servers: Servers) -> Processes:
 
 
 def _prepare(
-    options: StackOptions, servers: Servers, processes: Processes, twin: TwinFiles
+    options: StackOptions,
+    supervisor: Supervisor,
+    servers: Servers,
+    processes: Processes,
+    twin: TwinFiles,
 ) -> None:
-    """Migrate, collect files, read the fleet; beside it, on a first start, write the history."""
+    """Migrate, collect files, read the fleet. Beside it the sources start; on a first start they
+    wait for their history, which is written meanwhile."""
     words = ["prepare", "--fleet", str(options.fleet_file)]
     if options.demo:
         words += ["--demo-users", str(options.users_file)] + (["--arm"] if options.armed else [])
     log_file = options.log_dir / "prepare.log"
-    prepare = Stage("tables, files and fleet", processes.manage("prepare", *words), log_file)
-    prepare.begin()
+    sources = [servers.prometheus.child()] if servers.prometheus else []
+    if options.demo:
+        sources.append(processes.twin(twin.targets))
+    history = None
+    if options.demo and options.history and servers.prometheus:
+        history = twin.begin_history(servers.prometheus)
     try:
-        if options.demo and options.history and servers.prometheus:
-            twin.begin_history(servers.prometheus)()
-        prepare.finish()
+        if history is None:
+            supervisor.launch_group(sources)
+        Stage("tables, files and fleet", processes.manage("prepare", *words), log_file).run()
+        if history is not None:
+            history.finish()
+            supervisor.launch_group(sources)
     finally:
-        prepare.abandon()
+        if history is not None:
+            history.abandon()
 
 
 def _workers(options: StackOptions, processes: Processes, twin: TwinFiles) -> list[Child]:

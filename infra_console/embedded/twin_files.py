@@ -5,7 +5,7 @@ history` writes the weeks before the start. Both follow the demand that was chos
 folder keeps to it.
 """
 
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from infra_console.embedded.private import read_json, write_json
 from infra_console.embedded.processes import Processes
 from infra_console.embedded.prometheus import Prometheus, write_history
 from infra_console.embedded.stage import Stage
+from infra_console.embedded.supervisor import say
 
 HISTORY_DAYS = 28
 
@@ -63,26 +64,41 @@ class TwinFiles:
         self._stage("twin files", "twin-init", "twin", "init", *words).run()
         write_json(kept_file, wanted)
 
-    def begin_history(self, prometheus: Prometheus) -> Callable[[], None]:
-        """Begin writing history; the returned function waits for it and makes the blocks."""
-        samples = self.state_dir / "twin" / "history.om"
+    def begin_history(self, prometheus: Prometheus) -> "History | None":
+        """Begin to write the weeks before now; None when Prometheus has blocks already."""
         if prometheus.has_blocks():
-            return lambda: None
+            return None
+        samples = self.state_dir / "twin" / "history.om"
         words = ("twin", "history", "--days", str(HISTORY_DAYS), "--out", str(samples))
-        stage = self._stage(f"{HISTORY_DAYS} days of history", "twin-history", *words).begin()
-
-        def finish() -> None:
-            try:
-                stage.finish()
-                write_history(prometheus, samples)
-            finally:
-                stage.abandon()
-                samples.unlink(missing_ok=True)
-
-        return finish
+        stage = self._stage(f"{HISTORY_DAYS} days of samples", "twin-history", *words)
+        return History(stage=stage.begin(), samples=samples, prometheus=prometheus)
 
     def _stage(self, title: str, name: str, *words: str) -> Stage:
         return Stage(title, self.processes.manage(name, *words), self.log_dir / f"{name}.log")
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """Samples that are being written, to become blocks of a Prometheus that does not run yet."""
+
+    stage: Stage
+    samples: Path
+    prometheus: Prometheus
+
+    def finish(self) -> None:
+        """Wait for the samples and make the blocks. Raises StageFailed, DiskFull."""
+        try:
+            self.stage.finish()
+            begun_at = time.monotonic()
+            write_history(self.prometheus, self.samples)
+            say(f"  history as blocks: {time.monotonic() - begun_at:.1f} s")
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Stop writing and remove the samples; harmless at the end."""
+        self.stage.abandon()
+        self.samples.unlink(missing_ok=True)
 
 
 def _told(kept: dict[str, object]) -> str:

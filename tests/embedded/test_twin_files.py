@@ -68,11 +68,11 @@ def test_a_state_folder_keeps_to_its_demand(files, calls, tmp_path):
 
 def test_history_is_written_before_the_first_start_only(files, calls, tmp_path, prometheus_program):
     server = prepare_prometheus(tmp_path, rules_dir=RULES, program=prometheus_program)
-    files.begin_history(server)()
+    files.begin_history(server).finish()
     assert server.has_blocks()
     samples = tmp_path / "twin" / "history.om"
     assert not samples.exists()
-    files.begin_history(server)()
+    assert files.begin_history(server) is None
     assert calls.read_text() == f"twin history --days 28 --out {samples}\n"
 
 

@@ -1,0 +1,102 @@
+"""`manage.py up` as a person runs it: every process real, on a fleet file of one cluster."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from infra_console.embedded.loopback import free_port, http_status
+
+CHECKOUT = Path(__file__).parents[2]
+FLEET = """
+schema = "fleet/1"
+workloads = []
+[[regions]]
+id = "eastus"
+place = "Virginia"
+latitude = 37.0
+longitude = -79.0
+jurisdiction = "US"
+[[clusters]]
+id = "eastus"
+context = "eastus"
+region = "eastus"
+[[sources]]
+id = "main"
+url = "http://127.0.0.1:9"
+clusters = ["eastus"]
+[[pools]]
+id = "eastus/H100/reserved"
+cluster = "eastus"
+gpu_type = "H100"
+purchase = "reserved"
+usd_per_gpu_hour = 2.0
+gpu_memory_gib = 80
+selector = { "nvidia.com/gpu.product" = "NVIDIA-H100-80GB-HBM3" }
+[tiers]
+namespaces = { inference = "inference" }
+"""
+
+
+def processes_of(state_dir):
+    """Every process whose environment or command line names this state folder."""
+    mark, found = os.fsencode(str(state_dir)), []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and mark in (
+                (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+            ):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def up(open_dir):
+    """A stack that answers: (process, port, output file)."""
+    fleet, output, port = open_dir / "mine.toml", open_dir / "output", free_port()
+    fleet.write_text(FLEET)
+    hidden = ("INFRA_CONSOLE_", "PYTEST_")
+    env = {name: text for name, text in os.environ.items() if not name.startswith(hidden)}
+    env |= {"INFRA_CONSOLE_FLEET_FILE": str(fleet), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "manage.py", "up", "--port", str(port), "--state"]
+    with output.open("w") as out:
+        process = subprocess.Popen(
+            [*command, str(open_dir / "state")], cwd=CHECKOUT, env=env, stdout=out, stderr=out
+        )
+    deadline = time.monotonic() + 120
+    while "workers:" not in output.read_text():
+        assert process.poll() is None, output.read_text()
+        assert time.monotonic() < deadline, output.read_text()
+        time.sleep(0.1)
+    yield process, port, output
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def test_up_serves_pages_refuses_a_second_copy_and_stops_clean(up, open_dir):
+    process, port, output = up
+    state = open_dir / "state"
+    assert http_status(port, "/readyz", timeout_s=10) == 200
+    assert f"http://127.0.0.1:{port}/" in output.read_text()
+    assert not (state / "demo-users.txt").exists()
+    assert sorted(path.stem for path in (state / "log").glob("worker-*.log")) == [
+        "worker-control", "worker-execute", "worker-forecast",
+    ]  # fmt: skip
+    second = subprocess.run(
+        [sys.executable, "manage.py", "demo", "--state", str(state)], cwd=CHECKOUT,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert second.returncode == 2
+    assert f"process {process.pid}" in second.stderr
+
+    process.send_signal(signal.SIGINT)
+    assert process.wait(40) == 0, output.read_text()
+    assert processes_of(state) == []
+    assert not (state / "postgres" / "data" / "postmaster.pid").exists()
