@@ -11,7 +11,6 @@ joins. Boundaries are always `start + k x duration`, never summed, which makes a
 to a whole run to the last bit. Times are seconds, lengths are tokens.
 """
 
-# ruff: noqa: PLR0917 - compiled functions take positional arguments only
 import numpy as np
 from numba import njit
 
