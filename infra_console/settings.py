@@ -221,7 +221,7 @@ CYCLE_EVERY_S = env_int("CYCLE_EVERY_S", 120 if DEMO else 600)
 CELERY_BEAT_SCHEDULE = {
     "tiers cycle": {"task": "tiers.run_cycle", "schedule": CYCLE_EVERY_S},
     "tiers observe": {"task": "tiers.observe", "schedule": 15.0},
-    "tiers training": {"task": "tiers.train", "schedule": 6 * 3600.0},
+    "tiers training": {"task": "tiers.train", "schedule": 60.0},
     "plans sweep": {"task": "plans.sweep", "schedule": 5.0},
     "plans settle": {"task": "plans.settle_due", "schedule": 15.0},
     "plans expire": {"task": "plans.expire_due", "schedule": 30.0},

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from tiers.facts import FleetFacts, fleet_facts
 from tiers.models import Cycle, ForecastModel, Observation, WorkloadForecast
 
 OBSERVE_EVERY_S = 15.0
+TRAIN_EVERY = timedelta(hours=6)
 # Pages name these three of the forecast's quantiles.
 P5, P50, P95 = 1, 7, 13
 FORECAST_STEP_S = 600
@@ -115,6 +116,12 @@ def latest_forecasts(*, tier: str = "", region: str = "") -> list[WorkloadForeca
 
 def forecast_model() -> ForecastModel | None:
     return ForecastModel.objects.first()
+
+
+def training_is_due(*, now: datetime) -> bool:
+    """Whether the newest usable model is missing or older than TRAIN_EVERY."""
+    newest = ForecastModel.objects.filter(state="active").first()
+    return newest is None or now - newest.trained_at >= TRAIN_EVERY
 
 
 def current_facts() -> FleetFacts | None:

@@ -14,6 +14,8 @@ from django.utils import timezone
 from infra_console.audit.services import record_audit
 from infra_console.fleet.queries import current_fleet
 from infra_console.live.services import publish
+from infra_console.telemetry.queries import fleet_freshness
+from infra_console.telemetry.series import Freshness
 from tiers.adapters.kubernetes_fleet import KubernetesFleet
 from tiers.adapters.prometheus_fleet import PrometheusFleet
 from tiers.core.fleet_state import FleetState
@@ -73,6 +75,12 @@ def request_cycle(*, by: str) -> None:
     # By name: importing the task would pull torch into the web process.
     send = partial(current_app.send_task, "tiers.run_cycle", kwargs={"requested_by": by})
     transaction.on_commit(send)
+
+
+def request_first_cycle() -> None:
+    """A new console plans as soon as its metrics are live, not a whole period later."""
+    if not Cycle.objects.exists() and fleet_freshness().state is Freshness.LIVE:
+        request_cycle(by=SYSTEM_AUTHOR)
 
 
 def run_cycle(

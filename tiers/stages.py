@@ -227,11 +227,14 @@ def _evidence(
         cycle_id=str(cycle.pk),
         taken_at=inputs.now,
         ages_s={"metrics": seen.age_s if seen else None, "cluster": 0.0},
-        states={"metrics": str(seen.state) if seen else "down", "cluster": cluster.source},
+        states={
+            "metrics": str(seen.state) if seen else str(Freshness.DOWN),
+            "cluster": str(Freshness.LIVE),
+        },
         demand=[e.line(w) for w, e in sorted(entries.items())],
         forecast_models={w: e.model_4h for w, e in entries.items()},
         objective=_money(allocation),
-        notes=(f"Read from {cluster.source}.",),
+        notes=(f"Nodes and pods were read from {cluster.source} as the cycle began.",),
     )
 
 

@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from tiers import services
+from tiers import queries, services
 from tiers.core.forecast.errors import TooLittleHistory
 from tiers.errors import CycleRunning, NoFleet
 
@@ -26,6 +26,7 @@ def run_cycle(requested_by: str = services.SYSTEM_AUTHOR) -> None:
 def observe() -> None:
     try:
         services.observe(now=timezone.now())
+        services.request_first_cycle()
     except NoFleet as err:
         log.info("Nothing to observe: %s", err)
 
@@ -38,6 +39,8 @@ def train() -> None:
     from tiers.training import train_forecaster  # noqa: PLC0415
 
     torch.set_num_threads(1)  # the other core belongs to the workers that serve people
+    if not queries.training_is_due(now=timezone.now()):
+        return
     try:
         train_forecaster(timezone.now(), seed=1)
     except (NoFleet, TooLittleHistory) as err:

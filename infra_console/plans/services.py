@@ -74,7 +74,7 @@ def propose_plan(spec: PlanSpec, *, authors: Sequence[str]) -> Plan:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PROPOSALS_LOCK])
         if standing := _standing(spec):
-            return standing
+            return _with_authors(standing, authors)
         plan = _create(spec, authors)
         moves.note(plan, came_from="", who=authors[0], why="proposed")
         _supersede(moves, plan, spec)
@@ -204,6 +204,15 @@ def _standing(spec: PlanSpec) -> Plan | None:
         return live
     plan = same.filter(state=PlanState.PROPOSED, expires_at__gt=timezone.now()).first()
     return plan if plan and still_the_same(plan, spec) else None
+
+
+def _with_authors(plan: Plan, authors: Sequence[str]) -> Plan:
+    """Whoever proposes a plan that is under review again is an author of it too."""
+    joined = [*plan.authors, *(a for a in authors if a not in plan.authors)]
+    if plan.state == PlanState.PROPOSED and joined != plan.authors:
+        Plan.objects.filter(id=plan.id, state=PlanState.PROPOSED).update(authors=joined)
+        plan.authors = joined
+    return plan
 
 
 def _create(spec: PlanSpec, authors: Sequence[str]) -> Plan:

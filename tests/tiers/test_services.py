@@ -60,11 +60,11 @@ def test_steady_demand_is_no_change_worth_its_price(run, metrics, north):
     assert not Plan.objects.exists()
 
 
-def test_the_same_moves_keep_the_plan_under_review(run, metrics, north):
+def test_the_same_moves_keep_the_plan_under_review_and_add_its_author(run, metrics, north):
     metrics(now(), 19.0)
-    for _ in range(2):
-        run(FleetState({"north": north}), by="planner", now=now())
-    assert Plan.objects.count() == 1
+    for who in ("system:cycle", "planner"):
+        run(FleetState({"north": north}), by=who, now=now())
+    assert Plan.objects.get().authors == ["system:cycle", "planner"]
 
 
 @pytest.mark.parametrize("minutes", [6, 60])
