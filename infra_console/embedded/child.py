@@ -18,6 +18,7 @@ from pathlib import Path
 from infra_console.embedded.identity import Identity
 
 PR_SET_PDEATHSIG = 1
+LONG_LOG_BYTES = 20 * 2**20
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded before any fork: the child may not import
 
 
@@ -55,6 +56,7 @@ def start(child: Child, log_file: Path) -> subprocess.Popen[bytes]:
             os._exit(1)
 
     log_file.parent.mkdir(parents=True, exist_ok=True)
+    _put_long_log_aside(log_file)
     with log_file.open("ab") as log:
         return subprocess.Popen(
             child.command,
@@ -67,6 +69,12 @@ def start(child: Child, log_file: Path) -> subprocess.Popen[bytes]:
             preexec_fn=die_with_parent,  # noqa: PLW1509  prctl only: no locks, no imports
             **ids,
         )
+
+
+def _put_long_log_aside(log_file: Path) -> None:
+    """Keep one older log beside the current one, so that years of restarts do not fill a disk."""
+    if log_file.exists() and log_file.stat().st_size > LONG_LOG_BYTES:
+        log_file.replace(log_file.with_suffix(".log.1"))
 
 
 def wait_ready(child: Child, process: subprocess.Popen[bytes]) -> bool:

@@ -27,7 +27,8 @@ class LogSays:
         if not self._log_file.exists():
             return False
         with self._log_file.open("rb") as file:
-            file.seek(self._offset)
+            if self._offset <= self._log_file.stat().st_size:  # else it was put aside meanwhile
+                file.seek(self._offset)
             return self._text in file.read()
 
 

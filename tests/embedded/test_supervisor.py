@@ -100,6 +100,16 @@ def test_a_log_that_cannot_be_written_means_a_full_disk(supervisor, monkeypatch)
         supervisor.start_group([python_child("web", "pass")])
 
 
+def test_a_long_log_is_put_aside_at_the_next_start(supervisor, monkeypatch):
+    monkeypatch.setattr(children, "LONG_LOG_BYTES", 10)
+    supervisor.log_dir.mkdir()
+    (supervisor.log_dir / "web.log").write_text("much to read\n")
+    supervisor.start_group([python_child("web", "print('new')")])
+    supervisor.groups[0][0].process.wait()
+    assert (supervisor.log_dir / "web.log.1").read_text() == "much to read\n"
+    assert (supervisor.log_dir / "web.log").read_text() == "new\n"
+
+
 def test_groups_stop_in_reverse_order(supervisor, tmp_path):
     told = tmp_path / "order"
     for name in ("first", "second"):
