@@ -127,6 +127,7 @@ class _Turn:
     def _run(self) -> float:
         """Carry out the steps, and say how it went."""
         fence = self._fence()
+        _say(self.plan.id, "")
         try:
             progress = Runner(self.plan, fence, tier_key=self.tier_key, sleep=self.sleep).run()
         except NotArmed as err:

@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ import numpy as np
 from infra_console.plans.spec import Promise
 from infra_console.telemetry.errors import AmbiguousReading, QueryUnknown
 from infra_console.telemetry.queries import read_instant, read_range
-from infra_console.telemetry.series import Reading, Series
 
-STEP_S = 60.0
+# A span is looked at about thirty times, at least every minute.
+LOOKS, MIN_STEP_S, MAX_STEP_S = 30, 1.0, 60.0
 _JUDGE: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -49,7 +49,7 @@ def judge_now(promise: Promise, *, after: datetime) -> Verdict:
     try:
         match, le = _match(promise)
         reading = read_instant(promise.query, match=match, le=le)
-        series = _single(reading)
+        series = reading.one()
     except (QueryUnknown, AmbiguousReading) as err:
         return _verdict(promise, None, str(err))
     if series is None or series.age_s is None:
@@ -60,11 +60,15 @@ def judge_now(promise: Promise, *, after: datetime) -> Verdict:
 
 
 def judge_span(promise: Promise, *, start: datetime, end: datetime) -> Verdict:
-    """The promise against its aggregate over a span; minutes without a sample do not count."""
+    """The promise against its aggregate over a span; moments without a sample do not count."""
+    step_s = min(MAX_STEP_S, max(MIN_STEP_S, (end - start).total_seconds() / LOOKS))
+    inside = min(end, start + timedelta(seconds=step_s))  # the grid rounds its start down
     try:
         match, le = _match(promise)
-        reading = read_range(promise.query, start=start, end=end, step_s=STEP_S, match=match, le=le)
-        series = _single(reading)
+        reading = read_range(
+            promise.query, start=inside, end=end, step_s=step_s, match=match, le=le
+        )
+        series = reading.one()
     except (QueryUnknown, AmbiguousReading) as err:
         return _verdict(promise, None, str(err))
     values = series.values[~np.isnan(series.values)] if series else np.array([])
@@ -77,10 +81,6 @@ def _match(promise: Promise) -> tuple[dict[str, str], float | None]:
     labels = dict(promise.labels)
     edge = labels.pop("le", None)
     return labels, float(edge) if edge is not None else None
-
-
-def _single(reading: Reading) -> Series | None:
-    return reading.one()
 
 
 def _verdict(promise: Promise, realised: float | None, note: str = "") -> Verdict:

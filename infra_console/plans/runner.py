@@ -79,11 +79,10 @@ class Runner:
                 outcome = self._try(step)
                 if isinstance(outcome, Blocked | Failed):
                     return Progress(stop=outcome)
-            if due:
-                continue
             if time.monotonic() + wait_s > turn_ends:
                 return Progress(retry_s=wait_s)
-            self._sleep(wait_s)
+            if not due:
+                self._sleep(wait_s)
 
     def _try(self, step: Step) -> Outcome:
         """One try of one step, recorded."""

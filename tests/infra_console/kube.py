@@ -23,7 +23,7 @@ from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.tls import TlsFiles
 
 CLUSTER = "eastus"
-TICK_S = 0.03
+TICK_S = 0.1
 EXECUTOR = Account("executor", "executor-token", True)
 VIEWER = Account("viewer", "viewer-token", False)
 READS = frozenset({"get", "list", "watch"})

@@ -10,6 +10,7 @@ from django.utils import timezone
 from infra_console.plans import services
 from infra_console.plans.models import Execution, Plan
 from infra_console.plans.spec import PlanSpec
+from infra_console.plans.steps import node, workload
 from tests.infra_console.kube import CLUSTER
 from tests.people import person
 
@@ -39,6 +40,14 @@ def approved(approver: User) -> Callable[[PlanSpec], Plan]:
         return services.approve_plan(plan.id, by=approver, plan_hash=plan.hash, reason="fits")
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twin of the tests lives a hundred times faster than a cluster."""
+    monkeypatch.setattr(node, "DRAIN_POLL_S", 0.05)
+    monkeypatch.setattr(node, "MAX_RETRY_S", 0.1)
+    monkeypatch.setattr(workload, "POLL_S", 0.05)
 
 
 def let_lease_run_out(plan: Plan) -> None:

@@ -25,10 +25,10 @@ def test_the_table_names_every_state():
 
 
 def test_ends_are_ends():
-    assert TERMINAL == {
+    assert {
         "settled", "verified", "rehearsed", "rejected", "withdrawn", "expired", "superseded",
         "void", "aborted", "failed",
-    }  # fmt: skip
+    } == TERMINAL  # fmt: skip
 
 
 def test_every_pair_is_moved_or_refused_as_the_table_says(plan):

@@ -58,7 +58,7 @@ def test_an_author_never_approves_whatever_their_role(plan, roles):
 
 @pytest.mark.parametrize("role", ["viewer", "planner", "operator"])
 def test_who_lacks_the_right_does_not_approve(plan, role):
-    with pytest.raises(NotAllowed, match="plan.approve"):
+    with pytest.raises(NotAllowed, match=r"plan\.approve"):
         approve(plan, person(role, name="somebody"))
 
 

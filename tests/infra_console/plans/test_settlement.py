@@ -1,0 +1,165 @@
+"""After the last step: cluster and metrics agree, then promised against realised."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from infra_console.plans import verification
+from infra_console.plans.models import Execution, LockRow, Plan, Settlement
+from infra_console.plans.promises import judge_span
+from infra_console.plans.queries import plan_detail, track_record
+from infra_console.plans.settlement import settle_due
+from infra_console.plans.verification import verify
+from infra_console.telemetry import queries as telemetry
+from infra_console.telemetry.adapters.memory import MemorySource
+from infra_console.telemetry.errors import SourceUnreachable
+from infra_console.telemetry.series import RawSeries
+from infra_console.telemetry.sources import BoundSource
+from tests.infra_console.kube import CLUSTER
+from tests.infra_console.plans.specs import TIER_KEY, promise, spec
+
+TIER_GPUS = "cluster_tier:gpus_allocatable:sum"
+WITHIN = "cluster_model_le:vllm_ttft_within:ratio_5m"
+HORIZON_S = 600
+
+
+@pytest.fixture
+def source(monkeypatch) -> MemorySource:
+    """The fleet's one metric source, empty until a test fills it."""
+    held = MemorySource({})
+    bound = (BoundSource("main", frozenset({CLUSTER}), 15.0, held),)
+    monkeypatch.setattr(telemetry, "current_sources", lambda: bound)
+    monkeypatch.setattr(verification, "current_sources", lambda: bound)
+    telemetry.forget_cached()
+    yield held
+    telemetry.forget_cached()
+
+
+def fill(source: MemorySource, name: str, values, *, until, every_s=15.0, **labels) -> None:
+    """Samples every 15 s, the last one at `until`; and scrapes that prove them fresh."""
+    times = until.timestamp() - every_s * np.arange(len(values))[::-1]
+    series = RawSeries({"__name__": name, "cluster": CLUSTER, **labels}, times, np.array(values))
+    up = {"__name__": "up", "cluster": CLUSTER, "job": "kube-state-metrics"}
+    scrapes = RawSeries(up, times, np.ones(len(values)))
+    source.data = {**source.data, name: [*source.data.get(name, ()), series], "up": [scrapes]}
+
+
+@pytest.fixture
+def done(approved, db):
+    """A plan without moves whose last step has just ended."""
+
+    def make(**changes) -> Plan:
+        plan = approved(spec(moves=(), **changes))
+        ago = timezone.now() - timedelta(minutes=1)
+        plan.steps.update(state="done", finished_at=ago)
+        Execution.objects.filter(plan=plan).update(
+            mode="real", started_at=ago, verify_until=timezone.now() + timedelta(minutes=15)
+        )
+        Plan.objects.filter(id=plan.id).update(state="verifying")
+        LockRow.objects.create(cluster=CLUSTER, tier="training", plan=plan, taken_at=ago)
+        plan.refresh_from_db()
+        return plan
+
+    return make
+
+
+def settle_later(plan: Plan) -> None:
+    """As if the horizon had just passed."""
+    now = timezone.now()
+    Execution.objects.filter(plan=plan).update(
+        verified_at=now - timedelta(seconds=HORIZON_S), settle_at=now
+    )
+    settle_due()
+    plan.refresh_from_db()
+
+
+def test_a_promise_kept_ends_verification_and_lets_the_locks_go(done, source):
+    fill(source, TIER_GPUS, [40.0, 48.0], until=timezone.now(), tier="inference")
+    plan = done(promises=(promise(),))
+    assert verify(plan, tier_key=TIER_KEY) == 0
+    run = Execution.objects.get(plan=plan)
+    assert run.verification["metrics"][0]["kept"] is True
+    assert run.settle_at > run.verified_at
+    assert not LockRow.objects.exists()
+    assert Plan.objects.get(id=plan.id).state == "verifying"
+
+
+def test_a_promise_not_yet_kept_is_looked_at_again(done, source):
+    fill(source, TIER_GPUS, [40.0], until=timezone.now(), tier="inference")
+    plan = done(promises=(promise(),))
+    assert verify(plan, tier_key=TIER_KEY) > 0
+    assert Execution.objects.get(plan=plan).verified_at is None
+    Execution.objects.update(verify_until=timezone.now() - timedelta(seconds=1))
+    assert verify(plan, tier_key=TIER_KEY) == 0
+    assert Execution.objects.get(plan=plan).verification["metrics"][0]["kept"] is False
+
+
+def test_a_sample_from_before_the_last_step_proves_nothing(done, source):
+    fill(source, TIER_GPUS, [48.0], until=timezone.now() - timedelta(minutes=2), tier="inference")
+    plan = done(promises=(promise(),))
+    assert verify(plan, tier_key=TIER_KEY) > 0
+    found = Execution.objects.get(plan=plan).verification["metrics"][0]
+    assert found["realised"] is None
+    assert "too old" in found["note"]
+
+
+def test_without_a_metric_source_it_ends_verified_never_settled(done):
+    plan = done(promises=(promise(),))
+    assert verify(plan, tier_key=TIER_KEY) == 0
+    plan.refresh_from_db()
+    assert (plan.state, Settlement.objects.count()) == ("verified", 0)
+    assert "metrics are unknown" in plan.state_reason
+
+
+def test_promises_are_settled_kept_missed_and_unknown(done, source):
+    now, steps = timezone.now(), HORIZON_S // 15
+    fill(source, TIER_GPUS, [48.0] * steps, until=now, tier="inference")
+    labels = {"model_name": "chat-7b", "le": "0.5"}
+    fill(source, WITHIN, [0.9] * (steps // 2) + [0.98] * (steps - steps // 2), until=now, **labels)
+    share = {"query": "ttft_within_slo", "op": ">=", "aggregate": "avg", "verifies": False}
+    plan = done(
+        promises=(
+            promise(),
+            promise(**share, bound=0.95, labels={"cluster": CLUSTER, **labels}),
+            promise(**share, bound=0.95, labels={"cluster": CLUSTER, "model_name": "x", "le": "1"}),
+        )
+    )
+    settle_later(plan)
+    settlement = Settlement.objects.get(plan=plan)
+    counts = (settlement.kept_count, settlement.missed_count, settlement.unknown_count)
+    assert (plan.state, counts) == ("settled", (1, 1, 1))
+    assert settlement.promises[1]["realised"] == pytest.approx(0.94, abs=0.01)
+    assert settlement.promises[2]["kept"] is None
+    assert plan_detail(plan)["settlement"]["missed"] == 1
+    record = track_record()
+    assert (record.settled, record.kept_share) == (1, 0.5)
+
+
+def test_a_source_that_is_away_is_waited_for_then_the_plan_ends_unsettled(done, source):
+    source.failure = SourceUnreachable("main", "connection refused")
+    plan = done(promises=(promise(),))
+    settle_later(plan)
+    assert plan.state == "verifying"
+    Execution.objects.update(settle_at=timezone.now() - timedelta(minutes=16))
+    settle_due()
+    plan.refresh_from_db()
+    assert (plan.state, Settlement.objects.get().unknown_count) == ("verified", 1)
+
+
+def test_it_is_settled_once(done, source):
+    fill(source, TIER_GPUS, [48.0] * 40, until=timezone.now(), tier="inference")
+    plan = done(promises=(promise(),))
+    settle_later(plan)
+    assert settle_due() == 0
+    assert Settlement.objects.count() == 1
+
+
+@pytest.mark.parametrize(("aggregate", "realised"), [("min", 1.0), ("max", 3.0), ("last", 3.0)])
+def test_each_aggregate_judges_what_it_says(db, source, aggregate, realised):
+    now = timezone.now()
+    fill(source, TIER_GPUS, [1.0] * 20 + [2.0] * 20 + [3.0] * 20, until=now, tier="inference")
+    start = now - timedelta(seconds=HORIZON_S + 200)
+    verdict = judge_span(promise(aggregate=aggregate), start=start, end=now)
+    assert verdict.realised == realised
