@@ -39,15 +39,6 @@ class Child:
 
 def start(child: Child, log_file: Path) -> subprocess.Popen[bytes]:
     """Start the child with its output appended to `log_file`. Raises OSError like Popen."""
-    ids = (
-        {}
-        if child.identity is None
-        else {
-            "user": child.identity.uid,
-            "group": child.identity.gid,
-            "extra_groups": [],
-        }
-    )
     parent = os.getpid()
 
     def die_with_parent() -> None:
@@ -67,7 +58,9 @@ def start(child: Child, log_file: Path) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             preexec_fn=die_with_parent,  # noqa: PLW1509  prctl only: no locks, no imports
-            **ids,
+            user=child.identity.uid if child.identity else None,
+            group=child.identity.gid if child.identity else None,
+            extra_groups=[] if child.identity else None,
         )
 
 

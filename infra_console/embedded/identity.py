@@ -54,15 +54,6 @@ def run_as(
     timeout_s: float = 60,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end as `identity` (None: as we are) and return what it said."""
-    ids = (
-        {}
-        if identity is None
-        else {
-            "user": identity.uid,
-            "group": identity.gid,
-            "extra_groups": [],
-        }
-    )
     return subprocess.run(
         [str(word) for word in command],
         env=env,
@@ -72,7 +63,9 @@ def run_as(
         capture_output=True,
         cwd="/",
         check=False,
-        **ids,
+        user=identity.uid if identity else None,
+        group=identity.gid if identity else None,
+        extra_groups=[] if identity else None,
     )
 
 
