@@ -1,4 +1,4 @@
-"""The Celery application: workers on queues `control`, `execute`, `forecast`, `evaluate`, `report`."""
+"""The Celery application; settings name its queues, docs/operate.md what each is for."""
 
 import os
 

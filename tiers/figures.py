@@ -111,7 +111,7 @@ def _layout(start: datetime, end: datetime, shapes: list[Figure]) -> Figure:
         "margin": {"l": 52, "r": 12, "t": 8, "b": 36},
         "hovermode": "x unified",
         "hoverlabel": {"bgcolor": "--card", "font": {"color": "--ink"}},
-        "legend": {"orientation": "h", "y": -0.18, "x": 0},
+        "legend": {"orientation": "h", "y": -0.18, "x": 0, "traceorder": "normal"},
         "xaxis": {**axis, "type": "date", "range": [start.isoformat(), end.isoformat()]},
         "yaxis": {**axis, "title": {"text": "GPUs"}, "rangemode": "tozero"},
         "shapes": shapes,

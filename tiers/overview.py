@@ -38,14 +38,20 @@ def tier_cards(scope: Scope) -> Card:
 def _alerts(tiers: list[TierSummary], scope: Scope) -> Iterator[Alert]:
     page = reverse("tiers:index") + scope.query()
     for summary in tiers:
-        ratio, where = summary.worst_slo_ratio, summary.worst_slo_model
-        if ratio is not None and ratio > 1:
-            yield Alert("bad", f"{where} answers at {ratio:.2f} × its p95 limit", page)
+        yield from _slo_alerts(summary, page)
         if summary.headroom_gpus < 0:
             text = f"{summary.tier} is {-summary.headroom_gpus} GPUs below its floor"
             yield Alert("bad", text, page)
     if tiers and (state := _worst_state(tiers)):
         yield Alert("bad" if state == "down" else "warn", _STATE_WORDS[state], page)
+
+
+def _slo_alerts(summary: TierSummary, page: str) -> Iterator[Alert]:
+    """Each region over its SLO by its worst model, the worst region first."""
+    over = [r for r in summary.regions if r.worst_slo_ratio is not None and r.worst_slo_ratio > 1]
+    for region in sorted(over, key=lambda r: -(r.worst_slo_ratio or 0)):
+        text = f"{region.worst_slo_model} answers at {region.worst_slo_ratio:.2f} × its p95 limit"
+        yield Alert("bad", text, page)
 
 
 _STATE_WORDS = {

@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from tiers import queries, services
+from tiers import cycle, queries, services
 from tiers.core.forecast.errors import TooLittleHistory
 from tiers.errors import CycleRunning, NoFleet
 
@@ -17,7 +17,7 @@ def run_cycle(requested_by: str = services.SYSTEM_AUTHOR) -> None:
     from tiers.training import load_active_model  # noqa: PLC0415  torch, see train
 
     try:
-        services.run_cycle(by=requested_by, now=timezone.now(), load_model=load_active_model)
+        cycle.run_cycle(by=requested_by, now=timezone.now(), load_model=load_active_model)
     except (CycleRunning, NoFleet) as err:
         log.info("No cycle: %s", err)
 
@@ -25,7 +25,7 @@ def run_cycle(requested_by: str = services.SYSTEM_AUTHOR) -> None:
 @shared_task(name="tiers.observe")
 def observe() -> None:
     try:
-        services.observe(now=timezone.now())
+        cycle.observe(now=timezone.now())
         services.request_first_cycle()
     except NoFleet as err:
         log.info("Nothing to observe: %s", err)

@@ -33,7 +33,7 @@ class RegionConfig(_Strict):
 
 
 class ClusterConfig(_Strict):
-    """One Kubernetes API. `id` is the `cluster` label on its series; `context` in the kubeconfig."""
+    """One Kubernetes API; `id` is the `cluster` label on its series."""
 
     id: Slug
     context: str

@@ -16,9 +16,7 @@ def apply_fleet_config(config: FleetConfig, *, by: str) -> None:
             has been changed.
     """
     for region in config.regions:
-        Region.objects.update_or_create(
-            id=region.id, defaults=region.model_dump(exclude={"id"})
-        )
+        Region.objects.update_or_create(id=region.id, defaults=region.model_dump(exclude={"id"}))
     for cluster in config.clusters:
         Cluster.objects.update_or_create(
             id=cluster.id, defaults={"context": cluster.context, "region_id": cluster.region}

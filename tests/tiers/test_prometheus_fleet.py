@@ -30,25 +30,42 @@ def pod(name: str, **labels: str) -> dict[str, str]:
     return {"namespace": "inference", "pod": name} | labels
 
 
-ANSWERS = {
-    "node_labels": rows(({"node": "n1", **H100}, 1), ({"node": "n2"}, 1)),
-    "node_capacity_gpus": rows(({"node": "n1"}, 8), ({"node": "n2"}, 8)),
-    "node_allocatable_gpus": rows(({"node": "n1"}, 8), ({"node": "n2"}, 7)),
-    "node_ready": rows(({"node": "n1"}, 1), ({"node": "n2"}, 0)),
-    "node_unschedulable": rows(({"node": "n1"}, 0), ({"node": "n2"}, 1)),
-    "node_taints": rows(
-        ({"node": "n1", "key": "infra-console.dev/tier", "value": "", "effect": "NoSchedule"}, 1),
-        ({"node": "n2", "key": "sick.example/xid", "value": "", "effect": "NoSchedule"}, 1),
-    ),
-    "pod_info": rows(
-        (pod("chat-5d4-a", node="n1", created_by_kind="ReplicaSet", created_by_name="chat-5d4"), 1)
-    ),
-    "pod_phase": rows((pod("chat-5d4-a", phase="Running"), 1)),
-    "pod_ready": rows((pod("chat-5d4-a"), 1)),
-    "pod_gpu_requests": rows((pod("chat-5d4-a"), 4)),
-    "deployment_replicas": rows(({"namespace": "inference", "deployment": "chat"}, 2)),
-    "deployment_ready": rows(({"namespace": "inference", "deployment": "chat"}, 1)),
-}
+def answers() -> dict[str, list[RawSeries]]:
+    return {
+        "node_labels": rows(({"node": "n1", **H100}, 1), ({"node": "n2"}, 1)),
+        "node_capacity_gpus": rows(({"node": "n1"}, 8), ({"node": "n2"}, 8)),
+        "node_allocatable_gpus": rows(({"node": "n1"}, 8), ({"node": "n2"}, 7)),
+        "node_ready": rows(({"node": "n1"}, 1), ({"node": "n2"}, 0)),
+        "node_unschedulable": rows(({"node": "n1"}, 0), ({"node": "n2"}, 1)),
+        "node_taints": rows(
+            (
+                {
+                    "node": "n1",
+                    "key": "infra-console.dev/tier",
+                    "value": "",
+                    "effect": "NoSchedule",
+                },
+                1,
+            ),
+            ({"node": "n2", "key": "sick.example/xid", "value": "", "effect": "NoSchedule"}, 1),
+        ),
+        "pod_info": rows(
+            (
+                pod(
+                    "chat-5d4-a",
+                    node="n1",
+                    created_by_kind="ReplicaSet",
+                    created_by_name="chat-5d4",
+                ),
+                1,
+            )
+        ),
+        "pod_phase": rows((pod("chat-5d4-a", phase="Running"), 1)),
+        "pod_ready": rows((pod("chat-5d4-a"), 1)),
+        "pod_gpu_requests": rows((pod("chat-5d4-a"), 4)),
+        "deployment_replicas": rows(({"namespace": "inference", "deployment": "chat"}, 2)),
+        "deployment_ready": rows(({"namespace": "inference", "deployment": "chat"}, 1)),
+    }
 
 
 @pytest.fixture
@@ -63,7 +80,7 @@ def fleet(monkeypatch):
 
 
 def test_nodes_and_pods_are_read_without_cluster_rights(fleet):
-    data = {main_query(spec_of(name), {}): series for name, series in ANSWERS.items()}
+    data = {main_query(spec_of(name), {}): series for name, series in answers().items()}
     state = fleet(MemorySource(data)).read(["north"]).clusters["north"]
     first, second = state.nodes
     assert (first.pool, first.tier, first.ready) == ("north/H100/reserved", "inference", True)

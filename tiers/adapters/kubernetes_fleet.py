@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
+from infra_console.cluster import reads
 from infra_console.cluster.errors import ClusterError
 from infra_console.cluster.objects import DeploymentState, NodeState, PodState
-
-from infra_console.cluster import reads
 from tiers.adapters.views import PLAN_KEY, checkpoint_age_s, node_view, pod_view
 from tiers.core.fleet_state import ClusterState, DeploymentView, FleetState, NodeView, PodView
 from tiers.facts import FleetFacts

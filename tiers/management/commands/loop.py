@@ -9,9 +9,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from tiers import queries, services
+from tiers import cycle as cycles
+from tiers import queries
 from tiers.errors import CycleRunning, NoFleet
 from tiers.models import Cycle, CycleState
+from tiers.services import SYSTEM_AUTHOR
 from tiers.training import load_active_model
 
 
@@ -29,7 +31,7 @@ class Command(BaseCommand):
             action="store_true",
             help="read the fleet from metrics alone: no cluster rights are used",
         )
-        parser.add_argument("--as", dest="by", default=services.SYSTEM_AUTHOR, metavar="USER",
+        parser.add_argument("--as", dest="by", default=SYSTEM_AUTHOR, metavar="USER",
                             help="the plans' author")  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -42,7 +44,7 @@ class Command(BaseCommand):
 
     def _cycle(self, options: dict[str, Any]) -> Cycle:
         try:
-            return services.run_cycle(
+            return cycles.run_cycle(
                 by=options["by"],
                 now=timezone.now(),
                 load_model=load_active_model,

@@ -6,7 +6,7 @@ import pytest
 
 from infra_console.plans.models import Plan
 from infra_console.telemetry.errors import SourceUnreachable
-from tiers import services
+from tiers import cycle as cycles
 from tiers.core.fleet_state import FleetState
 from tiers.errors import CycleRunning, NoFleet
 from tiers.models import CycleState, WorkloadForecast
@@ -23,8 +23,8 @@ class FixedFleet:
 @pytest.fixture
 def run(monkeypatch, fleet):
     def cycle(state: FleetState, *, by: str = "planner", now: datetime):
-        monkeypatch.setattr(services, "fleet_reader", lambda *_, **__: FixedFleet(state))
-        return services.run_cycle(by=by, now=now, load_model=lambda: (None, "none in tests"))
+        monkeypatch.setattr(cycles, "fleet_reader", lambda *_, **__: FixedFleet(state))
+        return cycles.run_cycle(by=by, now=now, load_model=lambda: (None, "none in tests"))
 
     return cycle
 
@@ -92,11 +92,11 @@ def test_a_cluster_that_does_not_answer_is_frozen_and_named(run, metrics):
 
 def test_without_a_fleet_file_the_cycle_says_what_to_do(db):
     with pytest.raises(NoFleet, match="fleet_apply"):
-        services.run_cycle(by="x", now=now(), load_model=lambda: (None, ""))
+        cycles.run_cycle(by="x", now=now(), load_model=lambda: (None, ""))
 
 
 def test_a_second_cycle_at_the_same_time_is_refused(run, metrics, north, monkeypatch):
     metrics(now(), 8.0)
-    monkeypatch.setattr(services, "_try_lock", lambda: False)
+    monkeypatch.setattr(cycles, "_try_lock", lambda: False)
     with pytest.raises(CycleRunning):
         run(FleetState({"north": north}), now=now())

@@ -1,0 +1,112 @@
+"""A whole demo as an operator starts it, on free ports and in a folder of its own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+START_S = 240.0
+# Beat must not propose in the middle of a test, and ten minutes of settlement are cut.
+FAST = {"INFRA_CONSOLE_CYCLE_EVERY_S": "86400", "INFRA_CONSOLE_SETTLE_AFTER_S": "20"}
+
+
+@dataclass
+class Demo:
+    """A running `manage.py demo`."""
+
+    url: str
+    state_dir: Path
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        lines = (self.state_dir / "demo-users.txt").read_text().splitlines()
+        return dict(line.split() for line in lines if len(line.split()) == 2)
+
+    def manage(self, *words: str) -> str:
+        """Run a management command inside the demo's environment."""
+        result = subprocess.run(
+            [sys.executable, "manage.py", *words],
+            cwd=CHECKOUT, env=self.environment(), capture_output=True, text=True, timeout=120,
+            check=False,
+        )  # fmt: skip
+        if result.returncode not in {0, 3}:
+            raise RuntimeError(f"{words}: {result.stdout[-2000:]}{result.stderr[-2000:]}")
+        return result.stdout
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.manage(*words, "--json"))
+
+    def environment(self) -> dict[str, str]:
+        """The variables that the supervisor gave its workers, read from one of them."""
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                pairs = path.read_bytes().split(b"\0")
+            except OSError:
+                continue
+            values = dict(p.decode().partition("=")[::2] for p in pairs if b"=" in p)
+            ours = values.get("INFRA_CONSOLE_STATE") == str(self.state_dir)
+            if ours and "INFRA_CONSOLE_KUBECONFIG" in values:
+                return values
+        raise RuntimeError("no worker of this demo is running")
+
+    def worker_pids(self, queue: str) -> list[int]:
+        """Processes of this demo that consume a queue."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = path.read_bytes().split(b"\0")
+                environment = (path.parent / "environ").read_bytes()
+            except OSError:
+                continue
+            ours = f"INFRA_CONSOLE_STATE={self.state_dir}".encode() in environment.split(b"\0")
+            if ours and b"worker" in words and queue.encode() in b" ".join(words):
+                found.append(int(path.parent.name))
+        return found
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+
+
+def start_demo(state_dir: Path, port: int, *words: str) -> Demo:
+    """Start a demo and wait until it answers; its log is in the error when it does not."""
+    log = state_dir.parent / f"{state_dir.name}.log"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("INFRA_CONSOLE_")}
+    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "demo", "--state", str(state_dir), "--port", str(port),
+             *words],
+            cwd=CHECKOUT, env=environment | FAST, stdout=out, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    demo = Demo(f"http://127.0.0.1:{port}", state_dir, process, log)
+    give_up_at = time.monotonic() + START_S
+    while process.poll() is None and time.monotonic() < give_up_at:
+        if _ready(demo.url) and re.search(r"http://127\.0\.0\.1:\d+", log.read_text()):
+            return demo
+        time.sleep(0.5)
+    demo.stop()
+    raise RuntimeError(f"the demo did not come up:\n{log.read_text()[-4000:]}")
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

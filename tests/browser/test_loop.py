@@ -1,0 +1,163 @@
+"""The loop as people live it: propose, be refused, approve, watch it move real capacity.
+
+One whole demo runs for the module: real PostgreSQL, Valkey, Prometheus, workers and twin.
+"""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from infra_console.embedded.loopback import free_port
+from tests.browser.demo import Demo, start_demo
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
+         "--disable-component-update", "--no-first-run", "--disable-quic"]  # fmt: skip
+NO_BROWSER = "no chromium on this machine: apt-get install chromium"
+TIME_FACTOR = "60"
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=NO_BROWSER),
+]
+
+
+@pytest.fixture(scope="module")
+def demo(prometheus_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    folder = tmp_path_factory.mktemp("demo") / "state"
+    running = start_demo(folder, free_port(), "--time-factor", TIME_FACTOR)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def sign_in(demo: Demo, browser: Browser) -> Iterator[Callable[[str], Page]]:
+    """A signed-in page of a role; afterwards: nothing foreign was asked, no rule was broken."""
+    asked: list[str] = []
+    complaints: list[str] = []
+    contexts = []
+
+    def enter(role: str) -> Page:
+        context = browser.new_context(viewport={"width": 1440, "height": 1000})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("websocket", lambda socket: asked.append(socket.url))
+        page.on(
+            "console",
+            lambda message: (
+                complaints.append(message.text)
+                if "Content Security Policy" in message.text
+                else None
+            ),
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{demo.url}/login")
+        page.get_by_label("Name").fill(role)
+        page.get_by_label("Password").fill(demo.passwords[role])
+        page.get_by_role("button", name="Sign in").click()
+        expect(page).to_have_url(re.compile(r"/$"))
+        return page
+
+    yield enter
+    for context in contexts:
+        context.close()
+    ours = urlsplit(demo.url).netloc
+    foreign = [url for url in asked if urlsplit(url).scheme not in {"data", "blob"}
+               and urlsplit(url).netloc != ours]  # fmt: skip
+    assert foreign == []
+    assert complaints == []
+
+
+def wait_for(what: str, check: Callable[[], object], seconds: float = 120) -> object:
+    give_up_at = time.monotonic() + seconds
+    while time.monotonic() < give_up_at:
+        if found := check():
+            return found
+        time.sleep(1)
+    pytest.fail(f"{what}: not within {seconds:.0f} s")
+
+
+def node_plan(demo: Demo, *, state: str = "proposed") -> dict | None:
+    """An open plan that moves a node, if there is one."""
+    for row in demo.json("plans", "list"):
+        if row["state"] == state and "→" in row["title"]:
+            return demo.json("plans", "show", row["id"])
+    return None
+
+
+def test_a_plan_is_refused_to_its_author_approved_by_another_and_moves_capacity(demo, sign_in):
+    planner = sign_in("planner")
+    planner.goto(f"{demo.url}/tiers/")
+    wait_for("live metrics", lambda: demo.json("loop", "--once")["state"] == "done")
+    planner.get_by_role("button", name=re.compile("Run a cycle")).click()
+    plan = wait_for("a plan that moves a node", lambda: node_plan(demo))
+    planner.goto(f"{demo.url}/plans/{plan['id']}/")
+    approve = planner.get_by_role("button", name="Approve")
+    expect(approve).to_be_disabled()
+    expect(planner.locator("#decision")).to_contain_text("plan.approve")
+
+    before = demo.json("twin", "status")
+    watching = sign_in("viewer")
+    cluster = plan["title"].partition(":")[0]
+    watching.goto(f"{demo.url}/tiers/?region={cluster}")
+    shown_before = watching.locator("main").inner_text()
+
+    approver = sign_in("approver")
+    approver.goto(f"{demo.url}/plans/{plan['id']}/")
+    approver.get_by_label(re.compile("Reason")).first.fill("demand is real")
+    approver.get_by_role("button", name="Approve").click()
+    expect(approver.locator("#heading")).to_contain_text(
+        re.compile("verifying|settled", re.IGNORECASE), timeout=180_000
+    )
+    expect(approver.locator("#timeline")).not_to_contain_text("waiting")
+    # The tier counts of a page that nobody touched have followed.
+    wait_for(
+        "the tiers page to follow without a reload",
+        lambda: watching.locator("main").inner_text() != shown_before,
+    )
+    expect(approver.locator("#heading")).to_contain_text(
+        re.compile("settled", re.IGNORECASE), timeout=180_000
+    )
+    assert demo.json("twin", "status") != before
+
+
+def begun(demo: Demo, plan_id: str) -> bool:
+    steps = demo.json("plans", "show", plan_id)["steps"]
+    return any(step["state"] not in {"pending", "done"} for step in steps)
+
+
+def test_a_killed_worker_does_not_stop_a_plan_nor_repeat_it(demo: Demo):
+    def another_plan() -> dict | None:
+        demo.manage("loop", "--once")
+        return node_plan(demo)
+
+    plan = wait_for("a second plan that moves a node", another_plan, seconds=300)
+    demo.manage("plans", "approve", plan["id"], "--as", "approver", "--reason", "kill test")
+    wait_for("a step to be at work", lambda: begun(demo, plan["id"]))
+    for pid in demo.worker_pids("execute"):
+        os.kill(pid, signal.SIGKILL)
+    ended = {"verifying", "settled", "verified"}
+    wait_for(
+        "the plan to finish all the same",
+        lambda: demo.json("plans", "show", plan["id"])["state"] in ended,
+        seconds=180,
+    )
+    shown = demo.json("plans", "show", plan["id"])
+    assert {step["state"] for step in shown["steps"]} <= {"done", "skipped"}
+    assert [t["to"] for t in shown["transitions"]].count("executing") == 1

@@ -1,0 +1,157 @@
+"""What workers and commands write for the compute domain: observations, cycles, their plans.
+
+Pages ask for a cycle through services.py and never import this: it needs the Kubernetes client and
+the solver, which take seconds to load.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from infra_console.fleet.queries import current_fleet
+from infra_console.live.services import publish
+from tiers.adapters.kubernetes_fleet import KubernetesFleet
+from tiers.adapters.prometheus_fleet import PrometheusFleet
+from tiers.core.fleet_state import FleetState
+from tiers.errors import CycleRunning, NoFleet
+from tiers.facts import FleetFacts, fleet_facts
+from tiers.forecasting import ModelLoader
+from tiers.models import Cycle, CycleState, Observation
+from tiers.observation import Metrics, build_observation, read_metrics
+from tiers.ports import FleetReader
+from tiers.services import SYSTEM_AUTHOR
+from tiers.stages import CycleInputs, run_stages
+
+log = logging.getLogger(__name__)
+
+# One cycle at a time, whichever worker runs it: an arbitrary constant for pg_try_advisory_lock.
+CYCLE_LOCK = 7_401_001
+KEEP_OBSERVATIONS = timedelta(hours=6)
+KEEP_CYCLES = timedelta(days=3)
+
+
+def fleet_reader(facts: FleetFacts, *, now: datetime, prometheus_only: bool) -> FleetReader:
+    """Kubernetes where this process has a kubeconfig, else the metrics about Kubernetes."""
+    if prometheus_only or not settings.KUBECONFIG:
+        return PrometheusFleet(facts)
+    return KubernetesFleet(facts, now=now)
+
+
+def observe(*, now: datetime, prometheus_only: bool = False) -> Observation:
+    """Look at the whole fleet once and keep what was seen.
+
+    Raises:
+        NoFleet: nothing is configured. Clusters or sources that fail do not raise; they are said
+            in the document.
+    """
+    facts = _facts()
+    state = fleet_reader(facts, now=now, prometheus_only=prometheus_only).read(facts.cluster_ids)
+    return _keep_observation(facts, state, read_metrics(), now=now)
+
+
+def _keep_observation(
+    facts: FleetFacts, state: FleetState, metrics: Metrics, *, now: datetime
+) -> Observation:
+    last = Observation.objects.first()
+    document = build_observation(
+        facts, state, metrics, now=now, previous=last.document if last else None
+    )
+    with transaction.atomic():
+        observation = Observation.objects.create(at=now, document=document)
+        Observation.objects.filter(at__lt=now - KEEP_OBSERVATIONS).delete()
+        publish("fleet", "observation", observation.pk)
+    return observation
+
+
+def run_cycle(
+    *, by: str, now: datetime, load_model: ModelLoader, prometheus_only: bool = False
+) -> Cycle:
+    """One pass from telemetry to proposed plans, kept stage by stage.
+
+    Raises:
+        NoFleet: nothing is configured.
+        CycleRunning: another cycle is at work.
+    """
+    facts = _facts()
+    if not _try_lock():
+        raise CycleRunning
+    try:
+        cycle = Cycle.objects.create(started_at=now, state=CycleState.RUNNING, requested_by=by)
+        return _run(cycle, facts, load_model, now=now, prometheus_only=prometheus_only)
+    finally:
+        _unlock()
+
+
+def _run(
+    cycle: Cycle,
+    facts: FleetFacts,
+    load_model: ModelLoader,
+    *,
+    now: datetime,
+    prometheus_only: bool,
+) -> Cycle:
+    def at_stage(stage: str) -> None:
+        Cycle.objects.filter(pk=cycle.pk).update(stage=stage)
+        publish("cycle", str(cycle.pk), 0)
+
+    reader = fleet_reader(facts, now=now, prometheus_only=prometheus_only)
+    state, metrics = reader.read(facts.cluster_ids), read_metrics()
+    _keep_observation(facts, state, metrics, now=now)
+    inputs = CycleInputs(
+        facts=facts,
+        state=state,
+        metrics=metrics,
+        now=now,
+        authors=_authors(cycle.requested_by),
+        load_model=load_model,
+    )
+    try:
+        outcome = run_stages(cycle, inputs, at_stage)
+    except Exception:
+        _finish(cycle, CycleState.FAILED, "The cycle failed; plans under review stay as they are.")
+        raise
+    _finish(cycle, outcome.state, outcome.verdict, outcome.document)
+    Cycle.objects.filter(started_at__lt=now - KEEP_CYCLES).delete()
+    cycle.refresh_from_db()
+    return cycle
+
+
+def _authors(by: str) -> Sequence[str]:
+    return [by or SYSTEM_AUTHOR]
+
+
+def _finish(
+    cycle: Cycle, state: CycleState, verdict: str, document: dict[str, Any] | None = None
+) -> None:
+    with transaction.atomic():
+        Cycle.objects.filter(pk=cycle.pk).update(
+            state=state,
+            verdict=verdict,
+            stage="done",
+            finished_at=timezone.now(),
+            document=document or {},
+        )
+        publish("cycle", str(cycle.pk), 1)
+
+
+def _facts() -> FleetFacts:
+    config = current_fleet()
+    if config is None:
+        raise NoFleet
+    return fleet_facts(config)
+
+
+def _try_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [CYCLE_LOCK])
+        return bool(cursor.fetchone()[0])
+
+
+def _unlock() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock(%s)", [CYCLE_LOCK])
