@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from infra_console.fleet.config import PoolConfig, WorkloadConfig
+from infra_console.plans.queries import clusters_at_work
 from infra_console.plans.services import propose_plan
 from infra_console.plans.spec import Evidence, PlanSpec
 from infra_console.telemetry.ages import FleetFreshness
@@ -187,7 +188,11 @@ def _propose(
     freshness: FleetFreshness,
 ) -> _Proposed:
     proposed = _Proposed(notes=list(allocation.unmet_floors))
+    at_work = clusters_at_work()
     for cluster in state.clusters.values():
+        if number := at_work.get(cluster.cluster):
+            proposed.notes.append(f"{cluster.cluster}: plan {number} is at work; it goes first")
+            continue
         moves = _moves_of(inputs.facts, cluster, allocation)
         proposed.notes += moves.notes
         gain = allocation.regions[cluster.region]

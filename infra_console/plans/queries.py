@@ -77,6 +77,13 @@ def open_plans() -> list[Plan]:
     return list(waiting.order_by("-urgency", "-number"))
 
 
+def clusters_at_work() -> dict[str, int]:
+    """The clusters that an approved or running plan holds, and that plan's number."""
+    at_work = (PlanState.APPROVED, PlanState.EXECUTING, PlanState.PAUSED)
+    held = Plan.objects.filter(state__in=at_work).values_list("number", "document")
+    return {lock["cluster"]: number for number, document in held for lock in document["locks"]}
+
+
 def track_record() -> TrackRecord:
     """Promises kept, missed and unknown over every settled plan."""
     sums = Settlement.objects.aggregate(

@@ -67,6 +67,16 @@ def test_the_same_moves_keep_the_plan_under_review_and_add_its_author(run, metri
     assert Plan.objects.get().authors == ["system:cycle", "planner"]
 
 
+def test_a_cluster_with_a_plan_at_work_gets_no_second_one(run, metrics, north):
+    metrics(now(), 19.0)
+    run(FleetState({"north": north}), now=now())
+    Plan.objects.update(state="executing")
+    metrics(now(), 30.0)
+    cycle = run(FleetState({"north": north}), now=now())
+    assert Plan.objects.count() == 1
+    assert "goes first" in cycle.document["notes"][-1]
+
+
 @pytest.mark.parametrize("minutes", [6, 60])
 def test_stale_metrics_freeze_planning(run, metrics, north, minutes):
     metrics(now() - timedelta(minutes=minutes), 19.0)
