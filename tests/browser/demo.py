@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 START_S = 240.0
 # Beat must not propose in the middle of a test, and ten minutes of settlement are cut.
@@ -59,6 +61,11 @@ class Demo:
             if ours and "INFRA_CONSOLE_KUBECONFIG" in values:
                 return values
         raise RuntimeError("no worker of this demo is running")
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows straight from the demo's database: commands take seconds, steps do not."""
+        with psycopg.connect(self.environment()["INFRA_CONSOLE_DATABASE_URL"]) as database:
+            return database.execute(sql, values).fetchall()
 
     def worker_pids(self, queue: str) -> list[int]:
         """Processes of this demo that consume a queue."""
