@@ -15,14 +15,17 @@ from infra_console.overview.scope import Scope
 
 register = template.Library()
 UNKNOWN = "–"
+# Width and height hold where the stylesheet has not come; it sets its own.
+ICON = (
+    '<svg class="ic" width="18" height="18" viewBox="0 0 24 24" aria-hidden="true">'
+    '<path d="{}"/></svg>'
+)
 
 
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """An inline icon; it says nothing that the text beside it does not."""
-    return format_html(
-        '<svg class="ic" viewBox="0 0 24 24" aria-hidden="true"><path d="{}"/></svg>', PATHS[name]
-    )
+    return format_html(ICON, PATHS[name])
 
 
 @register.simple_tag
