@@ -69,8 +69,12 @@ class FleetFacts:
                 smallest[key] = min(gpus, smallest.get(key, gpus))
         return smallest
 
-    def gpu_type_of(self, pool_id: str) -> str:
-        return next((p.gpu_type for p in self.config.pools if p.id == pool_id), "")
+    def pool_families(self) -> dict[str, str]:
+        """Pools whose nodes a Deployment uses alike: one GPU type, spot apart from the rest."""
+        return {
+            p.id: f"{p.cluster}/{p.gpu_type}{'/spot' if p.purchase == 'spot' else ''}"
+            for p in self.config.pools
+        }
 
 
 def fleet_facts(config: FleetConfig) -> FleetFacts:

@@ -215,6 +215,7 @@ def _moves_of(facts: FleetFacts, cluster: ClusterState, allocation: Allocation) 
         floors={t: facts.floor_gpus(t) for t in TIERS},
         max_nodes=MAX_NODES_PER_PLAN,
         reasons={m.workload: m.reason for m in allocation.moves if m.pool in pools},
+        families=facts.pool_families(),
     )
 
 

@@ -16,6 +16,7 @@ from tiers.core.fleet_state import TIERS, ClusterState, DeploymentView, NodeView
 
 # Work lost when a checkpoint's age is unknown: as if the last one were an hour old.
 UNKNOWN_CHECKPOINT_AGE_S = 3600.0
+Pools = frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ def cluster_moves(
     floors: Mapping[str, int],
     max_nodes: int,
     reasons: Mapping[str, str] | None = None,
+    families: Mapping[str, str] | None = None,
 ) -> ClusterMoves:
     """The changes that bring one cluster to its allocation.
 
@@ -82,11 +84,13 @@ def cluster_moves(
         floors: GPUs that each tier keeps in this cluster.
         max_nodes: nodes that may change tier in one plan.
         reasons: the allocator's reason by workload.
+        families: by pool, the name that pools share whose nodes any Deployment may use alike; two
+            such pools never swap nodes between the same tiers. A pool left out stands alone.
     """
     facts = {w.id: w for w in workloads}
     board = _Board(state, floors, _shrink_allowance(state, target))
-    for pool in sorted({n.pool for n in state.nodes if n.pool}):
-        _match_nodes(board, pool, _nodes_needed(state, pool, target, facts), max_nodes)
+    for pools in _families(state, families or {}):
+        _match_nodes(board, pools, _nodes_needed(state, pools, target, facts), max_nodes)
     scales = list(_scale_changes(board, target, facts, reasons or {}))
     grows = _placeable(board, [s for s in scales if s.delta > 0])
     return ClusterMoves(
@@ -96,6 +100,14 @@ def cluster_moves(
         grows=tuple(grows),
         notes=tuple(board.notes),
     )
+
+
+def _families(state: ClusterState, families: Mapping[str, str]) -> list[Pools]:
+    """The cluster's pools, those of one family together, in order of name."""
+    members: dict[str, set[str]] = {}
+    for pool in sorted({n.pool for n in state.nodes if n.pool}):
+        members.setdefault(families.get(pool, pool), set()).add(pool)
+    return [frozenset(pools) for pools in members.values()]
 
 
 def _shrink_allowance(state: ClusterState, target: Mapping[tuple[str, str], int]) -> dict[str, int]:
@@ -125,11 +137,11 @@ class _Board:
         self.notes: list[str] = []
         self.stopped_gangs: set[str] = set()
 
-    def tier_nodes(self, tier: str, pool: str | None = None) -> list[NodeView]:
+    def tier_nodes(self, tier: str, pools: Pools | None = None) -> list[NodeView]:
         return [
             self.nodes[name]
             for name, held in sorted(self.tier_of.items())
-            if held == tier and (pool is None or self.nodes[name].pool == pool)
+            if held == tier and (pools is None or self.nodes[name].pool in pools)
         ]
 
     def tier_gpus(self, tier: str) -> int:
@@ -180,45 +192,46 @@ class _Board:
 
 def _nodes_needed(
     state: ClusterState,
-    pool: str,
+    pools: Pools,
     target: Mapping[tuple[str, str], int],
     facts: Mapping[str, WorkloadFacts],
 ) -> dict[str, int]:
-    """Whole nodes by tier that the target asks of one pool."""
-    nodes = [n for n in state.nodes if n.pool == pool and n.gpus_capacity]
+    """Whole nodes by tier that the target asks of pools of one GPU type."""
+    nodes = [n for n in state.nodes if n.pool in pools and n.gpus_capacity]
     if not nodes:
         return {}
     gpus = dict.fromkeys(TIERS, 0)
     for (p, w), groups in target.items():
-        if p == pool and w in facts:
+        if p in pools and w in facts:
             gpus[facts[w].tier] += groups * facts[w].group_gpus.get(nodes[0].gpu_type, 0)
     return {tier: ceil(n / nodes[0].gpus_capacity) for tier, n in gpus.items()}
 
 
-def _match_nodes(board: _Board, pool: str, needed: Mapping[str, int], max_nodes: int) -> None:
-    """Give each tier short of nodes in this pool the cheapest nodes of tiers with too many."""
+def _match_nodes(board: _Board, pools: Pools, needed: Mapping[str, int], max_nodes: int) -> None:
+    """Give each tier short of nodes in these pools the cheapest nodes of tiers with too many."""
+    name = ", ".join(sorted(pools))
     for to_tier in TIERS:
-        while len(board.tier_nodes(to_tier, pool)) < needed.get(to_tier, 0):
+        while len(board.tier_nodes(to_tier, pools)) < needed.get(to_tier, 0):
             if len(board.changes) >= max_nodes:
-                board.notes.append(f"{pool}: more nodes would help; the plan's limit is reached")
+                board.notes.append(f"{name}: more nodes would help; the plan's limit is reached")
                 return
-            donor = _cheapest_donor(board, pool, needed, to_tier)
+            donor = _cheapest_donor(board, pools, needed, to_tier)
             if donor is None:
                 board.notes.append(
-                    f"{pool}: {to_tier} is short of a node and no other tier can spare one"
+                    f"{name}: {to_tier} is short of a node and no other tier can spare one"
                 )
                 break
             board.take(donor, donor.tier or "", to_tier)
 
 
 def _cheapest_donor(
-    board: _Board, pool: str, needed: Mapping[str, int], to_tier: str
+    board: _Board, pools: Pools, needed: Mapping[str, int], to_tier: str
 ) -> NodeView | None:
     options = [
         (board.lost_gpu_hours(node), _held_gpus(board, node), node.name, node)
         for tier in TIERS
-        if tier != to_tier and len(board.tier_nodes(tier, pool)) > needed.get(tier, 0)
-        for node in board.tier_nodes(tier, pool)
+        if tier != to_tier and len(board.tier_nodes(tier, pools)) > needed.get(tier, 0)
+        for node in board.tier_nodes(tier, pools)
         if _can_spare(board, node, tier)
     ]
     return min(options, key=lambda o: o[:3])[3] if options else None

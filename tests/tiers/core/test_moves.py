@@ -88,3 +88,13 @@ def test_no_more_nodes_than_the_plan_allows():
 def test_unplaced_keeps_large_groups_whole():
     assert unplaced([8, 4, 4], {"a": 8, "b": 6}) == [4]
     assert unplaced([8], {"a": 7, "b": 7}) == [8]
+
+
+def test_pools_of_one_family_never_swap_nodes():
+    other = "r/H100/on_demand"
+    nodes = [node("i1", "inference"), node("t1", "training", pool=other)]
+    state = cluster(nodes, [chat_pod("chat-a", "i1")], 1)
+    target = {(other, "chat"): 1, (POOL, "training"): 1}
+    assert len(moves(state, target).nodes) == 2
+    family = {POOL: "r/H100", other: "r/H100"}
+    assert not cluster_moves(state, target, FACTS, floors={}, max_nodes=8, families=family).nodes
