@@ -72,6 +72,9 @@ class Runner:
         turn_ends = time.monotonic() + WORK_S
         while True:
             steps = list(Step.objects.filter(plan=self._plan))
+            # Left by a worker that died before it could move the plan.
+            if failed := next((s for s in steps if s.state == StepState.FAILED), None):
+                return Progress(stop=Failed(failed.detail))
             if all(s.state in STEP_ENDED for s in steps):
                 return Progress(finished=True)
             due, wait_s = runnable(steps, now=timezone.now())

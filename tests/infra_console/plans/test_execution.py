@@ -211,6 +211,32 @@ def test_a_failed_plan_leaves_no_cordon_of_ours(twin, armed, approved):
     assert steps_of(plan)["node.uncordon"] == "skipped"
 
 
+def test_a_worker_that_dies_over_a_failed_step_leaves_a_failure(twin, armed, approved, monkeypatch):
+    """The step is recorded, the plan not yet moved: the next worker does not go on."""
+    steps = [s for s in node_steps() if s.kind != "node.drain"]
+    wrong = steps[1].model_copy(update={"params": {**steps[1].params, "from": "operational"}})
+    plan = approved(spec(steps=(steps[0], wrong, steps[2])))
+    with monkeypatch.context() as dying:
+        dying.setattr(executor.Runner, "run", _run_then_die(executor.Runner.run))
+        with pytest.raises(RuntimeError, match="killed"):
+            executor.execute(plan.id)
+    assert steps_of(plan)["node.assign_tier"] == "failed"
+    let_lease_run_out(plan)
+    plan = work(plan)
+    assert plan.state == "failed"
+    assert "set by somebody else" in plan.state_reason
+    assert steps_of(plan)["node.uncordon"] == "skipped"
+    assert not twin.node(NODE)["spec"].get("unschedulable")
+
+
+def _run_then_die(real):
+    def run(self):
+        real(self)
+        raise RuntimeError("killed")
+
+    return run
+
+
 def test_an_abort_writes_no_more_but_opens_the_node(twin, armed, approved, operator, monkeypatch):
     plan, real = approved(spec()), AssignTier.run
 
