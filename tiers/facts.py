@@ -56,6 +56,7 @@ class FleetFacts:
                 group_gpus=w.group_gpus,
                 namespace=w.namespace,
                 deployment=w.name if w.kind == "Deployment" else "",
+                floor_groups=w.floor_groups,
             )
             for w in self.workloads.values()
         )

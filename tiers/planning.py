@@ -167,6 +167,7 @@ def _scale_step(facts: FleetFacts, cluster: str, scale: ScaleChange, wave: int) 
             "from": scale.deployment.replicas,
             "to": scale.to_replicas,
             "victims": list(scale.victims),
+            "floor": scale.floor,
         },
     )
 
@@ -232,7 +233,7 @@ def _preconditions(moves: ClusterMoves) -> Iterator[Precondition]:
         yield Precondition(
             target=_node_ref(moves.cluster, node),
             facts={
-                "uid": node.uid,
+                **_uid(node.uid),
                 "tier": change.from_tier,
                 "unschedulable": False,
                 "ready": True,
@@ -242,8 +243,13 @@ def _preconditions(moves: ClusterMoves) -> Iterator[Precondition]:
     for scale in (*moves.shrinks, *moves.grows):
         yield Precondition(
             target=_deployment_ref(moves.cluster, scale),
-            facts={"uid": scale.deployment.uid, "replicas": scale.deployment.replicas},
+            facts={**_uid(scale.deployment.uid), "replicas": scale.deployment.replicas},
         )
+
+
+def _uid(uid: str) -> dict[str, str]:
+    """Metrics do not tell every uid; what is not known cannot be relied on."""
+    return {"uid": uid} if uid else {}
 
 
 def _node_ref(cluster: str, node: NodeView) -> ObjectRef:

@@ -4,6 +4,7 @@ A cluster whose metrics are too old, or whose API did not answer, is frozen: it 
 named, and the others go on. "No change is worth its price" is an ordinary verdict.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -196,10 +197,15 @@ def _propose(
         moves = _moves_of(inputs.facts, cluster, allocation)
         proposed.notes += moves.notes
         gain = allocation.regions[cluster.region]
-        if not moves or gain.gain_usd < MIN_GAIN_USD:
+        if not moves or (gain.gain_usd < MIN_GAIN_USD and not gain.restores_floor):
             continue
         evidence = _evidence(cycle, inputs, cluster, book, allocation, freshness)
-        economics = Economics(gain.usd_per_hour_delta, gain.gain_usd)
+        # A plan that carries out a part of the allocation has not been priced by itself.
+        economics = (
+            Economics(None, None)
+            if moves.cut
+            else Economics(gain.usd_per_hour_delta, gain.gain_usd)
+        )
         spec = build_plan(inputs.facts, cluster, moves, evidence, economics)
         plan = propose_plan(spec, authors=inputs.authors)
         proposed.plans.append((plan, spec))
@@ -212,11 +218,21 @@ def _moves_of(facts: FleetFacts, cluster: ClusterState, allocation: Allocation) 
         cluster,
         {key: n for key, n in allocation.groups.items() if key[0] in pools},
         facts.move_facts(),
+        deltas=_deltas(allocation, pools),
         floors={t: facts.floor_gpus(t) for t in TIERS},
         max_nodes=MAX_NODES_PER_PLAN,
         reasons={m.workload: m.reason for m in allocation.moves if m.pool in pools},
         families=facts.pool_families(),
     )
+
+
+def _deltas(allocation: Allocation, pools: set[str]) -> dict[str, int]:
+    """Groups of each workload that the allocator starts or stops in these pools."""
+    deltas: Counter[str] = Counter()
+    for move in allocation.moves:
+        if move.pool in pools:
+            deltas[move.workload] += move.groups
+    return dict(deltas)
 
 
 def _evidence(

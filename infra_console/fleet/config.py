@@ -120,6 +120,9 @@ class FleetConfig(_Strict):
         regions = {r.id for r in self.regions}
         clusters = {c.id for c in self.clusters}
         _known("clusters.region", (c.region for c in self.clusters), regions)
+        if len({c.region for c in self.clusters}) < len(self.clusters):
+            # Demand belongs to a region; dividing it between its clusters is not built yet.
+            raise ValueError("clusters: a region may hold one cluster for now")
         _known("pools.cluster", (p.cluster for p in self.pools), clusters)
         _known("sources.clusters", (c for s in self.sources for c in s.clusters), clusters)
         _known("workloads.regions", (r for w in self.workloads for r in w.regions), regions)

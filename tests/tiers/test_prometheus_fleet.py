@@ -98,6 +98,22 @@ def test_a_source_that_is_down_makes_every_cluster_unreadable_not_empty(fleet):
     assert "refused" in state.unreadable["north"]
 
 
+class OneQueryFails(MemorySource):
+    """A source that times out on the taints alone."""
+
+    def instant(self, promql, *, at):
+        if "kube_node_spec_taint" in promql:
+            raise SourceUnreachable("main", "timed out")
+        return super().instant(promql, at=at)
+
+
+def test_one_silent_query_makes_the_cluster_unreadable_not_free_of_taints(fleet):
+    data = {main_query(spec_of(name), {}): series for name, series in answers().items()}
+    state = fleet(OneQueryFails(data)).read(["north"])
+    assert not state.clusters
+    assert "timed out" in state.unreadable["north"]
+
+
 def test_a_cluster_without_series_is_named(fleet):
     data = {
         main_query(spec_of("node_capacity_gpus"), {}): [

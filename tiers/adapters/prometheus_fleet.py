@@ -32,9 +32,10 @@ class PrometheusFleet:
 
     def read(self, clusters: Sequence[str]) -> FleetState:
         readings = {name: read_instant(name) for name in _QUERIES}
-        down = readings["node_capacity_gpus"]
-        if down.state is Freshness.DOWN:
-            why = down.error or "no metric source answers"
+        # One silent query would make pods vanish or taints invisible: all answer, or none counts.
+        silent = [r.error for r in readings.values() if r.error]
+        if silent or readings["node_capacity_gpus"].state is Freshness.DOWN:
+            why = silent[0] if silent else "no metric source answers"
             return FleetState({}, dict.fromkeys(clusters, why))
         tables = {name: _by_cluster(reading) for name, reading in readings.items()}
         seen = set(tables["node_capacity_gpus"])

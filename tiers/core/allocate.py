@@ -41,6 +41,7 @@ class RegionGain:
 
     gain_usd: float
     usd_per_hour_delta: float
+    restores_floor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,13 @@ def allocate(snapshot: Snapshot, *, min_gain_usd: float = 1.0) -> Allocation:
         reserved_usd=sum(p.reserved_usd() for p in problems),
         usd_per_hour=capacity / (snapshot.steps * snapshot.step_s / 3600),
         bound_usd=lower_bound_usd(snapshot),
-        gain_usd=sum(b.total for b in before) - sum(a.total for a in after),
+        gain_usd=sum(b.money_usd for b in before) - sum(a.money_usd for a in after),
         regions={
-            p.region: RegionGain(b.total - a.total, (a.capacity_usd - b.capacity_usd) / p.hours)
+            p.region: RegionGain(
+                gain_usd=b.money_usd - a.money_usd,
+                usd_per_hour_delta=(a.capacity_usd - b.capacity_usd) / p.hours,
+                restores_floor=a.breach_usd < b.breach_usd,
+            )
             for p, b, a in zip(problems, before, after, strict=True)
         },
         unmet_floors=tuple(text for p in problems for text in p.unmet_floors()),
@@ -134,7 +139,7 @@ def _usd_per_hour(problems: list[RegionProblem]) -> float:
 def _group_moves(problem: RegionProblem, snapshot: Snapshot) -> Iterator[GroupMove]:
     reasons = problem.reasons
     for (pool, workload), now in sorted(problem.groups().items()):
-        delta = now - problem.current.get((pool, workload), 0)
+        delta = now - problem.start.get((pool, workload), 0)
         if delta:
             yield GroupMove(
                 region=problem.region,

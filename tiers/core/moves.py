@@ -7,7 +7,6 @@ taken only if the pods that must leave it fit elsewhere in their tier and the ti
 what cannot be done is said in `notes`, never silently dropped.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
@@ -28,6 +27,7 @@ class WorkloadFacts:
     group_gpus: Mapping[str, int]
     namespace: str
     deployment: str = ""
+    floor_groups: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class ScaleChange:
     gpus_per_group: int
     victims: tuple[str, ...]
     reason: str
+    floor: int = 0  # replicas that a shrink may not go below
 
     @property
     def delta(self) -> int:
@@ -60,6 +61,7 @@ class ClusterMoves:
     nodes: tuple[NodeChange, ...]
     grows: tuple[ScaleChange, ...]
     notes: tuple[str, ...]
+    cut: bool = False  # less than the allocation asks for: its gain is not this plan's
 
     def __bool__(self) -> bool:
         return bool(self.shrinks or self.nodes or self.grows)
@@ -70,6 +72,7 @@ def cluster_moves(
     target: Mapping[tuple[str, str], int],
     workloads: Iterable[WorkloadFacts],
     *,
+    deltas: Mapping[str, int],
     floors: Mapping[str, int],
     max_nodes: int,
     reasons: Mapping[str, str] | None = None,
@@ -81,6 +84,9 @@ def cluster_moves(
         state: the cluster as read.
         target: groups by (pool, workload), this cluster's pools only.
         workloads: facts of all workloads.
+        deltas: groups of each workload that the allocator chose to start or stop here. Replicas
+            follow these alone: what a sick node lost, or what still waits for a node, is not a
+            wish to stop it.
         floors: GPUs that each tier keeps in this cluster.
         max_nodes: nodes that may change tier in one plan.
         reasons: the allocator's reason by workload.
@@ -88,17 +94,24 @@ def cluster_moves(
             such pools never swap nodes between the same tiers. A pool left out stands alone.
     """
     facts = {w.id: w for w in workloads}
-    board = _Board(state, floors, _shrink_allowance(state, target))
+    board = _Board(state, floors, {w: -n for w, n in deltas.items() if n < 0})
     for pools in _families(state, families or {}):
         _match_nodes(board, pools, _nodes_needed(state, pools, target, facts), max_nodes)
-    scales = list(_scale_changes(board, target, facts, reasons or {}))
-    grows = _placeable(board, [s for s in scales if s.delta > 0])
+    scales = list(_scale_changes(board, deltas, facts, reasons or {}))
+    shrinks = [s for s in scales if s.delta < 0]
+    _free_victims(board, shrinks)
+    wanted = [s for s in scales if s.delta > 0]
+    grows = _placeable(board, wanted)
+    cut = sum(g.delta for g in grows) < sum(w.delta for w in wanted)
+    if cut:
+        shrinks = _needed_for_nodes(board, shrinks)
     return ClusterMoves(
         cluster=state.cluster,
-        shrinks=tuple(s for s in scales if s.delta < 0),
+        shrinks=tuple(shrinks),
         nodes=tuple(board.changes),
         grows=tuple(grows),
         notes=tuple(board.notes),
+        cut=cut or board.limited,
     )
 
 
@@ -108,14 +121,6 @@ def _families(state: ClusterState, families: Mapping[str, str]) -> list[Pools]:
     for pool in sorted({n.pool for n in state.nodes if n.pool}):
         members.setdefault(families.get(pool, pool), set()).add(pool)
     return [frozenset(pools) for pools in members.values()]
-
-
-def _shrink_allowance(state: ClusterState, target: Mapping[tuple[str, str], int]) -> dict[str, int]:
-    """Replicas of each workload that the target stops, which need no new home."""
-    wanted: Counter[str] = Counter()
-    for (_, workload), groups in target.items():
-        wanted[workload] += groups
-    return {d.workload: max(0, d.replicas - wanted[d.workload]) for d in state.deployments}
 
 
 class _Board:
@@ -135,6 +140,7 @@ class _Board:
         self.nodes = {n.name: n for n in state.nodes}
         self.changes: list[NodeChange] = []
         self.notes: list[str] = []
+        self.limited = False
         self.stopped_gangs: set[str] = set()
 
     def tier_nodes(self, tier: str, pools: Pools | None = None) -> list[NodeView]:
@@ -213,10 +219,12 @@ def _match_nodes(board: _Board, pools: Pools, needed: Mapping[str, int], max_nod
     for to_tier in TIERS:
         while len(board.tier_nodes(to_tier, pools)) < needed.get(to_tier, 0):
             if len(board.changes) >= max_nodes:
+                board.limited = True
                 board.notes.append(f"{name}: more nodes would help; the plan's limit is reached")
                 return
             donor = _cheapest_donor(board, pools, needed, to_tier)
             if donor is None:
+                board.limited = True
                 board.notes.append(
                     f"{name}: {to_tier} is short of a node and no other tier can spare one"
                 )
@@ -252,7 +260,7 @@ def _can_spare(board: _Board, node: NodeView, tier: str) -> bool:
 
 def _scale_changes(
     board: _Board,
-    target: Mapping[tuple[str, str], int],
+    deltas: Mapping[str, int],
     facts: Mapping[str, WorkloadFacts],
     reasons: Mapping[str, str],
 ) -> Iterable[ScaleChange]:
@@ -261,7 +269,7 @@ def _scale_changes(
         deployment = by_name.get((workload.namespace, workload.deployment))
         if deployment is None:
             continue
-        to_replicas = sum(n for (_, w), n in target.items() if w == workload.id)
+        to_replicas = _replicas(board, workload, deployment, deltas.get(workload.id, 0))
         if to_replicas == deployment.replicas:
             continue
         yield ScaleChange(
@@ -270,7 +278,37 @@ def _scale_changes(
             gpus_per_group=max(workload.group_gpus.values()),
             victims=_victims(board, workload.id, deployment.replicas - to_replicas),
             reason=reasons.get(workload.id, "follows from the allocation"),
+            floor=workload.floor_groups,
         )
+
+
+def _replicas(
+    board: _Board, workload: WorkloadFacts, deployment: DeploymentView, delta: int
+) -> int:
+    """Replicas after `delta` groups more or fewer than hold a node now."""
+    if not delta:
+        return deployment.replicas
+    placed = sum(p.workload == workload.id and bool(p.node) for p in board.state.pods)
+    wanted = min(placed, deployment.replicas) + delta
+    if delta > 0:
+        return max(deployment.replicas, wanted)
+    return min(deployment.replicas, max(wanted, workload.floor_groups))
+
+
+def _free_victims(board: _Board, shrinks: Iterable[ScaleChange]) -> None:
+    """The room of pods that a shrink stops on nodes that stay."""
+    leaving = {change.node.name for change in board.changes}
+    victims = {name for shrink in shrinks for name in shrink.victims}
+    for pod in board.state.pods:
+        if pod.name in victims and pod.node in board.free and pod.node not in leaving:
+            board.free[pod.node] += pod.gpus
+
+
+def _needed_for_nodes(board: _Board, shrinks: Iterable[ScaleChange]) -> list[ScaleChange]:
+    """When a growth was cut, only shrinks that empty a leaving node: the others made it room."""
+    leaving = {change.node.name for change in board.changes}
+    on_leaving = {p.name for p in board.state.pods if p.node in leaving}
+    return [s for s in shrinks if on_leaving & set(s.victims)]
 
 
 def _victims(board: _Board, workload: str, count: int) -> tuple[str, ...]:

@@ -21,8 +21,13 @@ class Cost:
     breach_usd: float
 
     @property
+    def money_usd(self) -> float:
+        return self.capacity_usd + self.moves_usd + self.shortfall_usd
+
+    @property
     def total(self) -> float:
-        return self.capacity_usd + self.moves_usd + self.shortfall_usd + self.breach_usd
+        """What the search minimises: money, and floors before money."""
+        return self.money_usd + self.breach_usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class RegionProblem:
     step_hours: float
     steps: int
     x: dict[Key, int] = field(default_factory=dict)
+    start: dict[Key, int] = field(default_factory=dict)  # what runs on healthy supply
     reasons: dict[Key, str] = field(default_factory=dict)
 
     @classmethod
@@ -74,6 +80,7 @@ class RegionProblem:
         )
         problem.x = {k: n for k, n in current.items() if problem.eligible(*k)}
         problem._shed_overload()
+        problem.start = dict(problem.x)
         return problem
 
     @property

@@ -1,13 +1,19 @@
 """Which nodes change tier, and what a plan refuses to do."""
 
+from dataclasses import replace
+
 from tests.tiers.core.fleets import FACTS, POOL, chat_pod, cluster, gang_pod, node
-from tiers.core.moves import cluster_moves, unplaced
+from tiers.core.fleet_state import DeploymentView
+from tiers.core.moves import WorkloadFacts, cluster_moves, unplaced
 
 CHAT, TRAINING = (POOL, "chat"), (POOL, "training")
 
 
-def moves(state, target, *, floors=None, max_nodes=8):
-    return cluster_moves(state, target, FACTS, floors=floors or {}, max_nodes=max_nodes)
+def moves(state, target, *, floors=None, max_nodes=8, **changes):
+    held = sum(p.workload == "chat" and bool(p.node) for p in state.pods)
+    deltas = {"chat": sum(n for (_, w), n in target.items() if w == "chat") - held}
+    words = {"deltas": deltas, "floors": floors or {}, "max_nodes": max_nodes} | changes
+    return cluster_moves(state, target, FACTS, **words)
 
 
 def two_tiers(extra_pods=(), chat_replicas=2):
@@ -97,4 +103,40 @@ def test_pools_of_one_family_never_swap_nodes():
     target = {(other, "chat"): 1, (POOL, "training"): 1}
     assert len(moves(state, target).nodes) == 2
     family = {POOL: "r/H100", other: "r/H100"}
-    assert not cluster_moves(state, target, FACTS, floors={}, max_nodes=8, families=family).nodes
+    assert not moves(state, target, families=family).nodes
+
+
+def test_replicas_follow_the_allocators_choice_not_what_a_sick_node_lost():
+    nodes = [node("i1", "inference"), node("i2", "inference", ready=False)]
+    pods = [chat_pod("chat-a", "i1"), chat_pod("chat-b", "i2")]
+    result = moves(cluster(nodes, pods, 2), {CHAT: 1}, deltas={})
+    assert not result.shrinks
+    waiting = cluster(nodes[:1], [chat_pod("chat-a", "i1"), chat_pod("chat-b", "")], 2)
+    assert not moves(waiting, {CHAT: 1}, deltas={"chat": 0}).shrinks
+
+
+def test_a_shrink_stops_at_the_workloads_floor():
+    facts = (replace(FACTS[0], floor_groups=1), FACTS[1])
+    pods = [chat_pod("chat-a", "i1"), chat_pod("chat-b", "i1")]
+    state = cluster([node("i1", "inference")], pods, 2)
+    result = cluster_moves(state, {}, facts, deltas={"chat": -2}, floors={}, max_nodes=8)
+    assert [(s.to_replicas, s.floor) for s in result.shrinks] == [(1, 1)]
+
+
+def test_a_replacement_inside_a_tier_grows_in_the_room_of_its_victims():
+    big = WorkloadFacts("big", "inference", {"H100": 8}, "inference", "big")
+    pods = [chat_pod("chat-a", "i1"), chat_pod("chat-b", "i1")]
+    state = cluster([node("i1", "inference")], pods, 2)
+    both = replace(
+        state,
+        deployments=(*state.deployments, DeploymentView("inference", "big", "u", 0, 0, "big")),
+    )
+    words = {"floors": {}, "max_nodes": 8}
+    result = cluster_moves(both, {(POOL, "big"): 1}, (*FACTS, big),
+                           deltas={"chat": -2, "big": 1}, **words)  # fmt: skip
+    assert [g.deployment.name for g in result.grows] == ["big"]
+    kept = cluster_moves(both, {(POOL, "big"): 2}, (*FACTS, big),
+                         deltas={"chat": -1, "big": 2}, **words)  # fmt: skip
+    assert kept.cut
+    assert not kept.grows
+    assert not kept.shrinks  # nothing is stopped for a growth that cannot happen
