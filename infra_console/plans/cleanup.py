@@ -12,24 +12,20 @@ def lift_our_cordons(plan: Plan, fence: Fence) -> int:
     """Open every node that the plan still holds; return how many were opened.
 
     Raises:
-        ClusterError: a cluster could not be read or refused. NotArmed, Halted, LeaseLost: writing
-            is not allowed now. What was lifted stays lifted; call again for the rest.
+        ClusterError: a cluster could not be read or refused. Halted, LeaseLost: writing is not
+            allowed now. What was lifted stays lifted; call again for the rest.
     """
-    tiers = {lock.cluster: lock.tier for lock in plan.spec.locks}
     lifted = 0
-    for cluster, tier in sorted(tiers.items()):
+    for cluster in sorted({lock.cluster for lock in plan.spec.locks}):
         for node in list_nodes(cluster):
             if held_by(node) == str(plan.id):
-                _lift(cluster, tier, node, fence)
+                _lift(cluster, node, fence)
                 lifted += 1
     return lifted
 
 
-def _lift(cluster: str, tier: str, node: NodeState, fence: Fence) -> None:
-    fence.write(
-        cluster=cluster,
-        tier=tier,
-        step="clear up",
+def _lift(cluster: str, node: NodeState, fence: Fence) -> None:
+    fence.clear_up(
         what=f"uncordon {node.name}",
         call=lambda: change_node(
             cluster, node, unschedulable=False, annotations=CLEARED, dry_run=False

@@ -154,7 +154,7 @@ class _Turn:
         if not fence.dry_run:
             try:
                 lift_our_cordons(self.plan, fence)
-            except (ClusterError, NotArmed) as err:
+            except ClusterError as err:
                 raise Halted(f"cordons remain: {err}", retry_s=BUSY_RETRY_S) from err
         Step.objects.filter(plan=self.plan).exclude(state__in=STEP_ENDED).update(
             state=StepState.SKIPPED, finished_at=timezone.now(), next_try_at=None

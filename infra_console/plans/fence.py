@@ -43,20 +43,36 @@ class Fence:
         Raises:
             LeaseLost, Halted, NotArmed: see each.
         """
+        self._check_standing()
+        if not self.dry_run and not is_armed(cluster, tier):
+            raise NotArmed(cluster, tier)
+
+    def _check_standing(self) -> None:
+        """Lease, state and kill switch: what even clearing up must pass."""
         renew_lease(self.lease)
         state = Plan.objects.values_list("state", flat=True).get(id=self.lease.plan_id)
         if state != self._state:
             raise Halted(f"the plan is {state}", retry_s=0.0)
         if is_killed():
             raise Halted("the kill switch is engaged", retry_s=KILLED_RETRY_S)
-        if not self.dry_run and not is_armed(cluster, tier):
-            raise NotArmed(cluster, tier)
 
     def write(
         self, *, cluster: str, tier: str, step: str, what: str, call: Callable[[], Any]
     ) -> Any:
         """One write between two audit rows; a refusal by the cluster is closed with its reason."""
         self.check(cluster, tier)
+        return self._audited(step, what, call)
+
+    def clear_up(self, *, what: str, call: Callable[[], Any]) -> Any:
+        """Take one mark of ours off. This needs no arming: a disarmed plan must not hold a node.
+
+        Raises:
+            LeaseLost, Halted: see each. ClusterError: the cluster refused.
+        """
+        self._check_standing()
+        return self._audited("clear up", what, call)
+
+    def _audited(self, step: str, what: str, call: Callable[[], Any]) -> Any:
         detail = {"step": step, "what": what, "epoch": self.lease.epoch, "dry_run": self.dry_run}
         opened = self._audit("step.writing", detail)
         try:

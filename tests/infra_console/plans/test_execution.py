@@ -257,6 +257,25 @@ def test_an_abort_writes_no_more_but_opens_the_node(twin, armed, approved, opera
     assert Execution.objects.get(plan=plan).finished_at is not None
 
 
+@pytest.mark.parametrize("tier", ["inference", "training"])
+def test_an_abort_after_a_disarm_still_opens_the_node(
+    twin, armed, approved, operator, monkeypatch, tier
+):
+    plan, real = approved(spec()), Drain.run
+
+    def disarm_first(self, step):
+        services.disarm(CLUSTER, tier, by=operator)
+        services.abort_execution(plan.id, by=operator, reason="enough")
+        return real(self, step)
+
+    monkeypatch.setattr(Drain, "run", disarm_first)
+    assert work(plan, turns=3).state == "aborted"
+    assert not twin.node(NODE)["spec"].get("unschedulable")
+    assert marks_on(twin, NODE) == set()
+    assert not LockRow.objects.exists()
+    assert AuditRow.objects.filter(action="step.written", detail__step="clear up").count() == 1
+
+
 def test_clearing_up_waits_for_the_kill_switch(twin, armed, approved, operator, monkeypatch):
     plan, real = approved(spec()), AssignTier.run
 
