@@ -105,8 +105,10 @@ def node_plan(demo: Demo, *, state: str = "proposed") -> dict | None:
 def test_a_plan_is_refused_to_its_author_approved_by_another_and_moves_capacity(demo, sign_in):
     planner = sign_in("planner")
     planner.goto(f"{demo.url}/tiers/")
-    wait_for("live metrics", lambda: demo.json("loop", "--once")["state"] == "done")
+    # The first cycle comes by itself once metrics are live; only then the planner asks for one.
+    wait_for("the console's own first cycle", lambda: cycles_done(demo, "system:cycle"))
     planner.get_by_role("button", name=re.compile("Run a cycle")).click()
+    wait_for("the planner's cycle", lambda: cycles_done(demo, "planner"))
     plan = wait_for("a plan that moves a node", lambda: node_plan(demo))
     planner.goto(f"{demo.url}/plans/{plan['id']}/")
     approve = planner.get_by_role("button", name="Approve")
@@ -136,6 +138,11 @@ def test_a_plan_is_refused_to_its_author_approved_by_another_and_moves_capacity(
         re.compile("settled", re.IGNORECASE), timeout=180_000
     )
     assert demo.json("twin", "status") != before
+
+
+def cycles_done(demo: Demo, by: str) -> int:
+    sql = "SELECT count(*) FROM tiers_cycle WHERE state = 'done' AND requested_by = %s"
+    return demo.query(sql, by)[0][0]
 
 
 def steps_done(demo: Demo, plan_id: str) -> int:
