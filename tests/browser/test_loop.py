@@ -12,6 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from kubernetes.client import CoreV1Api
+from kubernetes.config import new_client_from_config
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from infra_console.embedded.loopback import free_port
@@ -115,11 +117,11 @@ def test_a_plan_is_refused_to_its_author_approved_by_another_and_moves_capacity(
     expect(approve).to_be_disabled()
     expect(planner.locator("#decision")).to_contain_text("plan.approve")
 
-    before = demo.json("twin", "status")
     watching = sign_in("viewer")
-    cluster = plan["title"].partition(":")[0]
-    watching.goto(f"{demo.url}/tiers/?region={cluster}")
-    shown_before = watching.locator("main").inner_text()
+    (tier, after), *_ = promised_gpus(plan)
+    watching.goto(f"{demo.url}/tiers/?region={plan['title'].partition(':')[0]}")
+    section = watching.locator(f"#tier-{tier}")
+    expect(section).not_to_contain_text(f"{after} of {after}")
 
     approver = sign_in("approver")
     approver.goto(f"{demo.url}/plans/{plan['id']}/")
@@ -130,14 +132,27 @@ def test_a_plan_is_refused_to_its_author_approved_by_another_and_moves_capacity(
     )
     expect(approver.locator("#timeline")).not_to_contain_text("waiting")
     # The tier counts of a page that nobody touched have followed.
-    wait_for(
-        "the tiers page to follow without a reload",
-        lambda: watching.locator("main").inner_text() != shown_before,
-    )
+    expect(section).to_contain_text(f"{after} of {after}", timeout=90_000)
     expect(approver.locator("#heading")).to_contain_text(
         re.compile("settled", re.IGNORECASE), timeout=180_000
     )
-    assert demo.json("twin", "status") != before
+    for move in plan["document"]["moves"]:
+        if move["kind"] == "node":
+            assert tier_on_the_node(demo, move["target"]) == move["to_tier"]
+
+
+def promised_gpus(plan: dict) -> list[tuple[str, int]]:
+    """(tier, GPUs) that the plan leaves behind."""
+    found = [p for p in plan["document"]["promises"] if p["query"] == "tier_gpus"]
+    return [(p["labels"]["tier"], int(p["bound"])) for p in found]
+
+
+def tier_on_the_node(demo: Demo, target: dict) -> str:
+    """The tier label as the cluster itself has it."""
+    path = str(demo.state_dir / "twin" / "kubeconfig-viewer")
+    with new_client_from_config(config_file=path, context=target["cluster"]) as client:
+        node = CoreV1Api(client).read_node(target["name"], _request_timeout=10)
+    return node.metadata.labels["infra-console.dev/tier"]
 
 
 def cycles_done(demo: Demo, by: str) -> int:
