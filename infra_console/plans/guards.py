@@ -7,6 +7,18 @@ from infra_console.plans.marks import PLAN
 from infra_console.plans.spec import Budget, Guard
 
 NodeReader = Callable[[str], list[NodeState]]
+KEEPS_PODS_OFF = frozenset({"NoSchedule", "NoExecute"})
+# The GPU taint every workload of ours tolerates; a cordon's own taint is told by unschedulable.
+KNOWN_TAINTS = frozenset({"nvidia.com/gpu", "node.kubernetes.io/unschedulable"})
+
+
+def foreign_taint(node: NodeState, *, tier_key: str) -> str:
+    """The key of a taint by which somebody else keeps pods off a node; empty when none does."""
+    for taint in node.taints:
+        ours = taint.key == tier_key or taint.key in KNOWN_TAINTS
+        if taint.effect in KEEPS_PODS_OFF and not ours:
+            return taint.key
+    return ""
 
 
 def ready_gpus(nodes: Iterable[NodeState], *, tier_key: str, tier: str) -> int:
@@ -14,7 +26,10 @@ def ready_gpus(nodes: Iterable[NodeState], *, tier_key: str, tier: str) -> int:
     return sum(
         n.gpus_allocatable
         for n in nodes
-        if n.labels.get(tier_key) == tier and n.ready and not n.unschedulable
+        if n.labels.get(tier_key) == tier
+        and n.ready
+        and not n.unschedulable
+        and not foreign_taint(n, tier_key=tier_key)
     )
 
 

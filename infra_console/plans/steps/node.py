@@ -10,6 +10,7 @@ from infra_console.cluster.errors import EvictionBlocked, ObjectMissing
 from infra_console.cluster.objects import NodeState, PodState, Taint
 from infra_console.cluster.reads import list_pods, read_node
 from infra_console.cluster.writes import change_node, evict_pod
+from infra_console.plans.guards import foreign_taint
 from infra_console.plans.marks import CLEARED, epoch_on, held_by, marks
 from infra_console.plans.steps.base import Blocked, Done, Failed, Outcome, StepContext, Waiting
 
@@ -133,13 +134,22 @@ def _refuse_cordon(step: StepContext, node: NodeState) -> Outcome | None:
             return Blocked(f"{node.name} is held by another plan ({holder})")
         if _overtaken(step, node):
             return _newer_worker(node)
-    if node.unschedulable:
-        return Failed(f"{node.name} was closed by somebody else; that is not ours to use")
+    if foreign := _kept_by_others(step, node):
+        return Failed(foreign)
     if broken := step.guards.broken_by(node):
         return Blocked(f"floor: {broken}")
     if over := step.guards.over_budget(node):
         return Waiting(f"budget: {over}", DRAIN_POLL_S)
     return None
+
+
+def _kept_by_others(step: StepContext, node: NodeState) -> str:
+    """How somebody else keeps pods off a node, by cordon or taint; empty when nobody does."""
+    if node.unschedulable:
+        return f"{node.name} was closed by somebody else; that is not ours to use"
+    if key := foreign_taint(node, tier_key=step.tier_key):
+        return f"{node.name} is tainted by somebody else ({key})"
+    return ""
 
 
 def _refuse_unheld(step: StepContext, node: NodeState) -> Outcome | None:

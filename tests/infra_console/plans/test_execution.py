@@ -192,6 +192,17 @@ def test_a_foreign_cordon_is_never_lifted(twin, armed, approved):
     assert not LockRow.objects.exists()
 
 
+@pytest.mark.parametrize("effect", ["NoSchedule", "NoExecute"])
+def test_a_node_tainted_by_somebody_else_is_left_alone(twin, armed, approved, effect):
+    taints = twin.node(NODE)["spec"]["taints"]
+    foreign = {"key": "example.com/repair", "value": "yes", "effect": effect}
+    twin.edit_node(NODE, spec={"taints": [*taints, foreign]})
+    plan = work(approved(spec()))
+    assert plan.state == "failed"
+    assert "tainted by somebody else (example.com/repair)" in plan.state_reason
+    assert twin.mutations() == []
+
+
 def test_a_cordon_set_again_by_somebody_else_stays(twin, armed, approved):
     """Our mark is taken off and the node closed by another hand: not ours to open."""
     plan = approved(spec(steps=tuple(node_steps()[3:])))
