@@ -12,7 +12,7 @@ from infra_console.api.auth import require
 from infra_console.api.pagination import Limit, cut_page, read_cursor
 from infra_console.api.problems import Problem
 from infra_console.plans import services
-from infra_console.plans.errors import NotAllowed, PlanError, PlanMissing
+from infra_console.plans.errors import NotAllowed, PlanError, PlanMissing, ReasonMissing
 from infra_console.plans.models import Plan
 from infra_console.plans.pages import plans_page
 
@@ -125,6 +125,8 @@ def _decide(
         raise Http404 from err
     except NotAllowed as err:
         raise Problem(403, "not-allowed", str(err)) from err
+    except ReasonMissing as err:
+        raise Problem(422, "reason-missing", str(err)) from err
     except PlanError as err:
         raise Problem(409, _code(err), str(err)) from err
     return _whole(plan_id)

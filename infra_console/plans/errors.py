@@ -44,6 +44,14 @@ class PlanExpired(PlanError):
         )
 
 
+class ReasonMissing(PlanError):
+    def __init__(self) -> None:
+        super().__init__(
+            "Say why: a reason is kept in the audit trail. Nothing was changed; "
+            "decide again with a reason."
+        )
+
+
 class WrongState(PlanError):
     """The plan is not where this action starts; `current` is where it is."""
 

@@ -19,6 +19,7 @@ from infra_console.plans.errors import (
     PlanChanged,
     PlanExpired,
     PlanMissing,
+    ReasonMissing,
     WrongState,
 )
 from infra_console.plans.lifecycle import Journal, journal
@@ -85,20 +86,16 @@ def approve_plan(plan_id: UUID, *, by: User, plan_hash: str, reason: str = "") -
     """Approve the plan that carries this hash; its execution is ordered in the same transaction.
 
     Raises:
-        NotAllowed, AuthorMayNotApprove, PlanChanged, PlanExpired, WrongState, PlanMissing: see
-            each; nothing was changed.
+        NotAllowed, AuthorMayNotApprove, PlanChanged, PlanExpired, WrongState, PlanMissing,
+            ReasonMissing: see each; nothing was changed.
     """
     require_right(by, "plan.approve")
-    plan, who = _plan(plan_id), by.get_username()
-    if plan.state != PlanState.PROPOSED:
-        raise WrongState(plan.number, plan.state, PlanState.APPROVED)
-    if who in plan.authors:
-        raise AuthorMayNotApprove(plan.number)
-    if plan_hash != plan.hash or hash_of(plan.spec) != plan.hash:
-        raise PlanChanged(plan.number)
-    if plan.expires_at <= timezone.now():
-        raise PlanExpired(plan.number)
+    who, reason = by.get_username(), reason.strip()
     with journal() as moves:
+        plan = _locked(plan_id)
+        _check_approvable(plan, who, plan_hash)
+        if not reason:
+            raise ReasonMissing
         approved = moves.move(plan.id, to=PlanState.APPROVED, who=who, why=reason)
         _decide(approved, who, Decision.APPROVE, reason)
         _order_execution(approved)
@@ -109,13 +106,16 @@ def reject_plan(plan_id: UUID, *, by: User, plan_hash: str = "", reason: str = "
     """Say no to a plan under review. An empty hash rejects it whatever it says.
 
     Raises:
-        NotAllowed, PlanChanged, WrongState, PlanMissing: see each; nothing was changed.
+        NotAllowed, PlanChanged, WrongState, PlanMissing, ReasonMissing: nothing was changed.
     """
     require_right(by, "plan.reject")
-    plan, who = _plan(plan_id), by.get_username()
-    if plan_hash and plan_hash != plan.hash:
-        raise PlanChanged(plan.number)
+    who, reason = by.get_username(), reason.strip()
     with journal() as moves:
+        plan = _locked(plan_id)
+        if plan_hash and plan_hash != plan.hash:
+            raise PlanChanged(plan.number)
+        if not reason:
+            raise ReasonMissing
         rejected = moves.move(plan.id, to=PlanState.REJECTED, who=who, why=reason)
         _decide(rejected, who, Decision.REJECT, reason)
     return rejected
@@ -190,11 +190,22 @@ def abort_execution(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
     return plan
 
 
-def _plan(plan_id: UUID) -> Plan:
-    plan = Plan.objects.filter(id=plan_id).first()
-    if plan is None:
-        raise PlanMissing(plan_id)
-    return plan
+def _locked(plan_id: UUID) -> Plan:
+    """The plan, held until the transaction ends: what is checked is what is decided on."""
+    if plan := Plan.objects.select_for_update().filter(id=plan_id).first():
+        return plan
+    raise PlanMissing(plan_id)
+
+
+def _check_approvable(plan: Plan, who: str, plan_hash: str) -> None:
+    if plan.state != PlanState.PROPOSED:
+        raise WrongState(plan.number, plan.state, PlanState.APPROVED)
+    if who in plan.authors:
+        raise AuthorMayNotApprove(plan.number)
+    if plan_hash != plan.hash or hash_of(plan.spec) != plan.hash:
+        raise PlanChanged(plan.number)
+    if plan.expires_at <= timezone.now():
+        raise PlanExpired(plan.number)
 
 
 def _standing(spec: PlanSpec) -> Plan | None:

@@ -37,11 +37,18 @@ def test_an_approval_by_hash_takes_effect_and_orders_the_steps(caller):
 def test_refusals_say_which_rule_and_change_nothing(caller, roles, name, digits, code):
     plan = plan_row(4, author="planner")
     someone = caller(*roles, name=name, scopes=["plan.approve"])
-    body = {"hash": digits or plan.hash}
+    body = {"hash": digits or plan.hash, "reason": "seen"}
     answer = someone.post(f"/api/v1/plans/{plan.id}/approve", body, JSON)
     assert (answer.status_code, answer.json()["code"]) == (409, code)
     plan.refresh_from_db()
     assert plan.state == "proposed"
+
+
+def test_a_decision_without_a_reason_is_a_problem(caller):
+    plan = plan_row(4)
+    approver = caller("approver", scopes=["plan.approve"])
+    answer = approver.post(f"/api/v1/plans/{plan.id}/approve", {"hash": plan.hash}, JSON)
+    assert (answer.status_code, answer.json()["code"]) == (422, "reason-missing")
 
 
 def test_a_rejection_ends_the_review_and_a_second_decision_is_refused(caller):
@@ -72,6 +79,7 @@ def test_an_approval_holds_while_the_broker_is_away(caller, monkeypatch, caplog)
     monkeypatch.setattr("infra_console.plans.services.send_waiting", away)
     plan = plan_row(4)
     approver = caller("approver", scopes=["plan.approve"])
-    answer = approver.post(f"/api/v1/plans/{plan.id}/approve", {"hash": plan.hash}, JSON)
+    body = {"hash": plan.hash, "reason": "seen"}
+    answer = approver.post(f"/api/v1/plans/{plan.id}/approve", body, JSON)
     assert (answer.status_code, answer.json()["state"]) == (200, "approved")
     assert "no broker" in caplog.text

@@ -7,7 +7,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from infra_console.plans import services
@@ -17,6 +17,7 @@ from infra_console.plans.errors import (
     NotAllowed,
     PlanChanged,
     PlanExpired,
+    ReasonMissing,
     SpecInvalid,
     UnknownStepKind,
     WrongState,
@@ -36,7 +37,7 @@ def plan(db) -> Plan:
 
 
 def approve(plan, user):
-    return services.approve_plan(plan.id, by=user, plan_hash=plan.hash)
+    return services.approve_plan(plan.id, by=user, plan_hash=plan.hash, reason="fits")
 
 
 def test_an_approval_orders_the_execution_with_every_step(plan, approver):
@@ -64,7 +65,7 @@ def test_who_lacks_the_right_does_not_approve(plan, role):
 
 def test_another_hash_is_refused(plan, approver):
     with pytest.raises(PlanChanged):
-        services.approve_plan(plan.id, by=approver, plan_hash="0" * 64)
+        services.approve_plan(plan.id, by=approver, plan_hash="0" * 64, reason="fits")
 
 
 def test_a_document_changed_behind_the_hash_is_refused(plan, approver):
@@ -84,10 +85,44 @@ def test_an_expired_plan_is_refused_and_swept(plan, approver):
         approve(plan, approver)
 
 
+@pytest.mark.parametrize("decide", [services.approve_plan, services.reject_plan])
+@pytest.mark.parametrize("reason", ["", "  \n"])
+def test_a_decision_without_a_reason_is_refused(plan, approver, decide, reason):
+    with pytest.raises(ReasonMissing, match="Say why"):
+        decide(plan.id, by=approver, plan_hash=plan.hash, reason=reason)
+    assert Plan.objects.get(id=plan.id).state == "proposed"
+    assert not Approval.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_becomes_an_author_while_approving_is_refused():
+    """The row is read again under its lock: a proposal that is about to commit is waited for."""
+    plan = services.propose_plan(spec(), authors=["planner"])
+    user, refused = person("approver", name="late"), []
+
+    def decide():
+        try:
+            approve(plan, user)
+        except AuthorMayNotApprove as err:
+            refused.append(err)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=decide)
+    with transaction.atomic():
+        Plan.objects.filter(id=plan.id).update(authors=["planner", "late"])
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+    thread.join()
+    assert len(refused) == 1
+    assert Plan.objects.get(id=plan.id).state == "proposed"
+
+
 def test_a_second_decision_is_refused(plan, approver):
     approve(plan, approver)
     with pytest.raises(WrongState, match="approved"):
-        services.reject_plan(plan.id, by=person("approver", name="other"))
+        services.reject_plan(plan.id, by=person("approver", name="other"), reason="late")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -101,9 +136,9 @@ def test_of_two_decisions_at_once_one_wins():
         ready.wait()
         try:
             if number % 2:
-                services.reject_plan(plan.id, by=user, plan_hash=plan.hash)
+                services.reject_plan(plan.id, by=user, plan_hash=plan.hash, reason="no")
             else:
-                services.approve_plan(plan.id, by=user, plan_hash=plan.hash)
+                services.approve_plan(plan.id, by=user, plan_hash=plan.hash, reason="yes")
             won.append(user.username)
         except WrongState:
             refused.append(user.username)
@@ -225,7 +260,7 @@ def test_the_command_lists_shows_and_decides(plan, approver):
     assert json.loads(run("show", str(plan.id)))["document"]["schema"] == "plan/1"
     assert "approved" in run("approve", str(plan.number), "--as", "approver", "--reason", "fits")
     with pytest.raises(CommandError, match="approved"):
-        run("reject", str(plan.number), "--as", "approver")
+        run("reject", str(plan.number), "--as", "approver", "--reason", "late")
     with pytest.raises(CommandError, match="no plan"):
         run("show", "no-such-plan")
     assert find_plan("999") is None
