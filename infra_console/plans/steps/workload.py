@@ -1,4 +1,8 @@
-"""Scaling a Deployment. Params: from, to, victims (pod names to stop first when it shrinks)."""
+"""Scaling a Deployment.
+
+Params: from, to, victims (pod names to stop first when it shrinks), floor (replicas that no shrink
+may go below; none when it is missing).
+"""
 
 from infra_console.cluster.errors import ObjectConflict, ObjectMissing
 from infra_console.cluster.objects import DeploymentState
@@ -36,7 +40,10 @@ def _deployment(step: StepContext) -> DeploymentState:
 
 
 def _refuse(step: StepContext, held: DeploymentState) -> Outcome | None:
-    """Replicas that are neither the old nor the new number were set by somebody else."""
+    """Why it may not be scaled: somebody else set its replicas, or it would break its floor."""
+    to, floor = int(step.params["to"]), step.params.get("floor")
+    if floor is not None and to < min(int(floor), held.replicas):
+        return Failed(f"floor: {held.name} would keep {to} replicas, below its floor of {floor}")
     if held.replicas not in (step.params["from"], step.params["to"]):
         return Failed(
             f"{held.name} has {held.replicas} replicas, set by somebody else; "

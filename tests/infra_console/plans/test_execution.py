@@ -391,6 +391,18 @@ def test_a_shrink_stops_the_named_victims(twin, armed, approved):
     assert twin.deployment("chat-7b")["spec"]["replicas"] == before - 1
 
 
+@pytest.mark.parametrize(("above_floor", "state"), [(-1, "failed"), (0, "verified")])
+def test_no_shrink_goes_below_the_floor_of_a_service(twin, armed, approved, above_floor, state):
+    before = twin.deployment("chat-7b")["spec"]["replicas"]
+    to, shrink = before - 1, scale_step("chat-7b", before, before - 1)
+    shrink = shrink.model_copy(update={"params": {**shrink.params, "floor": to - above_floor}})
+    plan = approved(spec(moves=(scale_move("chat-7b", before, to),), steps=(shrink,)))
+    assert work(plan).state == state
+    kept = to if state == "verified" else before
+    assert twin.deployment("chat-7b")["spec"]["replicas"] == kept
+    assert (f"below its floor of {before}" in plan.state_reason) == (state == "failed")
+
+
 def test_replicas_set_by_somebody_else_end_the_plan(twin, armed, approved):
     before = twin.deployment("chat-7b")["spec"]["replicas"]
     plan = approved(
