@@ -12,6 +12,7 @@ from infra_console.plans.steps.base import Done, Failed, Outcome, StepContext, W
 
 FIRST_TO_GO = -1000
 POLL_S = 1.0
+MARK_TRIES = 3
 
 
 class Scale:
@@ -25,7 +26,7 @@ class Scale:
             step.keep_prior({"replicas": held.replicas})
             _write(step, held, to)
             held = _deployment(step)
-        return _confirm(held, to)
+        return _victims_still_there(step) or _confirm(held, to)
 
     def rehearse(self, step: StepContext) -> Outcome:
         held, to = _deployment(step), int(step.params["to"])
@@ -68,16 +69,36 @@ def _write(step: StepContext, held: DeploymentState, to: int) -> None:
 
 def _mark_victim(step: StepContext, name: str) -> None:
     """Make a pod the first to go; one that has gone, or changes all the time, is left."""
-    try:
-        pod = read_pod(step.cluster, step.target.namespace, name)
-        if pod.annotations.get(DELETION_COST) == str(FIRST_TO_GO):
+    for _ in range(MARK_TRIES):
+        try:
+            _mark_once(step, name)
+        except ObjectConflict:  # its kubelet wrote in between: read again
+            continue
+        except ObjectMissing:
             return
-        step.write(
-            f"stop {pod.namespace}/{name} first",
-            lambda: set_deletion_cost(step.cluster, pod, FIRST_TO_GO, dry_run=step.dry_run),
-        )
-    except (ObjectMissing, ObjectConflict):
         return
+
+
+def _mark_once(step: StepContext, name: str) -> None:
+    pod = read_pod(step.cluster, step.target.namespace, name)
+    if pod.annotations.get(DELETION_COST) == str(FIRST_TO_GO):
+        return
+    step.write(
+        f"stop {pod.namespace}/{name} first",
+        lambda: set_deletion_cost(step.cluster, pod, FIRST_TO_GO, dry_run=step.dry_run),
+    )
+
+
+def _victims_still_there(step: StepContext) -> Outcome | None:
+    """A shrink frees GPUs when its victims are gone, not when the controller let go of them."""
+    for name in step.params.get("victims") or ():
+        try:
+            pod = read_pod(step.cluster, step.target.namespace, name)
+        except ObjectMissing:
+            continue
+        if pod.deleting:
+            return Waiting(f"waits for {name} to stop", POLL_S)
+    return None
 
 
 def _confirm(held: DeploymentState, to: int) -> Outcome:
