@@ -77,6 +77,12 @@ def test_a_mistake_is_named_by_its_path(tmp_path, old, new, named):
         load_fleet_file(write(tmp_path, GOOD.replace(old, new, 1)))
 
 
+def test_two_clusters_in_one_region_are_refused_until_their_demand_is_divided(tmp_path):
+    second = '[[clusters]]\nid = "two"\ncontext = "two"\nregion = "north"\n[[sources]]'
+    with pytest.raises(FleetFileInvalid, match="one cluster for now"):
+        load_fleet_file(write(tmp_path, GOOD.replace("[[sources]]", second, 1)))
+
+
 def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(FleetFileInvalid, match="cannot be read"):
         load_fleet_file(tmp_path / "none.toml")

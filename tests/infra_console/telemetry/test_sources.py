@@ -17,9 +17,10 @@ from tests.infra_console.telemetry.samples import http_server, raw, success
 FLEET = {
     "schema": "fleet/1",
     "regions": [
-        {"id": "r", "place": "R", "latitude": 0, "longitude": 0, "jurisdiction": "X"},
+        {"id": name, "place": name, "latitude": 0, "longitude": 0, "jurisdiction": "X"}
+        for name in ("a", "b")
     ],
-    "clusters": [{"id": name, "context": name, "region": "r"} for name in ("a", "b")],
+    "clusters": [{"id": name, "context": name, "region": name} for name in ("a", "b")],
     "sources": [
         {"id": "first", "url": "http://127.0.0.1:9", "clusters": ["a"]},
         {"id": "second", "url": "http://127.0.0.1:9", "clusters": ["b"], "scrape_interval_s": 60},
