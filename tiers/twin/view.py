@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from tiers.twin.kube.resources import PODS, Obj
@@ -70,8 +69,3 @@ def condition(status: Obj, kind: str) -> str:
     """`True`, `False` or `Unknown`; Unknown when the condition is not there."""
     conditions: Iterable[Obj] = status.get("conditions") or ()
     return next((c["status"] for c in conditions if c["type"] == kind), "Unknown")
-
-
-def unix_s(stamp: str) -> float:
-    """Unix seconds of an RFC 3339 time."""
-    return datetime.fromisoformat(stamp).timestamp()
