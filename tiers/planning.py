@@ -5,7 +5,6 @@ most MOVING_NODES of them at once), then replicas that grow, each confirmed befo
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from infra_console.fleet.config import WorkloadConfig
@@ -23,6 +22,7 @@ from infra_console.plans.spec import (
 )
 from tiers.core.fleet_state import TIERS, ClusterState, NodeView
 from tiers.core.moves import ClusterMoves, NodeChange, ScaleChange
+from tiers.core.plan_price import PlanPrice
 from tiers.facts import FleetFacts
 
 DOMAIN = "tiers"
@@ -36,20 +36,12 @@ NODE_STEPS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Economics:
-    """What the allocator says the cluster's moves are worth, in US dollars."""
-
-    usd_per_hour_delta: float | None
-    gain_usd: float | None
-
-
 def build_plan(
     facts: FleetFacts,
     state: ClusterState,
     moves: ClusterMoves,
     evidence: Evidence,
-    economics: Economics,
+    price: PlanPrice,
 ) -> PlanSpec:
     """The plan of one cluster's moves."""
     return PlanSpec(
@@ -65,8 +57,8 @@ def build_plan(
         promises=tuple(_promises(facts, state, moves)),
         preconditions=tuple(_preconditions(moves)),
         evidence=evidence,
-        usd_per_hour_delta=economics.usd_per_hour_delta,
-        gain_usd=economics.gain_usd,
+        usd_per_hour_delta=price.usd_per_hour_delta,
+        gain_usd=price.gain_usd,
     )
 
 

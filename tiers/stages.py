@@ -22,13 +22,14 @@ from tiers.core.allocate import Allocation, allocate
 from tiers.core.fleet_state import TIERS, ClusterState, FleetState
 from tiers.core.forecast.quantiles import QUANTILES
 from tiers.core.moves import ClusterMoves, cluster_moves
+from tiers.core.plan_price import PlanPrice, price_moves
 from tiers.core.snapshot import Snapshot
 from tiers.core.snapshot_build import build_snapshot, demand_steps
 from tiers.facts import FleetFacts
 from tiers.forecasting import ForecastBook, ModelLoader, forecast_fleet, keep_forecasts
 from tiers.models import Cycle, CycleState
 from tiers.observation import Metrics
-from tiers.planning import Economics, build_plan
+from tiers.planning import build_plan
 
 PLANNABLE = {Freshness.LIVE, Freshness.DELAYED}
 STEP_S, STEPS, QUANTILE = 1800, 8, 0.95
@@ -97,7 +98,7 @@ def run_stages(cycle: Cycle, inputs: CycleInputs, at_stage: Callable[[str], None
     document["allocation"] = _money(allocation)
     clock.lap("allocate")
     at_stage("propose")
-    proposed = _propose(cycle, inputs, state, book, allocation, freshness)
+    proposed = _propose(cycle, inputs, state, book, snapshot, allocation, freshness)
     document["plans"] = [_plan_line(plan) for plan in proposed.plans]
     document["notes"] = proposed.notes
     clock.lap("propose")
@@ -185,6 +186,7 @@ def _propose(
     inputs: CycleInputs,
     state: FleetState,
     book: ForecastBook,
+    snapshot: Snapshot,
     allocation: Allocation,
     freshness: FleetFreshness,
 ) -> _Proposed:
@@ -196,17 +198,17 @@ def _propose(
             continue
         moves = _moves_of(inputs.facts, cluster, allocation)
         proposed.notes += moves.notes
-        gain = allocation.regions[cluster.region]
-        if not moves or (gain.gain_usd < MIN_GAIN_USD and not gain.restores_floor):
+        if not moves:
+            continue
+        price = _price(inputs.facts, snapshot, cluster, allocation, moves)
+        if price.gain_usd < MIN_GAIN_USD and not price.restores_floor:
+            proposed.notes.append(
+                f"{cluster.cluster}: what could be moved now gains ${price.gain_usd:,.0f} over the "
+                f"horizon, less than the ${MIN_GAIN_USD:,.0f} that a plan must be worth"
+            )
             continue
         evidence = _evidence(cycle, inputs, cluster, book, allocation, freshness)
-        # A plan that carries out a part of the allocation has not been priced by itself.
-        economics = (
-            Economics(None, None)
-            if moves.cut
-            else Economics(gain.usd_per_hour_delta, gain.gain_usd)
-        )
-        spec = build_plan(inputs.facts, cluster, moves, evidence, economics)
+        spec = build_plan(inputs.facts, cluster, moves, evidence, price)
         plan = propose_plan(spec, authors=inputs.authors)
         proposed.plans.append((plan, spec))
     return proposed
@@ -222,6 +224,23 @@ def _moves_of(facts: FleetFacts, cluster: ClusterState, allocation: Allocation) 
         floors={t: facts.floor_gpus(t) for t in TIERS},
         max_nodes=MAX_NODES_PER_PLAN,
         reasons={m.workload: m.reason for m in allocation.moves if m.pool in pools},
+        families=facts.pool_families(),
+    )
+
+
+def _price(
+    facts: FleetFacts,
+    snapshot: Snapshot,
+    cluster: ClusterState,
+    allocation: Allocation,
+    moves: ClusterMoves,
+) -> PlanPrice:
+    return price_moves(
+        snapshot,
+        cluster,
+        allocation.groups,
+        moves,
+        facts.move_facts(),
         families=facts.pool_families(),
     )
 

@@ -36,15 +36,6 @@ class GroupMove:
 
 
 @dataclass(frozen=True, slots=True)
-class RegionGain:
-    """What changes in one region: US dollars gained over the horizon, paid capacity per hour."""
-
-    gain_usd: float
-    usd_per_hour_delta: float
-    restores_floor: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Allocation:
     """The answer, with its price, its proof and its reasons."""
 
@@ -57,7 +48,6 @@ class Allocation:
     usd_per_hour: float  # of the pools that are paid when used
     bound_usd: float
     gain_usd: float  # against keeping the current allocation
-    regions: dict[str, "RegionGain"]
     unmet_floors: tuple[str, ...]
     reasons: tuple[str, ...] = field(default=())
 
@@ -94,14 +84,6 @@ def allocate(snapshot: Snapshot, *, min_gain_usd: float = 1.0) -> Allocation:
         usd_per_hour=capacity / (snapshot.steps * snapshot.step_s / 3600),
         bound_usd=lower_bound_usd(snapshot),
         gain_usd=sum(b.money_usd for b in before) - sum(a.money_usd for a in after),
-        regions={
-            p.region: RegionGain(
-                gain_usd=b.money_usd - a.money_usd,
-                usd_per_hour_delta=(a.capacity_usd - b.capacity_usd) / p.hours,
-                restores_floor=a.breach_usd < b.breach_usd,
-            )
-            for p, b, a in zip(problems, before, after, strict=True)
-        },
         unmet_floors=tuple(text for p in problems for text in p.unmet_floors()),
         reasons=reasons,
     )

@@ -61,7 +61,6 @@ class ClusterMoves:
     nodes: tuple[NodeChange, ...]
     grows: tuple[ScaleChange, ...]
     notes: tuple[str, ...]
-    cut: bool = False  # less than the allocation asks for: its gain is not this plan's
 
     def __bool__(self) -> bool:
         return bool(self.shrinks or self.nodes or self.grows)
@@ -102,8 +101,7 @@ def cluster_moves(
     _free_victims(board, shrinks)
     wanted = [s for s in scales if s.delta > 0]
     grows = _placeable(board, wanted)
-    cut = sum(g.delta for g in grows) < sum(w.delta for w in wanted)
-    if cut:
+    if sum(g.delta for g in grows) < sum(w.delta for w in wanted):
         shrinks = _needed_for_nodes(board, shrinks)
     return ClusterMoves(
         cluster=state.cluster,
@@ -111,7 +109,6 @@ def cluster_moves(
         nodes=tuple(board.changes),
         grows=tuple(grows),
         notes=tuple(board.notes),
-        cut=cut or board.limited,
     )
 
 
@@ -140,7 +137,6 @@ class _Board:
         self.nodes = {n.name: n for n in state.nodes}
         self.changes: list[NodeChange] = []
         self.notes: list[str] = []
-        self.limited = False
         self.stopped_gangs: set[str] = set()
 
     def tier_nodes(self, tier: str, pools: Pools | None = None) -> list[NodeView]:
@@ -219,12 +215,10 @@ def _match_nodes(board: _Board, pools: Pools, needed: Mapping[str, int], max_nod
     for to_tier in TIERS:
         while len(board.tier_nodes(to_tier, pools)) < needed.get(to_tier, 0):
             if len(board.changes) >= max_nodes:
-                board.limited = True
                 board.notes.append(f"{name}: more nodes would help; the plan's limit is reached")
                 return
             donor = _cheapest_donor(board, pools, needed, to_tier)
             if donor is None:
-                board.limited = True
                 board.notes.append(
                     f"{name}: {to_tier} is short of a node and no other tier can spare one"
                 )

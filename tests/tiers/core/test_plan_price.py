@@ -1,0 +1,118 @@
+"""A plan is priced by what it carries out, not by what the allocation would like."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.tiers.core.fleets import FACTS, POOL, chat_pod, cluster, gang_pod, node
+from tests.tiers.core.snapshots import demand_step, small_snapshot
+from tiers.core.allocate import allocate
+from tiers.core.fleet_state import TIERS
+from tiers.core.moves import ClusterMoves, cluster_moves
+from tiers.core.plan_price import price_moves
+from tiers.core.snapshot import Snapshot
+
+FAMILIES = {POOL: "r/H100"}
+
+
+def fleet(chats: int, gangs: int, *, inference: int = 2, training: int = 4):
+    """Nodes of 8 GPUs: `chats` groups of 4 on inference nodes, `gangs` of 8 on training nodes."""
+    nodes = [node(f"i{i}", "inference") for i in range(inference)]
+    nodes += [node(f"t{i}", "training") for i in range(training)]
+    pods = [chat_pod(f"chat-{i}", f"i{i // 2}") for i in range(chats)]
+    pods += [gang_pod(f"train-{i}", 0, f"t{i}") for i in range(gangs)]
+    return cluster(nodes, pods, chats)
+
+
+def snapshot_of(state, chat: float, training: float) -> Snapshot:
+    held = {w: sum(p.workload == w for p in state.pods) for w in ("chat", "training")}
+    small = small_snapshot().model_dump(by_alias=True)
+    pool = small["pools"][0] | {"gpus": 8 * len(state.nodes), "gpus_per_node": 8}
+    rows = {w["id"]: w for w in small["workloads"]}
+    rows["chat"] |= {"group_gpus": {"H100": 4}, "floor_groups": 1}
+    rows["training"] |= {"group_gpus": {"H100": 8}}
+    return small_snapshot(
+        pools=[pool],
+        workloads=list(rows.values()),
+        demand={
+            "chat": {"r": [demand_step(chat)] * 2},
+            "training": {"r": [demand_step(training)] * 2},
+        },
+        current=[{"pool": POOL, "workload": w, "groups": n} for w, n in held.items()],
+    )
+
+
+def planned(state, snapshot: Snapshot, *, max_nodes: int = 8):
+    allocation = allocate(snapshot)
+    deltas = {
+        w: sum(m.groups for m in allocation.moves if m.workload == w) for w in ("chat", "training")
+    }
+    moves = cluster_moves(
+        state,
+        allocation.groups,
+        FACTS,
+        deltas=deltas,
+        floors=dict.fromkeys(TIERS, 0),
+        max_nodes=max_nodes,
+        families=FAMILIES,
+    )
+    price = price_moves(snapshot, state, allocation.groups, moves, FACTS, families=FAMILIES)
+    return allocation, moves, price
+
+
+@pytest.mark.parametrize(
+    ("chats", "gangs", "chat", "training"),
+    [
+        (4, 2, 45.0, 8.0),
+        (4, 4, 38.0, 16.0),
+        (2, 1, 28.0, 24.0),
+        (3, 4, 5.0, 20.0),
+        (4, 0, 4.0, 16.0),
+    ],
+)
+def test_moves_that_carry_out_all_are_worth_what_the_allocation_is(chats, gangs, chat, training):
+    state = fleet(chats, gangs)
+    allocation, moves, price = planned(state, snapshot_of(state, chat, training))
+    assert allocation.moves, "the case must ask for something"
+    assert not moves.notes
+    assert price.gain_usd == pytest.approx(allocation.gain_usd)
+
+
+def test_a_plan_cut_to_one_node_is_worth_the_part_that_it_does():
+    state = fleet(4, 0)
+    snapshot = snapshot_of(state, 60.0, 0.0)
+    allocation, whole, all_of_it = planned(state, snapshot)
+    assert len(whole.nodes) >= 2
+    _, cut, part = planned(state, snapshot, max_nodes=1)
+    assert len(cut.nodes) == 1
+    assert 0 < part.gain_usd < all_of_it.gain_usd == pytest.approx(allocation.gain_usd)
+    # Worked by hand: two groups of 5 units more for one hour at 8 USD, each of 4 GPUs moving 300 s
+    # at 3 USD per GPU-hour.
+    assert part.gain_usd == pytest.approx(2 * 5.0 * 8.0 - 2 * 4 * 300 / 3600 * 3.0)
+
+
+def test_no_moves_gain_nothing():
+    state = fleet(4, 2)
+    snapshot = snapshot_of(state, 60.0, 8.0)
+    nothing = ClusterMoves("r", (), (), (), ())
+    price = price_moves(
+        snapshot, state, allocate(snapshot).groups, nothing, FACTS, families=FAMILIES
+    )
+    assert price.gain_usd == pytest.approx(0.0)
+    assert not price.restores_floor
+
+
+def test_a_node_taken_from_a_gang_costs_the_gang_even_if_nothing_can_grow():
+    state = fleet(4, 4)
+    snapshot = snapshot_of(state, 60.0, 16.0)
+    allocation, moves, _ = planned(state, snapshot)
+    stolen = replace(moves, grows=())
+    price = price_moves(snapshot, state, allocation.groups, stolen, FACTS, families=FAMILIES)
+    assert price.gain_usd < 0
+
+
+def test_growth_that_brings_a_workload_back_to_its_floor_says_so():
+    state = fleet(0, 0)
+    _, moves, price = planned(state, snapshot_of(state, 5.0, 0.0))
+    assert moves.grows
+    assert price.restores_floor
