@@ -23,6 +23,8 @@ class Resource:
     short_names: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()
     counts_generation: bool = False
+    custom: bool = False
+    """Defined by a CustomResourceDefinition: no strategic merge, and `spec` counts generations."""
 
     @property
     def api_version(self) -> str:
@@ -54,6 +56,60 @@ PDBS = Resource(
     "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", True, ("pdb",), ("status",), True
 )
 LEASES = Resource("coordination.k8s.io", "v1", "Lease", "leases", True)
+STATEFUL_SETS = Resource(
+    "apps", "v1", "StatefulSet", "statefulsets", True, ("sts",), ("status", "scale"), True
+)
+HPAS = Resource(
+    "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", True, ("hpa",),
+    ("status",),
+)  # fmt: skip
+PRIORITY_CLASSES = Resource(
+    "scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", False, ("pc",)
+)
+DEVICE_CLASSES = Resource("resource.k8s.io", "v1", "DeviceClass", "deviceclasses", False)
+RESOURCE_SLICES = Resource("resource.k8s.io", "v1", "ResourceSlice", "resourceslices", False)
+RESOURCE_CLAIMS = Resource(
+    "resource.k8s.io", "v1", "ResourceClaim", "resourceclaims", True, (), ("status",)
+)
+RESOURCE_CLAIM_TEMPLATES = Resource(
+    "resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates", True
+)
+
+
+def _custom(
+    group: str,
+    version: str,
+    kind: str,
+    plural: str,
+    namespaced: bool,
+    short_names: tuple[str, ...] = (),
+    subresources: tuple[str, ...] = ("status",),
+) -> Resource:
+    return Resource(
+        group, version, kind, plural, namespaced, short_names, subresources, True, custom=True
+    )
+
+
+_KUEUE = ("kueue.x-k8s.io", "v1beta2")
+CLUSTER_QUEUES = _custom(*_KUEUE, "ClusterQueue", "clusterqueues", False, ("cq",))
+LOCAL_QUEUES = _custom(*_KUEUE, "LocalQueue", "localqueues", True, ("lq", "queue", "queues"))
+RESOURCE_FLAVORS = _custom(*_KUEUE, "ResourceFlavor", "resourceflavors", False, ("rf",), ())
+WORKLOADS = _custom(*_KUEUE, "Workload", "workloads", True, ("wl",))
+COHORTS = _custom(*_KUEUE, "Cohort", "cohorts", False)
+TOPOLOGIES = _custom(*_KUEUE, "Topology", "topologies", False, (), ())
+SCALED_OBJECTS = _custom("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects", True, ("so",))
+LEADER_WORKER_SETS = _custom(
+    "leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet", "leaderworkersets", True, ("lws",),
+    ("status", "scale"),
+)  # fmt: skip
+NODE_POOLS = _custom("karpenter.sh", "v1", "NodePool", "nodepools", False, (), ("status", "scale"))
+NODE_CLAIMS = _custom("karpenter.sh", "v1", "NodeClaim", "nodeclaims", False)
+MACHINE_DEPLOYMENTS = _custom(
+    "cluster.x-k8s.io", "v1beta2", "MachineDeployment", "machinedeployments", True, ("md",),
+    ("status", "scale"),
+)  # fmt: skip
+MACHINES = _custom("cluster.x-k8s.io", "v1beta2", "Machine", "machines", True, ("ma",))
+HTTP_ROUTES = _custom("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", True)
 
 RESOURCES: tuple[Resource, ...] = (
     NAMESPACES,
@@ -66,6 +122,26 @@ RESOURCES: tuple[Resource, ...] = (
     JOBS,
     PDBS,
     LEASES,
+    STATEFUL_SETS,
+    HPAS,
+    PRIORITY_CLASSES,
+    DEVICE_CLASSES,
+    RESOURCE_SLICES,
+    RESOURCE_CLAIMS,
+    RESOURCE_CLAIM_TEMPLATES,
+    CLUSTER_QUEUES,
+    LOCAL_QUEUES,
+    RESOURCE_FLAVORS,
+    WORKLOADS,
+    COHORTS,
+    TOPOLOGIES,
+    SCALED_OBJECTS,
+    LEADER_WORKER_SETS,
+    NODE_POOLS,
+    NODE_CLAIMS,
+    MACHINE_DEPLOYMENTS,
+    MACHINES,
+    HTTP_ROUTES,
 )
 
 LIST_KEYS: dict[str, tuple[str, ...]] = {
