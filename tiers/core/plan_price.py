@@ -1,7 +1,7 @@
 """What the moves of one cluster are worth by themselves, in US dollars over the horizon.
 
-The allocation says what would run everywhere; a plan may carry out a part of it (a limit on nodes, a
-node that cannot be drained). Its price is the difference of the allocator's own cost between the
+The allocation says what would run everywhere; a plan may carry out a part of it (a limit on nodes,
+a node that cannot be drained). Its price is the difference of the allocator's own cost between the
 groups that run now and the groups that will run once the moves are done:
 
 1. Deployments stop the groups that their scale steps stop.

@@ -65,7 +65,7 @@ def test_a_namespace_must_exist(core):
 
 def test_a_kind_that_is_not_served_is_not_found(running, core, space):
     with pytest.raises(ApiException) as caught:
-        client.AutoscalingV2Api(running.api()).list_horizontal_pod_autoscaler_for_all_namespaces()
+        client.AppsV1Api(running.api()).list_daemon_set_for_all_namespaces()
     assert caught.value.status == 404
     with pytest.raises(ApiException) as caught:
         core.connect_get_namespaced_pod_exec("p1", space)
