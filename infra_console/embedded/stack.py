@@ -25,13 +25,14 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, kw_only=True)
 class StackOptions:
-    """What the person at the shell chose. `time_factor` None leaves the twin's own default."""
+    """What the person at the shell chose. None leaves the twin's own default."""
 
     state_dir: Path
     demo: bool
     port: int = 8000
     demand: Path | None = None
     time_factor: float | None = None
+    size: int | None = None
     history: bool = True
     armed: bool = True
     checkout: Path = CHECKOUT
@@ -86,7 +87,7 @@ def _start_page(options: StackOptions, supervisor: Supervisor) -> tuple[Processe
     processes = _processes(options, servers)
     twin = TwinFiles(state_dir=options.state_dir, processes=processes, log_dir=options.log_dir)
     if options.demo:
-        twin.init(demand=options.demand, time_factor=options.time_factor)
+        twin.init(demand=options.demand, time_factor=options.time_factor, size=options.size)
     _prepare(options, supervisor, servers, processes, twin)
     begun_at = time.monotonic()
     supervisor.launch_group([processes.web(options.port)])

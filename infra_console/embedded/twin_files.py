@@ -39,20 +39,27 @@ class TwinFiles:
     def targets(self) -> Path:
         return self.state_dir / "targets" / "twin.json"
 
-    def init(self, *, demand: Path | None, time_factor: float | None) -> None:
+    def init(
+        self,
+        *,
+        demand: Path | None = None,
+        time_factor: float | None = None,
+        size: int | None = None,
+    ) -> None:
         """Write the twin's files unless they are there. Raises StageFailed.
 
-        Asking for another demand or factor than the state was made with is refused: its history
-        would belong to another fleet.
+        Asking for another demand, factor or size than the state was made with is refused: its
+        history would belong to another fleet.
         """
         kept_file = self.state_dir / "twin" / "made-with.json"
         kept = read_json(kept_file)
         wanted = {
             "demand": str(demand.resolve()) if demand else kept.get("demand"),
             "time_factor": time_factor if time_factor is not None else kept.get("time_factor"),
+            "size": size if size is not None else kept.get("size"),
         }
         if kept:
-            if wanted != kept:
+            if any(kept.get(name) != value for name, value in wanted.items()):
                 raise StageFailed(
                     f"{self.state_dir} was made with other options ({_told(kept)}). Leave them "
                     "out, or choose another state folder with --state."
@@ -61,6 +68,8 @@ class TwinFiles:
         words = ["--demand", str(wanted["demand"])] if wanted["demand"] else []
         if wanted["time_factor"] is not None:
             words += ["--time-factor", str(wanted["time_factor"])]
+        if wanted["size"] is not None:
+            words += ["--size", str(wanted["size"])]
         self._stage("twin files", "twin-init", "twin", "init", *words).run()
         write_json(kept_file, wanted)
 

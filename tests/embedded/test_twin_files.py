@@ -53,10 +53,10 @@ def files(tmp_path, calls):
 
 def test_files_are_made_once_with_the_options_given(files, calls, tmp_path):
     trace = tmp_path / "trace.csv"
-    files.init(demand=trace, time_factor=20.0)
-    files.init(demand=trace, time_factor=20.0)
-    files.init(demand=None, time_factor=None)
-    assert calls.read_text() == f"twin init --demand {trace} --time-factor 20.0\n"
+    files.init(demand=trace, time_factor=20.0, size=2)
+    files.init(demand=trace, time_factor=20.0, size=2)
+    files.init()
+    assert calls.read_text() == f"twin init --demand {trace} --time-factor 20.0 --size 2\n"
 
 
 def test_a_state_folder_keeps_to_its_demand(files, calls, tmp_path):

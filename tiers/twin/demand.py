@@ -8,6 +8,7 @@ Its size: at a region's weekday peak the small models want a little more than th
 at first, so that a fifth or so more GPUs are needed for some hours; at night about a third.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,9 +66,10 @@ class Demand(Protocol):
 
 @dataclass(frozen=True)
 class BuiltInDemand:
-    """The built-in profile."""
+    """The built-in profile, for a fleet of `size` times the one written down."""
 
     seed: int = DEFAULT_SEED
+    size: int = 1
 
     @property
     def description(self) -> str:
@@ -79,7 +81,7 @@ class BuiltInDemand:
 
     def rate_rps(self, region: str, model: str, t_s: Floats) -> Floats:
         times = np.asarray(t_s, dtype=np.float64)
-        groups = initial_groups(region, INFERENCE_BY_ID[model])
+        groups = initial_groups(region, INFERENCE_BY_ID[model], self.size)
         peak = groups * UNITS_PER_GROUP[model] * PEAK_OVER_INITIAL[model]
         if peak == 0.0:
             return np.zeros_like(times)
@@ -159,32 +161,44 @@ class JobArrival:
 
 
 def job_arrivals(
-    seed: int, cluster: str, after_s: float, until_s: float, queued_nodes: int
+    seed: int, cluster: str, after_s: float, until_s: float, queued_nodes: int, size: int = 1
 ) -> list[JobArrival]:
     """Training jobs submitted in (after, until], a thinned Poisson process in one-minute cells.
 
     Users hold back as the queue grows: the rate falls linearly to zero at the queue limit, so a
-    backlog is normal and bounded. A cell belongs to the interval that holds its end.
+    backlog is normal and bounded. A cell belongs to the interval that holds its end. A fleet of
+    `size` has that many such groups of users.
     """
     first, last = int(after_s // 60.0) + 1, int(until_s // 60.0)
     if last < first:
         return []
     cells = np.arange(first, last + 1, dtype=np.int64)
     mean_nodes = float(np.dot(TRAINING.gang_nodes, TRAINING.gang_shares))
-    patience = max(0.0, 1.0 - queued_nodes / TRAINING.queue_limit_nodes)
+    patience = max(0.0, 1.0 - queued_nodes / (TRAINING.queue_limit_nodes * size))
     chance = TRAINING.arrivals_nodes_per_hour / mean_nodes / 60.0 * patience
-    comes = uniform_at(stream(seed, "job", cluster), cells) < chance
-    return [_job(seed, cluster, int(cell)) for cell in cells[comes]]
+    found = [
+        _job(seed, who, int(cell))
+        for who in _users(cluster, size)
+        for cell in cells[uniform_at(stream(seed, "job", *who), cells) < chance]
+    ]
+    return sorted(found, key=lambda job: job.submitted_at_s)
 
 
-def _job(seed: int, cluster: str, cell: int) -> JobArrival:
-    rng = np.random.default_rng((stream(seed, "job-shape", cluster) % 2**32, cell))
+def _users(cluster: str, size: int) -> Iterator[tuple[str, ...]]:
+    """Words that name each group of users; the first is the same in a fleet of any size."""
+    yield (cluster,)
+    for number in range(1, size):
+        yield cluster, str(number)
+
+
+def _job(seed: int, who: tuple[str, ...], cell: int) -> JobArrival:
+    rng = np.random.default_rng((stream(seed, "job-shape", *who) % 2**32, cell))
     nodes = int(rng.choice(TRAINING.gang_nodes, p=TRAINING.gang_shares))
     hours = rng.lognormal(np.log(TRAINING.work_hours_median), TRAINING.work_hours_sigma)
     return JobArrival(nodes, float(np.clip(hours, 0.25, 24.0)) * HOUR_S, cell * 60.0)
 
 
-def operational_pods(seed: int, cluster: str, workload: str, t_s: Floats) -> Floats:
+def operational_pods(seed: int, cluster: str, workload: str, t_s: Floats, size: int = 1) -> Floats:
     """Pods wanted by an operational workload at Unix times `(n,)`; whole numbers.
 
     Embedding follows the day of the region; evaluation and index builds fill the night.
@@ -193,4 +207,5 @@ def operational_pods(seed: int, cluster: str, workload: str, t_s: Floats) -> Flo
     day = day_shape(cluster, times)
     share = 0.4 + 0.6 * day if workload == "embedding" else 1.45 - 0.9 * day
     noise = 0.1 * smooth_noise(stream(seed, "pods", cluster, workload), times, 2 * HOUR_S)
-    return np.maximum(0.0, np.rint(OPERATIONAL_BY_ID[workload].initial_groups * (share + noise)))
+    groups = OPERATIONAL_BY_ID[workload].initial_groups * size
+    return np.maximum(0.0, np.rint(groups * (share + noise)))

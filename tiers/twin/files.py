@@ -65,7 +65,9 @@ class TwinPaths:
 
 @dataclass(frozen=True)
 class TwinSettings:
-    """How a twin was made; `demand` is a trace's path, or empty for the built-in profile."""
+    """How a twin was made: `demand` is a trace's path, or empty for the built-in profile; `size`
+    says how many times the fleet of `profile` (168 nodes) it is.
+    """
 
     seed: int
     time_factor: float
@@ -76,6 +78,7 @@ class TwinSettings:
     viewer_token: str
     executor_token: str
     control_token: str
+    size: int = 1
 
 
 def load_settings(paths: TwinPaths) -> TwinSettings:
@@ -89,8 +92,8 @@ def load_settings(paths: TwinPaths) -> TwinSettings:
 def load_demand(settings: TwinSettings) -> Demand:
     """The demand the twin was made with. Raises TraceInvalid."""
     if settings.demand:
-        return load_trace(Path(settings.demand))
-    return BuiltInDemand(settings.seed)
+        return load_trace(Path(settings.demand), settings.size)
+    return BuiltInDemand(settings.seed, settings.size)
 
 
 def init(
@@ -99,6 +102,7 @@ def init(
     demand: Path | None = None,
     time_factor: float | None = None,
     seed: int | None = None,
+    size: int | None = None,
 ) -> TwinSettings:
     """Write everything a twin needs before it runs; what is not given stays as it was.
 
@@ -112,6 +116,8 @@ def init(
         settings = replace(settings, time_factor=time_factor)
     if seed is not None:
         settings = replace(settings, seed=seed)
+    if size is not None:
+        settings = replace(settings, size=size)
     users = load_demand(settings)
     paths.home.mkdir(parents=True, exist_ok=True)
     paths.clusters.mkdir(exist_ok=True)
@@ -119,7 +125,12 @@ def init(
     write_private(paths.settings, _json(asdict(settings)))
     _write_kubeconfigs(paths, settings)
     paths.targets.write_bytes(_json(scrape_targets(settings.metrics_port)))
-    text = fleet_toml(time_factor=settings.time_factor, demand=users.description, notes=users.notes)
+    text = fleet_toml(
+        time_factor=settings.time_factor,
+        demand=users.description,
+        notes=users.notes,
+        size=settings.size,
+    )
     paths.fleet.write_text(text)
     return settings
 

@@ -37,18 +37,20 @@ class _Gang:
     work_s: float
 
 
-def build_cluster(cluster: str, now: datetime, rng: np.random.Generator) -> ClusterStore:
+def build_cluster(
+    cluster: str, now: datetime, rng: np.random.Generator, size: int = 1
+) -> ClusterStore:
     """A cluster of the twin at first start; nothing is scheduled yet (see `cluster.warm_up`)."""
     store = ClusterStore(cluster)
     for name in ("default", "kube-system", *TIERS):
         _create(store, NAMESPACES, {"metadata": {"name": name}}, now)
-    for spec in nodes_of(cluster):
+    for spec in nodes_of(cluster, size):
         store.create(NODES, node_object(spec, now), now)
-    for deployment, budget in _workloads(cluster):
+    for deployment, budget in _workloads(cluster, size):
         _create(store, DEPLOYMENTS, deployment, now)
         if budget is not None:
             _create(store, PDBS, budget, now)
-    _submit_first_jobs(store, now, rng)
+    _submit_first_jobs(store, now, rng, size)
     return store
 
 
@@ -87,7 +89,7 @@ def node_object(spec: NodeSpec, now: datetime) -> Obj:
     }
 
 
-def _workloads(cluster: str) -> Iterator[tuple[Obj, Obj | None]]:
+def _workloads(cluster: str, size: int) -> Iterator[tuple[Obj, Obj | None]]:
     for served in INFERENCE:
         if cluster in served.regions:
             product = GPU_TYPES[served.gpu_type].product
@@ -95,7 +97,7 @@ def _workloads(cluster: str) -> Iterator[tuple[Obj, Obj | None]]:
                 _deployment(
                     "inference",
                     served.id,
-                    replicas=initial_groups(cluster, served),
+                    replicas=initial_groups(cluster, served, size),
                     gpus=served.gpus_per_group,
                     container={"name": "vllm", "image": "vllm/vllm-openai:v0.23.0"},
                     load_s=served.load_s,
@@ -109,7 +111,7 @@ def _workloads(cluster: str) -> Iterator[tuple[Obj, Obj | None]]:
             _deployment(
                 "operational",
                 batch.id,
-                replicas=batch.initial_groups,
+                replicas=batch.initial_groups * size,
                 gpus=batch.gpus_per_group,
                 container=container,
                 load_s=batch.load_s,
@@ -158,11 +160,13 @@ def _budget(tier: str, name: str) -> Obj:
     }
 
 
-def _submit_first_jobs(store: ClusterStore, now: datetime, rng: np.random.Generator) -> None:
+def _submit_first_jobs(
+    store: ClusterStore, now: datetime, rng: np.random.Generator, size: int
+) -> None:
     """Gangs for every training node, each somewhere in its work, and a queue behind them."""
-    room = sum(1 for spec in nodes_of(store.cluster) if spec.tier == "training")
+    room = sum(1 for spec in nodes_of(store.cluster, size) if spec.tier == "training")
     nodes = 0
-    while nodes < room + INITIAL_QUEUE_NODES:
+    while nodes < room + INITIAL_QUEUE_NODES * size:
         size = int(rng.choice(TRAINING.gang_nodes, p=TRAINING.gang_shares))
         hours = rng.lognormal(np.log(TRAINING.work_hours_median), TRAINING.work_hours_sigma)
         gang = _Gang(size, float(np.clip(hours, 0.25, 24.0)) * 3600.0)

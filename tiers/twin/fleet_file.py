@@ -30,7 +30,7 @@ SHORTFALL_OVER_COST = {"inference": 4.0, "training": 1.2, "operational": 1.5}
 Value = str | float | int | bool | Sequence[str] | Mapping[str, str] | Mapping[str, float]
 
 
-def fleet_toml(*, time_factor: float, demand: str, notes: Sequence[str]) -> str:
+def fleet_toml(*, time_factor: float, demand: str, notes: Sequence[str], size: int = 1) -> str:
     """The document. Times are as the twin takes them: real ones over the time factor."""
     return "\n".join(
         [
@@ -40,8 +40,8 @@ def fleet_toml(*, time_factor: float, demand: str, notes: Sequence[str]) -> str:
             *_table("[twin]", {"time_factor": time_factor, "demand": demand, "notes": notes}),
             *_regions(),
             *_pools(),
-            *_workloads(time_factor),
-            *_tiers(),
+            *_workloads(time_factor, size),
+            *_tiers(size),
         ]
     )
 
@@ -116,15 +116,15 @@ def _pools() -> Iterator[str]:
             )
 
 
-def _workloads(time_factor: float) -> Iterator[str]:
+def _workloads(time_factor: float, size: int) -> Iterator[str]:
     yield f"# units_per_group of served models: {HOW_MEASURED}."
     for workload in INFERENCE:
-        yield from _table("[[workloads]]", _inference(workload, time_factor))
+        yield from _table("[[workloads]]", _inference(workload, time_factor, size))
     yield from _table("[[workloads]]", _training(time_factor))
-    yield from _table("[[workloads]]", _operational(time_factor))
+    yield from _table("[[workloads]]", _operational(time_factor, size))
 
 
-def _inference(workload: InferenceWorkload, time_factor: float) -> dict[str, Value]:
+def _inference(workload: InferenceWorkload, time_factor: float, size: int) -> dict[str, Value]:
     units = UNITS_PER_GROUP[workload.id]
     usd_per_hour = workload.gpus_per_group * GPU_TYPES[workload.gpu_type].usd_per_gpu_hour
     return {
@@ -139,7 +139,7 @@ def _inference(workload: InferenceWorkload, time_factor: float) -> dict[str, Val
         "units_per_group": {workload.gpu_type: units},
         "unit": "requests/s",
         "floor_groups": workload.floor_groups,
-        "ceiling_groups": max(8, 4 * max(workload.initial_groups)),
+        "ceiling_groups": max(8, 4 * max(workload.initial_groups) * size),
         "slo_ttft_p95_ms": workload.slo_ttft_p95_ms,
         "spot_ok": False,
         "move_s": (workload.load_s + DRAIN_S) / time_factor,
@@ -167,7 +167,7 @@ def _training(time_factor: float) -> dict[str, Value]:
     }
 
 
-def _operational(time_factor: float) -> dict[str, Value]:
+def _operational(time_factor: float, size: int) -> dict[str, Value]:
     return {
         "id": "operational",
         "tier": "operational",
@@ -177,7 +177,7 @@ def _operational(time_factor: float) -> dict[str, Value]:
         "group_gpus": {"A100": 1, "L40S": 1},
         "units_per_group": {"A100": 1.0, "L40S": 1.0},
         "unit": "GPUs",
-        "floor_groups": 4,
+        "floor_groups": 4 * size,
         "spot_ok": True,
         "move_s": (40.0 + DRAIN_S) / time_factor,
         "shortfall_usd_per_unit_hour": _gpu_shortfall("operational", "L40S"),
@@ -188,10 +188,11 @@ def _gpu_shortfall(tier: str, gpu_type: str) -> float:
     return round(SHORTFALL_OVER_COST[tier] * GPU_TYPES[gpu_type].usd_per_gpu_hour, 2)
 
 
-def _tiers() -> Iterator[str]:
+def _tiers(size: int) -> Iterator[str]:
     # Every namespace of the twin is named after its tier.
     namespaces = {str(tier): str(tier) for tier in TIERS}
+    floors = {tier: gpus * size for tier, gpus in FLOOR_GPUS.items()}
     yield from _table(
         "[tiers]",
-        {"label_key": TIER_KEY, "namespaces": namespaces, "floor_gpus": FLOOR_GPUS},
+        {"label_key": TIER_KEY, "namespaces": namespaces, "floor_gpus": floors},
     )

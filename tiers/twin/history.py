@@ -49,12 +49,12 @@ def history_times(now_s: float, days: float) -> Floats:
     return np.arange(end - int(days * 86_400) + STEP_S, end + 1, STEP_S, dtype=np.float64)
 
 
-def past_series(demand: Demand, *, seed: int, t_s: Floats) -> Iterator[Series]:
+def past_series(demand: Demand, *, seed: int, t_s: Floats, size: int = 1) -> Iterator[Series]:
     """Every recorded series of the twin at ascending Unix times `(n,)`, family by family."""
     curves = {model: operating_curve(model) for model in MODELS}
     by_name: dict[str, list[Series]] = {}
     for cluster in REGION_IDS:
-        for series in _cluster(demand, curves, seed=seed, cluster=cluster, t_s=t_s):
+        for series in _cluster(demand, curves, seed=seed, cluster=cluster, t_s=t_s, size=size):
             by_name.setdefault(series.name, []).append(series)
     for family in by_name.values():
         yield from family
@@ -63,9 +63,15 @@ def past_series(demand: Demand, *, seed: int, t_s: Floats) -> Iterator[Series]:
 
 
 def _cluster(
-    demand: Demand, curves: Mapping[str, OperatingCurve], *, seed: int, cluster: str, t_s: Floats
+    demand: Demand,
+    curves: Mapping[str, OperatingCurve],
+    *,
+    seed: int,
+    cluster: str,
+    t_s: Floats,
+    size: int,
 ) -> Iterator[Series]:
-    groups = past_groups(demand, cluster, t_s)
+    groups = past_groups(demand, cluster, t_s, size)
     requested, active = np.zeros_like(t_s), np.zeros_like(t_s)
     for model, replicas in groups.items():
         rate = demand.rate_rps(cluster, model, t_s)
@@ -76,14 +82,15 @@ def _cluster(
         active += gpus * curve.read(curve.engine_active, load)
         rng = np.random.default_rng(stream(seed, "history", cluster, model) % 2**63)
         yield from _model(cluster, model, curve, rate=rate, load=load, replicas=replicas, rng=rng)
-    training, operational = _training(seed, cluster, t_s), _operational(seed, cluster, t_s)
+    training = _training(seed, cluster, t_s, size)
+    operational = _operational(seed, cluster, t_s, size)
     tiers = {
         "inference": (requested, np.zeros_like(t_s), active),
         "training": training,
         "operational": operational,
     }
-    yield from _gpus(cluster, tiers)
-    yield from _nodes(cluster, t_s)
+    yield from _gpus(cluster, tiers, size)
+    yield from _nodes(cluster, t_s, size)
 
 
 def _model(
@@ -116,21 +123,22 @@ def _model(
     yield Series("cluster_model:vllm_kv_cache_usage:avg", who, usage)
 
 
-def _training(seed: int, cluster: str, t_s: Floats) -> tuple[Floats, Floats, Floats]:
+def _training(seed: int, cluster: str, t_s: Floats, size: int) -> tuple[Floats, Floats, Floats]:
     """GPUs running, pending and busy in training."""
-    past = past_training(seed, cluster, t_s)
+    past = past_training(seed, cluster, t_s, size)
     running = past.running_nodes * GPUS_PER_NODE
     noise = smooth_noise(stream(seed, "gang", cluster), t_s, 1800.0)
     busy = running * np.clip(TRAINING_ACTIVITY + 0.01 * noise, 0.9, 0.98)
     return running, past.pending_nodes * GPUS_PER_NODE, busy
 
 
-def _operational(seed: int, cluster: str, t_s: Floats) -> tuple[Floats, Floats, Floats]:
+def _operational(seed: int, cluster: str, t_s: Floats, size: int) -> tuple[Floats, Floats, Floats]:
     """GPUs running, pending and busy in operational work; later workloads wait when it is full."""
-    free = np.full_like(t_s, _tier_gpus(cluster, "operational"))
+    free = np.full_like(t_s, _tier_gpus(cluster, "operational", size))
     running, pending, busy = np.zeros_like(t_s), np.zeros_like(t_s), np.zeros_like(t_s)
     for workload in OPERATIONAL:
-        wanted = operational_pods(seed, cluster, workload.id, t_s) * workload.gpus_per_group
+        pods = operational_pods(seed, cluster, workload.id, t_s, size)
+        wanted = pods * workload.gpus_per_group
         runs = np.minimum(wanted, free)
         free -= runs
         running += runs
@@ -140,9 +148,12 @@ def _operational(seed: int, cluster: str, t_s: Floats) -> tuple[Floats, Floats, 
     return running, pending, busy
 
 
-def _gpus(cluster: str, tiers: Mapping[str, tuple[Floats, Floats, Floats]]) -> Iterator[Series]:
+def _gpus(
+    cluster: str, tiers: Mapping[str, tuple[Floats, Floats, Floats]], size: int
+) -> Iterator[Series]:
     """GPUs by namespace (the tiers' names; "" holds the idle ones) and what pods ask for."""
-    idle = np.full_like(tiers["inference"][0], GPUS_PER_NODE * sum(1 for _ in nodes_of(cluster)))
+    gpus_in_all = GPUS_PER_NODE * sum(1 for _ in nodes_of(cluster, size))
+    idle = np.full_like(tiers["inference"][0], gpus_in_all)
     for namespace, (running, pending, busy) in tiers.items():
         where = {"cluster": cluster, "namespace": namespace}
         idle -= running
@@ -156,18 +167,18 @@ def _gpus(cluster: str, tiers: Mapping[str, tuple[Floats, Floats, Floats]]) -> I
     yield Series("cluster_namespace:dcgm_gpus:count", nobody, idle)
 
 
-def _nodes(cluster: str, t_s: Floats) -> Iterator[Series]:
-    nodes = float(sum(1 for _ in nodes_of(cluster)))
+def _nodes(cluster: str, t_s: Floats, size: int) -> Iterator[Series]:
+    nodes = float(sum(1 for _ in nodes_of(cluster, size)))
     for tier in TIERS:
-        gpus = np.full_like(t_s, _tier_gpus(cluster, tier))
+        gpus = np.full_like(t_s, _tier_gpus(cluster, tier, size))
         who = {"cluster": cluster, "tier": tier}
         yield Series("cluster_tier:gpus_allocatable:sum", who, gpus)
     yield Series("cluster:nodes_ready:sum", {"cluster": cluster}, np.full_like(t_s, nodes))
     yield Series("cluster:nodes:count", {"cluster": cluster}, np.full_like(t_s, nodes))
 
 
-def _tier_gpus(cluster: str, tier: str) -> float:
-    return float(GPUS_PER_NODE * sum(node.tier == tier for node in nodes_of(cluster)))
+def _tier_gpus(cluster: str, tier: str, size: int) -> float:
+    return float(GPUS_PER_NODE * sum(node.tier == tier for node in nodes_of(cluster, size)))
 
 
 def write_openmetrics(series: Iterator[Series], t_s: Floats, out: TextIO) -> int:

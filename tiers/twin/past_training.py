@@ -40,11 +40,11 @@ class PastTraining:
     pending_nodes: Floats
 
 
-def past_training(seed: int, cluster: str, t_s: Floats) -> PastTraining:
+def past_training(seed: int, cluster: str, t_s: Floats, size: int = 1) -> PastTraining:
     """The queue at ascending Unix times `(n,)`."""
     looks = [
         (now, sum(gang.nodes for gang in running), sum(gang.nodes for gang in waiting))
-        for now, running, waiting in _queue(seed, cluster, float(t_s[0]), float(t_s[-1]))
+        for now, running, waiting in _queue(seed, cluster, float(t_s[0]), float(t_s[-1]), size)
     ]
     steps, running, pending = (
         np.array(column, dtype=np.float64) for column in zip(*looks, strict=True)
@@ -54,16 +54,16 @@ def past_training(seed: int, cluster: str, t_s: Floats) -> PastTraining:
 
 
 def _queue(
-    seed: int, cluster: str, from_s: float, until_s: float
+    seed: int, cluster: str, from_s: float, until_s: float, size: int
 ) -> Iterator[tuple[float, list[Gang], list[Gang]]]:
     """Time, gangs at work and gangs that wait, step by step from before `from_s` to `until_s`."""
-    nodes = sum(node.tier == "training" for node in nodes_of(cluster))
+    nodes = sum(node.tier == "training" for node in nodes_of(cluster, size))
     waiting: deque[Gang] = deque()
     running: list[Gang] = []
     for now in np.arange((from_s - WARM_UP_S) // STEP_S * STEP_S, until_s + 1.0, STEP_S).tolist():
         running = [gang for gang in running if gang.done_s(now) < gang.work_s]
         queued = sum(gang.nodes for gang in waiting)
-        arrivals = job_arrivals(seed, cluster, now - STEP_S, now, queued)
+        arrivals = job_arrivals(seed, cluster, now - STEP_S, now, queued, size)
         waiting.extend(Gang(job.nodes, job.work_s) for job in arrivals)
         while waiting and waiting[0].nodes <= nodes - sum(gang.nodes for gang in running):
             first = waiting.popleft()

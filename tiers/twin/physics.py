@@ -26,7 +26,9 @@ _GPU_BY_PRODUCT = {gpu.product: gpu for gpu in GPU_TYPES.values()}
 class ClusterPhysics:
     """One cluster at work; `tick` moves it to now, the attributes say how things stand."""
 
-    def __init__(self, store: ClusterStore, demand: Demand, *, seed: int, now_s: float) -> None:
+    def __init__(
+        self, store: ClusterStore, demand: Demand, *, seed: int, now_s: float, size: int = 1
+    ) -> None:
         self.cluster = store.cluster
         self.store = store
         self.demand = demand
@@ -42,6 +44,7 @@ class ClusterPhysics:
                     (stream(seed, "requests", store.cluster, workload.id) % 2**63, int(now_s))
                 ),
                 started_s=now_s,
+                size=size,
             )
             for workload in INFERENCE
             if store.cluster in workload.regions

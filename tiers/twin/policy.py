@@ -26,16 +26,16 @@ LOOK_EVERY_S = 300.0
 Groups = dict[str, npt.NDArray[np.int64]]
 
 
-def inference_gpus(cluster: str) -> int:
+def inference_gpus(cluster: str, size: int = 1) -> int:
     """H100 GPUs of the nodes whose first tier is inference."""
-    return GPUS_PER_NODE * sum(node.tier == "inference" for node in nodes_of(cluster))
+    return GPUS_PER_NODE * sum(node.tier == "inference" for node in nodes_of(cluster, size))
 
 
-def past_groups(demand: Demand, cluster: str, t_s: Floats) -> Groups:
+def past_groups(demand: Demand, cluster: str, t_s: Floats, size: int = 1) -> Groups:
     """Groups per model at Unix times `(n,)`; models that do not run in the cluster are left out."""
     workloads = [w for w in INFERENCE if cluster in w.regions]
     wanted = {w.id: _wanted(demand, cluster, w, t_s) for w in workloads}
-    return _fit(workloads, wanted, inference_gpus(cluster))
+    return _fit(workloads, wanted, inference_gpus(cluster, size))
 
 
 def _wanted(

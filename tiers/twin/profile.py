@@ -141,11 +141,15 @@ def pool_id(cluster: str, gpu_type: str, purchase: Purchase) -> str:
     return f"{cluster}/{gpu_type}/{purchase}"
 
 
-def nodes_of(cluster: str) -> Iterator[NodeSpec]:
-    """The nodes of a cluster at first start, named `<cluster>-<gpu>-<purchase>-<nn>`."""
+def nodes_of(cluster: str, size: int = 1) -> Iterator[NodeSpec]:
+    """The nodes of a cluster at first start, named `<cluster>-<gpu>-<purchase>-<nn>`.
+
+    Args:
+        size: how many times the fleet as it is written down here; demand grows with it.
+    """
     for group in NODE_GROUPS:
         prefix = f"{cluster}-{group.gpu_type.lower()}-{CAPACITY_TYPE[group.purchase]}"
-        for number, tier in enumerate(group.tiers, start=1):
+        for number, tier in enumerate(group.tiers * size, start=1):
             yield NodeSpec(
                 cluster=cluster,
                 name=f"{prefix}-{number:02d}",
@@ -217,9 +221,10 @@ def region_class(region: str) -> int:
     return 1 if region in LARGE_REGIONS else 2
 
 
-def initial_groups(region: str, workload: InferenceWorkload) -> int:
+def initial_groups(region: str, workload: InferenceWorkload, size: int = 1) -> int:
     """Replicas of a served model in a region at first start (0 where it does not run)."""
-    return workload.initial_groups[region_class(region)] if region in workload.regions else 0
+    groups = workload.initial_groups[region_class(region)] if region in workload.regions else 0
+    return groups * size
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tiers.twin.lengths import LENGTHS
 from tiers.twin.load_test import UNITS_PER_GROUP
 from tiers.twin.view import PodView
 
-MAX_REPLICAS = 48
+MAX_REPLICAS, MAX_REPLICAS_PER_SIZE = 48, 12
 # A twin that slept longer than this does not make up for the requests it missed.
 CATCH_UP_S = 60.0
 # A gateway refuses what several groups could not begin within a minute.
@@ -45,13 +45,15 @@ class ServedModelReplicas:
     model: str
     rng: np.random.Generator
     started_s: float
+    size: int = 1
     service: Service = field(init=False)
     replicas: dict[str, Replica] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        limit = int(QUEUE_S * QUEUE_GROUPS * UNITS_PER_GROUP[self.model])
+        limit = int(QUEUE_S * QUEUE_GROUPS * self.size * UNITS_PER_GROUP[self.model])
         costs = replace(SERVED_MODELS[self.model].costs(), queue_limit=limit)
-        self.service = Service(costs, max_replicas=MAX_REPLICAS)
+        places = max(MAX_REPLICAS, MAX_REPLICAS_PER_SIZE * self.size)
+        self.service = Service(costs, max_replicas=places)
 
     def tick(self, now_s: float, rate_rps: float, pods: Iterable[PodView]) -> None:
         """Follow the pods, draw arrivals at a constant rate since the last tick, run to `now_s`."""

@@ -21,7 +21,7 @@ class Controllers:
     """The controllers of every cluster: one seeded generator and one job clock each."""
 
     def __init__(self, settings: TwinSettings, now_s: float) -> None:
-        self._seed = settings.seed
+        self._seed, self._size = settings.seed, settings.size
         self._config = ControllerConfig(time_factor=settings.time_factor)
         self._started_s = now_s
         self._looked_s: dict[str, float] = {}
@@ -34,17 +34,17 @@ class Controllers:
         def arrivals(queued_nodes: int) -> Sequence[JobArrival]:
             after = self._looked_s.get(cluster, self._started_s)
             self._looked_s[cluster] = now_s
-            return job_arrivals(self._seed, cluster, after, now_s, queued_nodes)
+            return job_arrivals(self._seed, cluster, after, now_s, queued_nodes, self._size)
 
         tick(store, now, self._rng(cluster), self._config, arrivals)
 
     def build(self, cluster: str, demand: Demand, now_s: float) -> ClusterStore:
         """A cluster at first start, sized as its past was, with its pods loaded."""
         now, rng = datetime.fromtimestamp(now_s, UTC), self._rng(cluster)
-        store = build_cluster(cluster, now, rng)
-        for model, groups in past_groups(demand, cluster, np.array([now_s])).items():
+        store = build_cluster(cluster, now, rng, self._size)
+        for model, groups in past_groups(demand, cluster, np.array([now_s]), self._size).items():
             resize(store, "inference", model, int(groups[0]))
-        resize_operational(store, self._seed, now_s)
+        resize_operational(store, self._seed, now_s, self._size)
         warm_up(store, now, rng, self._config)
         return store
 

@@ -101,7 +101,7 @@ class TraceDemand:
         return total * share * self.factors[model]
 
 
-def load_trace(path: Path) -> TraceDemand:
+def load_trace(path: Path, size: int = 1) -> TraceDemand:
     """Read a demand trace and fit it to the twin's models and size.
 
     Raises:
@@ -125,7 +125,7 @@ def load_trace(path: Path) -> TraceDemand:
     if not curves:
         raise TraceInvalid(path, "has no rate above zero")
     mapping = _deal(curves)
-    factors = {model: _factor(model, mapping[model], curves) for model in MODELS}
+    factors = {model: size * _factor(model, mapping[model], curves) for model in MODELS}
     return TraceDemand(path.name, curves, places is not None, mapping, factors)
 
 

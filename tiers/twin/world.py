@@ -50,7 +50,9 @@ class World:
         self._saved: dict[str, int] = {}
         self._by_hand_saved: ByHand | None = None
         self.physics = {
-            cluster: ClusterPhysics(store, demand, seed=settings.seed, now_s=now_s)
+            cluster: ClusterPhysics(
+                store, demand, seed=settings.seed, now_s=now_s, size=settings.size
+            )
             for cluster, store in stores.items()
         }
 
@@ -74,7 +76,8 @@ class World:
         slot = int(now_s // RESIZE_EVERY_S)
         if self._resized.get(store.cluster) != slot:
             self._resized[store.cluster] = slot
-            resize_operational(store, self.settings.seed, slot * RESIZE_EVERY_S)
+            seed, size = self.settings.seed, self.settings.size
+            resize_operational(store, seed, slot * RESIZE_EVERY_S, size)
 
     def unreachable(self, cluster: str) -> bool:
         """Whether a scrape of this cluster's exporters gets no answer now."""
@@ -170,10 +173,10 @@ class World:
             save_by_hand(paths, self.by_hand)
 
 
-def resize_operational(store: ClusterStore, seed: int, now_s: float) -> None:
+def resize_operational(store: ClusterStore, seed: int, now_s: float, size: int = 1) -> None:
     """Give every operational Deployment the pods that its owners want at a Unix time."""
     for workload in OPERATIONAL:
-        wanted = operational_pods(seed, store.cluster, workload.id, np.array([now_s]))
+        wanted = operational_pods(seed, store.cluster, workload.id, np.array([now_s]), size)
         resize(store, "operational", workload.id, int(wanted[0]))
 
 

@@ -8,11 +8,12 @@ from django.core.management import CommandError, call_command
 
 from tests.tiers.twin.objects import NOW_S
 from tiers.twin import history
-from tiers.twin.demand import BuiltInDemand
+from tiers.twin.demand import BuiltInDemand, job_arrivals
 from tiers.twin.files import TwinPaths, init, load_demand
-from tiers.twin.kube.resources import DEPLOYMENTS, JOBS
+from tiers.twin.kube.resources import DEPLOYMENTS, JOBS, NODES
 from tiers.twin.operating import operating_curve
 from tiers.twin.policy import past_groups
+from tiers.twin.profile import nodes_of
 from tiers.twin.start import start_world
 from tiers.twin.world import resize
 
@@ -114,3 +115,20 @@ def test_a_command_without_a_twin_is_one_clear_line(tmp_path, settings):
     with pytest.raises(CommandError, match="No twin answers"):
         call_command("twin", "surge", "--factor", "3")
     assert json.loads((tmp_path / "targets" / "twin.json").read_text())
+
+
+def test_a_fleet_of_three_times_the_size_has_three_times_of_everything(tmp_path):
+    paths = TwinPaths(tmp_path)
+    init(paths, size=3)
+    settings = init(paths)  # the size is kept
+    users = load_demand(settings)
+    big = start_world(paths, settings, users, now_s=NOW_S, clusters=("uksouth",))
+    nodes = sum(1 for _ in nodes_of("uksouth"))
+    assert len(big.stores["uksouth"].all(NODES)) == 3 * nodes
+    now = np.array([NOW_S])
+    once = BuiltInDemand(settings.seed).rate_rps("uksouth", "chat-7b", now)
+    assert users.rate_rps("uksouth", "chat-7b", now) == pytest.approx(3 * once)
+    week = (NOW_S, NOW_S + 7 * 86_400, 0)
+    one, three = (len(job_arrivals(settings.seed, "uksouth", *week, size)) for size in (1, 3))
+    assert 2.5 < three / one < 3.5
+    assert "ceiling_groups = 60" in paths.fleet.read_text()

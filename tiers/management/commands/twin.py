@@ -40,6 +40,7 @@ class Command(BaseCommand):
         sub.add_argument("--demand", type=Path, help="a demand trace: CSV, gzip or Parquet")
         sub.add_argument("--time-factor", type=_positive, help="shortens drain and load delays")
         sub.add_argument("--seed", type=int)
+        sub.add_argument("--size", type=_whole, help="times the fleet of 168 nodes")
         verb("run", "serve the fleet until stopped", self._run)
         sub = verb("history", "write the weeks before now as OpenMetrics", self._history)
         sub.add_argument("--days", type=_positive, default=28.0)
@@ -79,7 +80,11 @@ class Command(BaseCommand):
 
     def _init(self, words: Namespace) -> None:
         made = files.init(
-            self._paths, demand=words.demand, time_factor=words.time_factor, seed=words.seed
+            self._paths,
+            demand=words.demand,
+            time_factor=words.time_factor,
+            seed=words.seed,
+            size=words.size,
         )
         for note in files.load_demand(made).notes:
             self.stdout.write(note)
@@ -113,7 +118,7 @@ class Command(BaseCommand):
         began = time.monotonic()
         made = files.load_settings(self._paths)
         times = history_times(time.time(), words.days)
-        series = past_series(files.load_demand(made), seed=made.seed, t_s=times)
+        series = past_series(files.load_demand(made), seed=made.seed, t_s=times, size=made.size)
         with words.out.open("w", encoding="utf-8") as out:
             samples = write_openmetrics(series, times, out)
         took = time.monotonic() - began
@@ -142,6 +147,13 @@ class Command(BaseCommand):
 
     def _print(self, answer: Any) -> None:
         self.stdout.write(json.dumps(answer, indent=2))
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
 
 
 def _positive(text: str) -> float:

@@ -20,6 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--state", type=Path, help="folder that keeps everything")
         parser.add_argument("--demand", type=Path, help="a demand trace instead of the built-in")
         parser.add_argument("--time-factor", type=float, help="how much drains and loads are cut")
+        parser.add_argument("--size", type=int, help="times the fleet of 168 nodes")
         parser.add_argument("--no-history", action="store_true", help="begin with empty metrics")
         parser.add_argument("--dry-run", action="store_true", help="leave every cluster unarmed")
 
@@ -30,6 +31,7 @@ class Command(BaseCommand):
             port=options["port"],
             demand=options["demand"],
             time_factor=options["time_factor"],
+            size=options["size"],
             history=not options["no_history"],
             armed=not options["dry_run"],
         )
