@@ -33,7 +33,10 @@ def map_card(scope: Scope) -> Card:
         context={"dots": [_dot(r) for r in regions], "regions": regions},
         place="side",
         live_kinds="fleet",
-        alerts=tuple(Alert("warn", f"{r.id} does not answer: {r.problem}", page) for r in silent),
+        alerts=tuple(
+            Alert("lost", f"{r.id} does not answer: its GPUs count as unknown", page)
+            for r in silent
+        ),
     )
 
 

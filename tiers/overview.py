@@ -43,7 +43,7 @@ def _alerts(tiers: list[TierSummary], scope: Scope) -> Iterator[Alert]:
             text = f"{summary.tier} is {-summary.headroom_gpus} GPUs below its floor"
             yield Alert("bad", text, page)
     if tiers and (state := _worst_state(tiers)):
-        yield Alert("bad" if state == "down" else "warn", _STATE_WORDS[state], page)
+        yield Alert("lost" if state == "down" else "warn", _STATE_WORDS[state], page)
 
 
 def _slo_alerts(summary: TierSummary, page: str) -> Iterator[Alert]:

@@ -10,11 +10,15 @@ from django.utils.module_loading import import_string
 from infra_console.overview.scope import Scope
 
 
+# Worst first: of what does not answer nobody knows how bad it is.
+LEVELS = ("lost", "bad", "warn")
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One thing that is wrong (`bad`) or may become so (`warn`), as a sentence, with a link."""
+    """One thing, as a sentence with a link: `lost` (does not answer), `bad`, or may become so."""
 
-    level: Literal["bad", "warn"]
+    level: Literal["lost", "bad", "warn"]
     text: str
     href: str = ""
 

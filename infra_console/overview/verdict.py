@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from infra_console.overview.cards import Alert
+from infra_console.overview.cards import LEVELS, Alert
 from infra_console.overview.looks import Tone
 
 
@@ -32,8 +32,8 @@ def judge(
         waiting: plans that wait for a decision.
         executing: plans being carried out now.
     """
-    ordered = tuple(sorted(alerts, key=lambda a: a.level))  # "bad" sorts before "warn"
-    bad = [a for a in ordered if a.level == "bad"]
+    ordered = tuple(sorted(alerts, key=lambda a: LEVELS.index(a.level)))
+    bad = [a for a in ordered if a.level != "warn"]
     if kill_switch:
         return Verdict("bad", "stop", "The kill switch is on: nothing is written.", ordered)
     if not known:

@@ -28,6 +28,13 @@ def test_the_worst_comes_first_and_is_counted_alone():
     )
 
 
+def test_what_does_not_answer_comes_before_what_is_bad():
+    lost = Alert("lost", "uksouth does not answer")
+    verdict = judge([BAD, WARN, lost], **CALM)
+    assert verdict.alerts == (lost, BAD, WARN)
+    assert verdict.sentence == "2 things are wrong."
+
+
 def test_the_kill_switch_outranks_everything():
     verdict = judge([BAD], **{**CALM, "kill_switch": True, "known": False})
     assert "nothing is written" in verdict.sentence
