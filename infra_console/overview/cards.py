@@ -9,7 +9,6 @@ from django.utils.module_loading import import_string
 
 from infra_console.overview.scope import Scope
 
-
 # Worst first: of what does not answer nobody knows how bad it is.
 LEVELS = ("lost", "bad", "warn")
 
