@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
-from tiers.core.fleet_state import TIERS, ClusterState, DeploymentView, NodeView, PodView, usable
+from tiers.core.fleet_state import TIERS, ClusterState, DeploymentView, NodeView, PodView, is_supply
 
 # Work lost when a checkpoint's age is unknown: as if the last one were an hour old.
 UNKNOWN_CHECKPOINT_AGE_S = 3600.0
@@ -133,7 +133,7 @@ class _Board:
         self.free = {
             n.name: n.gpus_allocatable - sum(p.gpus for p in self.pods[n.name]) for n in state.nodes
         }
-        self.tier_of = {n.name: n.tier for n in state.nodes if usable(n) and n.tier in TIERS}
+        self.tier_of = {n.name: n.tier for n in state.nodes if is_supply(n)}
         self.nodes = {n.name: n for n in state.nodes}
         self.changes: list[NodeChange] = []
         self.notes: list[str] = []
@@ -279,10 +279,10 @@ def _scale_changes(
 def _replicas(
     board: _Board, workload: WorkloadFacts, deployment: DeploymentView, delta: int
 ) -> int:
-    """Replicas after `delta` groups more or fewer than hold a node now."""
+    """Replicas after `delta` groups more or fewer than hold supply now."""
     if not delta:
         return deployment.replicas
-    placed = sum(p.workload == workload.id and bool(p.node) for p in board.state.pods)
+    placed = sum(pod.workload == workload.id for pod, _ in board.state.staying_pods())
     wanted = min(placed, deployment.replicas) + delta
     if delta > 0:
         return max(deployment.replicas, wanted)

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tiers.core.fleet_state import ClusterState, usable
+from tiers.core.fleet_state import ClusterState, is_supply
 from tiers.core.moves import ClusterMoves, WorkloadFacts
 from tiers.core.region_problem import Key, RegionProblem
 from tiers.core.snapshot import Snapshot
@@ -112,13 +112,12 @@ class _Groups:
         return self.family[key[0]], self.tier[key[1]]
 
     def _room(self, state: ClusterState, moves: ClusterMoves) -> Counter[tuple[str, str]]:
-        """GPUs of healthy nodes by (family, tier) after the moves, less what runs there now."""
+        """GPUs of supply by (family, tier) after the moves, less what runs there now."""
         tier_after = {c.node.name: c.to_tier for c in moves.nodes}
         room: Counter[tuple[str, str]] = Counter()
         for node in state.nodes:
             tier = tier_after.get(node.name, node.tier)
-            healthy = usable(node) and node.gpus_allocatable == node.gpus_capacity
-            if tier and healthy and node.pool in self.family:
+            if tier and is_supply(node) and node.pool in self.family:
                 room[self.family[node.pool], tier] += node.gpus_allocatable
         for key, groups in self.x.items():
             room[self._place(key)] -= groups * self.problem.group_gpus(*key)

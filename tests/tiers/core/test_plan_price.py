@@ -11,6 +11,7 @@ from tiers.core.fleet_state import TIERS
 from tiers.core.moves import ClusterMoves, cluster_moves
 from tiers.core.plan_price import price_moves
 from tiers.core.snapshot import Snapshot
+from tiers.core.snapshot_build import current_groups, pool_supply
 
 FAMILIES = {POOL: "r/H100"}
 
@@ -25,9 +26,9 @@ def fleet(chats: int, gangs: int, *, inference: int = 2, training: int = 4):
 
 
 def snapshot_of(state, chat: float, training: float) -> Snapshot:
-    held = {w: sum(p.workload == w for p in state.pods) for w in ("chat", "training")}
+    held = current_groups(state, {w.id: w.group_gpus for w in FACTS})
     small = small_snapshot().model_dump(by_alias=True)
-    pool = small["pools"][0] | {"gpus": 8 * len(state.nodes), "gpus_per_node": 8}
+    pool = small["pools"][0] | {"gpus": pool_supply(state, POOL), "gpus_per_node": 8}
     rows = {w["id"]: w for w in small["workloads"]}
     rows["chat"] |= {"group_gpus": {"H100": 4}, "floor_groups": 1}
     rows["training"] |= {"group_gpus": {"H100": 8}}
@@ -38,7 +39,7 @@ def snapshot_of(state, chat: float, training: float) -> Snapshot:
             "chat": {"r": [demand_step(chat)] * 2},
             "training": {"r": [demand_step(training)] * 2},
         },
-        current=[{"pool": POOL, "workload": w, "groups": n} for w, n in held.items()],
+        current=[{"pool": p, "workload": w, "groups": n} for (p, w), n in held.items()],
     )
 
 
@@ -116,3 +117,13 @@ def test_growth_that_brings_a_workload_back_to_its_floor_says_so():
     _, moves, price = planned(state, snapshot_of(state, 5.0, 0.0))
     assert moves.grows
     assert price.restores_floor
+
+
+def test_a_dead_node_is_replaced_without_a_change_of_replicas():
+    state = fleet(4, 0)
+    dead = replace(state, nodes=(replace(state.nodes[0], ready=False), *state.nodes[1:]))
+    _, moves, price = planned(dead, snapshot_of(dead, 20.0, 0.0))
+    assert [(c.from_tier, c.to_tier) for c in moves.nodes] == [("training", "inference")]
+    assert not moves.shrinks
+    assert not moves.grows
+    assert price.gain_usd > 0
