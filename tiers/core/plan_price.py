@@ -2,7 +2,7 @@
 
 The allocation says what would run everywhere; a plan may carry out a part of it (a limit on nodes,
 a node that cannot be drained). Its price is the difference of the allocator's own cost between the
-groups that run now and the groups that will run once the moves are done:
+groups that will run if nothing is done and those that will run once the moves are done. Either way:
 
 1. Deployments stop the groups that their scale steps stop.
 2. What a tier's remaining whole nodes cannot hold is stopped.
@@ -19,8 +19,10 @@ from dataclasses import dataclass
 
 from tiers.core.fleet_state import ClusterState, is_supply
 from tiers.core.moves import ClusterMoves, WorkloadFacts
-from tiers.core.region_problem import Key, RegionProblem
+from tiers.core.region_problem import Cost, Key, RegionProblem
 from tiers.core.snapshot import Snapshot
+
+NO_MOVES = ClusterMoves("", (), (), (), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,17 @@ def price_moves(
     Args:
         snapshot: what the allocation was made from.
         state: the cluster, alone in its region.
-        target: the allocation's groups by (pool, workload).
+        target: the allocation's groups by (pool, workload); a queue starts up to them by itself.
         families: by pool, the name that pools share whose nodes are used alike.
     """
     problem = RegionProblem.of(snapshot, state.region)
-    before = problem.cost()
-    problem.x = _Groups(problem, state, moves, workloads, families).after(target)
-    after = problem.cost()
+    facts = tuple(workloads)
+
+    def cost_after(made: ClusterMoves) -> Cost:
+        problem.x = _Groups(problem, state, made, facts, families).after(target)
+        return problem.cost()
+
+    before, after = cost_after(NO_MOVES), cost_after(moves)
     return PlanPrice(
         gain_usd=before.money_usd - after.money_usd,
         usd_per_hour_delta=(after.capacity_usd - before.capacity_usd) / problem.hours,

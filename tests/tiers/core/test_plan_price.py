@@ -9,7 +9,7 @@ from tests.tiers.core.snapshots import demand_step, small_snapshot
 from tiers.core.allocate import allocate
 from tiers.core.fleet_state import TIERS
 from tiers.core.moves import ClusterMoves, cluster_moves
-from tiers.core.plan_price import price_moves
+from tiers.core.plan_price import NO_MOVES, price_moves
 from tiers.core.snapshot import Snapshot
 from tiers.core.snapshot_build import current_groups, pool_supply
 
@@ -66,9 +66,8 @@ def planned(state, snapshot: Snapshot, *, max_nodes: int = 8):
     [
         (4, 2, 45.0, 8.0),
         (4, 4, 38.0, 16.0),
-        (2, 1, 28.0, 24.0),
+        (2, 3, 28.0, 24.0),
         (3, 4, 5.0, 20.0),
-        (4, 0, 4.0, 16.0),
     ],
 )
 def test_moves_that_carry_out_all_are_worth_what_the_allocation_is(chats, gangs, chat, training):
@@ -101,6 +100,29 @@ def test_no_moves_gain_nothing():
     )
     assert price.gain_usd == pytest.approx(0.0)
     assert not price.restores_floor
+
+
+def test_what_a_queue_starts_by_itself_is_no_gain_of_a_plan():
+    state = fleet(4, 0)
+    snapshot = snapshot_of(state, 40.0, 8.0)  # two gangs wait and training nodes are idle
+    allocation, moves, price = planned(state, snapshot)
+    assert moves.nodes
+    waiting_gangs_usd = allocation.gain_usd - price.gain_usd
+    # Two gangs of 4 units each at 2 USD, less 8 GPUs of each loading for 300 s at 3 USD.
+    assert waiting_gangs_usd == pytest.approx(2 * (4.0 * 2.0 - 8 * 300 / 3600 * 3.0))
+    nothing = price_moves(snapshot, state, allocation.groups, NO_MOVES, FACTS, families=FAMILIES)
+    assert nothing.gain_usd == 0.0
+
+
+def test_a_broken_gpu_costs_no_plan_anything():
+    state = fleet(4, 4)
+    sick = (*state.nodes[:-1], replace(state.nodes[-1], gpus_allocatable=7))
+    state = replace(state, nodes=sick)
+    snapshot = snapshot_of(state, 20.0, 16.0)
+    price = price_moves(
+        snapshot, state, allocate(snapshot).groups, NO_MOVES, FACTS, families=FAMILIES
+    )
+    assert price.gain_usd == 0.0
 
 
 def test_a_node_taken_from_a_gang_costs_the_gang_even_if_nothing_can_grow():
