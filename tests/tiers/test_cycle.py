@@ -1,5 +1,6 @@
 """One cycle from metrics to a proposed plan, and the reasons not to plan."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -51,6 +52,17 @@ def test_demand_above_what_runs_becomes_a_plan_that_takes_the_idle_node(run, met
     assert {p.query for p in spec.promises} == {"tier_gpus", "ttft_within_slo"}
     assert WorkloadForecast.objects.count() == 2
     assert cycle.document["plans"][0]["hash"] == plan.hash
+
+
+def test_an_empty_queue_does_not_freeze_the_cluster(run, metrics, north):
+    source = metrics(now(), 19.0)
+    asked = "cluster_namespace_phase:gpus_requested:sum"
+    inference = [s for s in source.data[asked] if s.labels["namespace"] == "inference"]
+    source.data = {**source.data, asked: inference}
+    idle = replace(north, pods=north.pods[:2])
+    cycle = run(FleetState({"north": idle}), now=now())
+    assert cycle.document["frozen"] == {}
+    assert Plan.objects.count() == 1
 
 
 def test_steady_demand_is_no_change_worth_its_price(run, metrics, north):
