@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra_console.fleet.config import FleetConfig, WorkloadConfig
+from tiers.core.changes import WorkloadFacts
 from tiers.core.classify import PoolFacts
-from tiers.core.moves import WorkloadFacts
 
 
 @dataclass(frozen=True, slots=True)

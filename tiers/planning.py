@@ -20,8 +20,8 @@ from infra_console.plans.spec import (
     Promise,
     StepSpec,
 )
+from tiers.core.changes import ClusterMoves, NodeChange, ScaleChange
 from tiers.core.fleet_state import TIERS, ClusterState, NodeView
-from tiers.core.moves import ClusterMoves, NodeChange, ScaleChange
 from tiers.core.plan_price import PlanPrice
 from tiers.facts import FleetFacts
 

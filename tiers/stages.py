@@ -19,9 +19,10 @@ from infra_console.telemetry.ages import FleetFreshness
 from infra_console.telemetry.queries import fleet_freshness
 from infra_console.telemetry.series import Freshness
 from tiers.core.allocate import Allocation, allocate
+from tiers.core.changes import ClusterMoves
 from tiers.core.fleet_state import TIERS, ClusterState, FleetState
 from tiers.core.forecast.quantiles import QUANTILES
-from tiers.core.moves import ClusterMoves, cluster_moves
+from tiers.core.moves import cluster_moves
 from tiers.core.plan_price import PlanPrice, price_moves
 from tiers.core.snapshot import Snapshot
 from tiers.core.snapshot_build import build_snapshot, demand_steps

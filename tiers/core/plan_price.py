@@ -17,8 +17,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from tiers.core.changes import ClusterMoves, WorkloadFacts
 from tiers.core.fleet_state import ClusterState, is_supply
-from tiers.core.moves import ClusterMoves, WorkloadFacts
 from tiers.core.region_problem import Cost, Key, RegionProblem
 from tiers.core.snapshot import Snapshot
 

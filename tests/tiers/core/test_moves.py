@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 from tests.tiers.core.fleets import FACTS, POOL, chat_pod, cluster, gang_pod, node
+from tiers.core.board import unplaced
+from tiers.core.changes import WorkloadFacts
 from tiers.core.fleet_state import DeploymentView
-from tiers.core.moves import WorkloadFacts, cluster_moves, unplaced
+from tiers.core.moves import cluster_moves
 
 CHAT, TRAINING = (POOL, "chat"), (POOL, "training")
 

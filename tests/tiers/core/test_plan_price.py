@@ -7,8 +7,9 @@ import pytest
 from tests.tiers.core.fleets import FACTS, POOL, chat_pod, cluster, gang_pod, node
 from tests.tiers.core.snapshots import demand_step, small_snapshot
 from tiers.core.allocate import allocate
+from tiers.core.changes import ClusterMoves
 from tiers.core.fleet_state import TIERS
-from tiers.core.moves import ClusterMoves, cluster_moves
+from tiers.core.moves import cluster_moves
 from tiers.core.plan_price import NO_MOVES, price_moves
 from tiers.core.snapshot import Snapshot
 from tiers.core.snapshot_build import current_groups, pool_supply

@@ -1,0 +1,54 @@
+"""The changes of one cluster as plain values: replicas that change, nodes that change tier."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tiers.core.fleet_state import DeploymentView, NodeView, PodView
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadFacts:
+    """What the moves need to know of a workload. `deployment` is empty for tiers that queue."""
+
+    id: str
+    tier: str
+    group_gpus: Mapping[str, int]
+    namespace: str
+    deployment: str = ""
+    floor_groups: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChange:
+    node: NodeView
+    from_tier: str
+    to_tier: str
+    evicts: tuple[PodView, ...]
+    lost_gpu_hours: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleChange:
+    deployment: DeploymentView
+    to_replicas: int
+    gpus_per_group: int
+    victims: tuple[str, ...]
+    reason: str
+    floor: int = 0  # replicas that a shrink may not go below
+
+    @property
+    def delta(self) -> int:
+        return self.to_replicas - self.deployment.replicas
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterMoves:
+    cluster: str
+    shrinks: tuple[ScaleChange, ...]
+    nodes: tuple[NodeChange, ...]
+    grows: tuple[ScaleChange, ...]
+    notes: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.shrinks or self.nodes or self.grows)
