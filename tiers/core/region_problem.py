@@ -130,13 +130,19 @@ class RegionProblem:
 
     def key_usd(self, key: Key) -> tuple[float, float]:
         """(capacity, moves) of one (pool, workload) over the horizon."""
-        pool, workload = self.pools[key[0]], self.workloads[key[1]]
-        n, gpus = self.x.get(key, 0), self.group_gpus(*key)
-        capacity = n * gpus * pool.usd_per_gpu_hour * self.hours if pool.paid_when_used else 0.0
+        pool, n = self.pools[key[0]], self.x.get(key, 0)
+        gpu_hours = n * self.group_gpus(*key) * self.hours
+        capacity = gpu_hours * pool.usd_per_gpu_hour if pool.paid_when_used else 0.0
+        start_usd, stop_usd = self.move_prices(key)
         delta = n - self.current.get(key, 0)
-        moving = abs(delta) * gpus * workload.move_s / 3600
-        lost = max(0, -delta) * (workload.preempt_loss_gpu_hours or 0.0)
-        return capacity, (moving + lost) * pool.usd_per_gpu_hour
+        return capacity, delta * start_usd if delta > 0 else -delta * stop_usd
+
+    def move_prices(self, key: Key) -> tuple[float, float]:
+        """(start, stop) of one group in US dollars; the stop also loses work."""
+        pool, workload = self.pools[key[0]], self.workloads[key[1]]
+        moving = self.group_gpus(*key) * workload.move_s / 3600
+        lost = workload.preempt_loss_gpu_hours or 0.0
+        return moving * pool.usd_per_gpu_hour, (moving + lost) * pool.usd_per_gpu_hour
 
     def cost(self) -> Cost:
         keys = [self.key_usd(k) for k in self.x.keys() | self.current.keys()]
