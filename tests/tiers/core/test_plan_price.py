@@ -7,7 +7,7 @@ import pytest
 from tests.tiers.core.fleets import FACTS, POOL, chat_pod, cluster, gang_pod, node
 from tests.tiers.core.snapshots import demand_step, small_snapshot
 from tiers.core.allocate import allocate
-from tiers.core.changes import ClusterMoves
+from tiers.core.changes import ClusterMoves, NodeChange
 from tiers.core.fleet_state import TIERS
 from tiers.core.moves import cluster_moves
 from tiers.core.plan_price import NO_MOVES, price_moves
@@ -18,11 +18,14 @@ FAMILIES = {POOL: "r/H100"}
 
 
 def fleet(chats: int, gangs: int, *, inference: int = 2, training: int = 4):
-    """Nodes of 8 GPUs: `chats` groups of 4 on inference nodes, `gangs` of 8 on training nodes."""
+    """Nodes of 8 GPUs: `chats` groups of 4 on inference nodes, `gangs` of 8 on training nodes.
+
+    A gang stopped now loses the 0.5 GPU-hours that the snapshot's workload states.
+    """
     nodes = [node(f"i{i}", "inference") for i in range(inference)]
     nodes += [node(f"t{i}", "training") for i in range(training)]
     pods = [chat_pod(f"chat-{i}", f"i{i // 2}") for i in range(chats)]
-    pods += [gang_pod(f"train-{i}", 0, f"t{i}") for i in range(gangs)]
+    pods += [gang_pod(f"train-{i}", 0, f"t{i}", 225) for i in range(gangs)]
     return cluster(nodes, pods, chats)
 
 
@@ -133,6 +136,33 @@ def test_a_node_taken_from_a_gang_costs_the_gang_even_if_nothing_can_grow():
     stolen = replace(moves, grows=())
     price = price_moves(snapshot, state, allocation.groups, stolen, FACTS, families=FAMILIES)
     assert price.gain_usd < 0
+
+
+def with_checkpoints(state, age_s: float):
+    pods = (replace(p, checkpoint_age_s=age_s) if p.gang else p for p in state.pods)
+    return replace(state, pods=tuple(pods))
+
+
+def test_work_lost_since_a_checkpoint_is_subtracted_once():
+    fresh, old = with_checkpoints(fleet(4, 4), 0.0), with_checkpoints(fleet(4, 4), 3600.0)
+    snapshot = snapshot_of(fresh, 30.0, 16.0)
+    (_, moves, cheap), (_, same, dear) = planned(fresh, snapshot), planned(old, snapshot)
+    assert [c.node.name for c in moves.nodes] == [c.node.name for c in same.nodes] == ["t0"]
+    # The cost holds 0.5 GPU-hours a stopped group; 8 GPUs lose an hour each at 3 USD.
+    assert cheap.gain_usd - dear.gain_usd == pytest.approx((8 * 1.0 - 0.5) * 3.0)
+
+
+def test_a_gang_that_loses_one_node_stops_whole():
+    nodes = [node("i0", "inference"), *(node(f"t{i}", "training") for i in range(3))]
+    gang = [gang_pod("wide", rank, f"t{rank}", 0.0) for rank in range(3)]
+    state = cluster(nodes, [chat_pod("chat-0", "i0"), chat_pod("chat-1", "i0"), *gang], 2)
+    snapshot = snapshot_of(state, 20.0, 12.0)
+    only_node = ClusterMoves("r", (), (NodeChange(nodes[1], "training", "inference", (gang[0],),
+                                                  0.0, ""),), (), ())  # fmt: skip
+    target = {(POOL, "chat"): 2}  # the queue may not start anything again
+    price = price_moves(snapshot, state, target, only_node, FACTS, families=FAMILIES)
+    # Three groups of 4 units for one hour at 2 USD, drained for 300 s and 0.5 GPU-hours lost each.
+    assert price.gain_usd == pytest.approx(-3 * (4 * 2.0 + (8 * 300 / 3600 + 0.5) * 3.0))
 
 
 def test_growth_that_brings_a_workload_back_to_its_floor_says_so():
