@@ -108,7 +108,7 @@ def _moves(moves: ClusterMoves) -> Iterator[Move]:
             workload=scale.deployment.workload,
             from_replicas=scale.deployment.replicas,
             to_replicas=scale.to_replicas,
-            gpus=scale.delta * scale.gpus_per_group,
+            gpus=scale.gpus,
             evicts=scale.victims,
             reason=scale.reason,
         )

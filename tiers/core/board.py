@@ -2,21 +2,27 @@
 
 from collections.abc import Iterable, Mapping
 
-from tiers.core.changes import NodeChange
-from tiers.core.fleet_state import ClusterState, NodeView, is_supply
+from tiers.core.changes import NodeChange, WorkloadFacts
+from tiers.core.fleet_state import ClusterState, NodeView, PodView, is_supply
 
 # Work lost when a checkpoint's age is unknown: as if the last one were an hour old.
 UNKNOWN_CHECKPOINT_AGE_S = 3600.0
 Pools = frozenset[str]
+Sizes = Mapping[str, int]  # GPUs that one group takes, by the nodes that may run it
 
 
 class Board:
     """The cluster while moves are being chosen: nodes by tier, free room, what was said."""
 
     def __init__(
-        self, state: ClusterState, floors: Mapping[str, int], allowance: dict[str, int]
+        self,
+        state: ClusterState,
+        facts: Mapping[str, WorkloadFacts],
+        floors: Mapping[str, int],
+        allowance: dict[str, int],
     ) -> None:
         self.state = state
+        self.facts = facts
         self.floors = floors
         self.allowance = allowance
         self.pods = state.pods_by_node()
@@ -39,19 +45,33 @@ class Board:
     def tier_gpus(self, tier: str) -> int:
         return sum(n.gpus_allocatable for n in self.tier_nodes(tier))
 
-    def homeless(self, node: NodeView) -> list[int]:
-        """GPUs of each service pod that must find another node, those to be stopped left out."""
+    def sizes(self, workload: WorkloadFacts) -> dict[str, int]:
+        """GPUs of one group of the workload by each node of its tier that may run it."""
+        return {n.name: g for n in self.tier_nodes(workload.tier) if (g := workload.group_on(n))}
+
+    def homeless(self, node: NodeView) -> list[Sizes]:
+        """The other nodes for each service pod of this one, those to be stopped left out."""
         left = dict(self.allowance)
-        leaving: list[int] = []
+        leaving: list[Sizes] = []
         for pod in sorted(self.pods[node.name], key=lambda p: p.name):
             if left.get(pod.workload, 0) > 0:
                 left[pod.workload] -= 1
-            elif not pod.gang:
-                leaving.append(pod.gpus)
+            elif not pod.gang and not pod.deleting:
+                leaving.append(self._homes(pod, node))
         return leaving
 
-    def room_elsewhere(self, node: NodeView, tier: str) -> dict[str, int]:
-        return {n.name: self.free[n.name] for n in self.tier_nodes(tier) if n.name != node.name}
+    def _homes(self, pod: PodView, node: NodeView) -> Sizes:
+        """Where a pod may go; one of no workload that we know, to nodes like its own."""
+        if workload := self.facts.get(pod.workload):
+            sizes = self.sizes(workload)
+            if not workload.deployment:  # a queue's pods are as large as they are
+                sizes = dict.fromkeys(sizes, pod.gpus)
+        else:
+            kind = (node.gpu_type, node.spot)
+            tier_nodes = self.tier_nodes(node.tier or "")
+            sizes = {n.name: pod.gpus for n in tier_nodes if (n.gpu_type, n.spot) == kind}
+        sizes.pop(node.name, None)
+        return sizes
 
     def lost_gpu_hours(self, node: NodeView) -> float:
         """Training work that stopping this node's gangs throws away, the whole gang counted."""
@@ -67,9 +87,7 @@ class Board:
     def take(self, node: NodeView, from_tier: str, to_tier: str) -> None:
         evicts = tuple(p for p in self.pods[node.name] if not p.deleting)
         lost = self.lost_gpu_hours(node)
-        rooms = self.room_elsewhere(node, from_tier)
-        unplaced(self.homeless(node), rooms)
-        self.free.update(rooms)
+        unplaced(self.homeless(node), self.free)
         self.free[node.name] = node.gpus_allocatable
         for pod in evicts:
             if self.allowance.get(pod.workload, 0) > 0:
@@ -82,21 +100,17 @@ class Board:
         self.changes.append(NodeChange(node, from_tier, to_tier, evicts, lost, reason))
 
 
-def _tightest(free: Mapping[str, int], gpus: int) -> str | None:
-    """The node with the least room that still holds the group."""
-    return min((n for n, g in free.items() if g >= gpus), key=lambda n: (free[n], n), default=None)
-
-
-def unplaced(groups: Iterable[int], free: dict[str, int]) -> list[int]:
-    """Place groups, largest first, each on the tightest node; return those without a place.
+def unplaced(groups: Iterable[Sizes], free: dict[str, int]) -> list[Sizes]:
+    """Place groups, largest first, each where it leaves the least room; return those without one.
 
     `free` (GPUs by node) is updated in place.
     """
-    left: list[int] = []
-    for gpus in sorted(groups, reverse=True):
-        home = _tightest(free, gpus)
-        if home is None:
-            left.append(gpus)
+    left: list[Sizes] = []
+    for sizes in sorted(groups, key=lambda s: -max(s.values(), default=0)):
+        fitting = [(free[n] - gpus, n) for n, gpus in sizes.items() if free[n] >= gpus]
+        if fitting:
+            room_left, home = min(fitting)
+            free[home] = room_left
         else:
-            free[home] -= gpus
+            left.append(sizes)
     return left

@@ -16,6 +16,11 @@ class WorkloadFacts:
     namespace: str
     deployment: str = ""
     floor_groups: int = 0
+    spot_ok: bool = False
+
+    def group_on(self, node: NodeView) -> int:
+        """GPUs of one group on this node; 0 where its GPU type or its being spot rules it out."""
+        return 0 if node.spot and not self.spot_ok else self.group_gpus.get(node.gpu_type, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class NodeChange:
 class ScaleChange:
     deployment: DeploymentView
     to_replicas: int
-    gpus_per_group: int
+    gpus: int  # taken, or freed where negative
     victims: tuple[str, ...]
     reason: str
     floor: int = 0  # replicas that a shrink may not go below

@@ -39,6 +39,7 @@ class NodeView:
     unschedulable: bool
     foreign: str = ""
     ours: bool = False  # a plan of ours holds it now
+    spot: bool = False  # its owner may take it away at any time
 
 
 @dataclass(frozen=True, slots=True)

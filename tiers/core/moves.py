@@ -43,10 +43,10 @@ def cluster_moves(
             such pools never swap nodes between the same tiers. A pool left out stands alone.
     """
     facts = {w.id: w for w in workloads}
-    board = Board(state, floors, {w: -n for w, n in deltas.items() if n < 0})
+    board = Board(state, facts, floors, {w: -n for w, n in deltas.items() if n < 0})
     for pools in _families(state, families or {}):
         _match_nodes(board, pools, _nodes_needed(state, pools, target, facts), max_nodes)
-    scales = list(scale_changes(board, deltas, facts, reasons or {}))
+    scales = list(scale_changes(board, deltas, reasons or {}))
     shrinks = [s for s in scales if s.delta < 0]
     free_victims(board, shrinks)
     wanted = [s for s in scales if s.delta > 0]
@@ -127,4 +127,4 @@ def _can_spare(board: Board, node: NodeView, tier: str) -> bool:
         return False
     if board.tier_gpus(tier) - node.gpus_allocatable < board.floors.get(tier, 0):
         return False
-    return not unplaced(board.homeless(node), board.room_elsewhere(node, tier))
+    return not unplaced(board.homeless(node), dict(board.free))

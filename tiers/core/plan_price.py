@@ -9,8 +9,8 @@ groups that will run if nothing is done and those that will run once the moves a
 3. What the allocation wants more of starts while its tier's nodes have room: Deployments up to
    their replicas, queues by themselves.
 
-Work that a stopped gang loses since its checkpoint is subtracted, as far as the allocator's own cost
-does not count it already.
+Work that a stopped gang loses since its checkpoint is subtracted, as far as the allocator's own
+cost does not count it already.
 
 Limit: nodes of one family of pools are counted together, so fragmentation inside a family is the
 concern of the moves, which have already cut what does not fit.

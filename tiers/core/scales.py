@@ -5,28 +5,26 @@ from dataclasses import replace
 
 from tiers.core.board import Board, unplaced
 from tiers.core.changes import ScaleChange, WorkloadFacts
-from tiers.core.fleet_state import DeploymentView
+from tiers.core.fleet_state import DeploymentView, PodView
 
 
 def scale_changes(
-    board: Board,
-    deltas: Mapping[str, int],
-    facts: Mapping[str, WorkloadFacts],
-    reasons: Mapping[str, str],
+    board: Board, deltas: Mapping[str, int], reasons: Mapping[str, str]
 ) -> Iterable[ScaleChange]:
     by_name = {(d.namespace, d.name): d for d in board.state.deployments}
-    for workload in sorted(facts.values(), key=lambda w: w.id):
+    for workload in sorted(board.facts.values(), key=lambda w: w.id):
         deployment = by_name.get((workload.namespace, workload.deployment))
         if deployment is None:
             continue
         to_replicas = _replicas(board, workload, deployment, deltas.get(workload.id, 0))
         if to_replicas == deployment.replicas:
             continue
+        victims = _victims(board, workload.id, deployment.replicas - to_replicas)
         yield ScaleChange(
             deployment=deployment,
             to_replicas=to_replicas,
-            gpus_per_group=max(workload.group_gpus.values()),
-            victims=_victims(board, workload.id, deployment.replicas - to_replicas),
+            gpus=-sum(p.gpus for p in victims),
+            victims=tuple(p.name for p in victims),
             reason=reasons.get(workload.id, "follows from the allocation"),
             floor=workload.floor_groups,
         )
@@ -59,27 +57,34 @@ def needed_for_nodes(board: Board, shrinks: Iterable[ScaleChange]) -> list[Scale
     return [s for s in shrinks if on_leaving & set(s.victims)]
 
 
-def _victims(board: Board, workload: str, count: int) -> tuple[str, ...]:
+def _victims(board: Board, workload: str, count: int) -> list[PodView]:
     """Pods to stop first: on nodes that leave the tier, then not ready, then by name."""
-    if count <= 0:
-        return ()
     leaving = {change.node.name for change in board.changes}
     pods = [p for p in board.state.pods if p.workload == workload and not p.deleting]
-    ordered = sorted(pods, key=lambda p: (p.node not in leaving, bool(p.ready), p.name))
-    return tuple(p.name for p in ordered[:count])
+    return sorted(pods, key=lambda p: (p.node not in leaving, bool(p.ready), p.name))[
+        : max(0, count)
+    ]
 
 
 def placeable(board: Board, grows: list[ScaleChange]) -> list[ScaleChange]:
-    """Cut each growth to what fits on its tier's nodes as whole groups; say what does not."""
-    free = {n.name: board.free[n.name] for n in board.tier_nodes("inference")}
+    """Cut each growth to the whole groups that find a node for them; say which do not."""
+    free = dict(board.free)
     kept: list[ScaleChange] = []
-    for change in sorted(grows, key=lambda g: (-g.gpus_per_group, g.deployment.name)):
-        missing = len(unplaced([change.gpus_per_group] * change.delta, free))
+    for change in sorted(grows, key=lambda g: (-_largest_group(board, g), g.deployment.name)):
+        workload = board.facts[change.deployment.workload]
+        room = sum(free.values())
+        missing = len(unplaced([board.sizes(workload)] * change.delta, free))
         if missing:
+            sizes = " or ".join(str(g) for g in sorted(set(workload.group_gpus.values())))
             board.notes.append(
-                f"{change.deployment.name}: {missing} more groups of {change.gpus_per_group} GPUs "
-                "are wanted but no node of the tier has that many free"
+                f"{change.deployment.name}: {missing} more groups of {sizes} GPUs are wanted but "
+                f"no node of {workload.tier} that may run them has that many free"
             )
         if change.delta > missing:
-            kept.append(replace(change, to_replicas=change.to_replicas - missing))
+            taken = room - sum(free.values())
+            kept.append(replace(change, to_replicas=change.to_replicas - missing, gpus=taken))
     return kept
+
+
+def _largest_group(board: Board, change: ScaleChange) -> int:
+    return max(board.facts[change.deployment.workload].group_gpus.values())

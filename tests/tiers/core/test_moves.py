@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tests.tiers.core.fleets import FACTS, POOL, chat_pod, cluster, gang_pod, node
 from tiers.core.board import unplaced
 from tiers.core.changes import WorkloadFacts
@@ -94,8 +96,56 @@ def test_no_more_nodes_than_the_plan_allows():
 
 
 def test_unplaced_keeps_large_groups_whole():
-    assert unplaced([8, 4, 4], {"a": 8, "b": 6}) == [4]
-    assert unplaced([8], {"a": 7, "b": 7}) == [8]
+    eight, four = {"a": 8, "b": 8}, {"a": 4, "b": 4}
+    assert unplaced([eight, four, four], {"a": 8, "b": 6}) == [four]
+    assert unplaced([eight], {"a": 7, "b": 7}) == [eight]
+
+
+def test_unplaced_offers_each_group_only_its_nodes_at_their_size():
+    free = {"a": 8, "b": 8}
+    assert unplaced([{"b": 2}, {"a": 8, "b": 4}, {"b": 4}], free) == []
+    assert free == {"a": 0, "b": 2}
+
+
+OTHER_KINDS = {
+    "another GPU type": {"gpu_type": "L40S", "pool": "r/L40S/reserved"},
+    "spot": {"spot": True, "pool": "r/H100/spot"},
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS.values(), ids=OTHER_KINDS)
+def test_growth_is_not_placed_where_it_may_not_run(kind):
+    nodes = [node("i1", "inference"), node("x1", "inference", **kind)]
+    pods = [chat_pod("chat-a", "i1"), chat_pod("chat-b", "i1")]
+    result = moves(cluster(nodes, pods, 2), {CHAT: 3}, deltas={"chat": 1})
+    assert not result.grows
+    assert any("may run them" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS.values(), ids=OTHER_KINDS)
+def test_a_node_is_not_drained_onto_nodes_that_may_not_run_its_pods(kind):
+    nodes = [node("i1", "inference"), node("x1", "inference", **kind), node("t1", "training")]
+    result = moves(cluster(nodes, [chat_pod("chat-a", "i1")], 1), {TRAINING: 2}, deltas={})
+    assert not result.nodes
+
+
+def test_growth_of_a_service_outside_inference_finds_its_own_tiers_nodes():
+    facts = (WorkloadFacts("embed", "operational", {"H100": 2}, "operational", "embed"),)
+    nodes = [node("i1", "inference"), node("o1", "operational", gpus_capacity=2,
+                                           gpus_allocatable=2)]  # fmt: skip
+    embed = DeploymentView("operational", "embed", "u", 0, 0, "embed")
+    state = replace(cluster(nodes, [], 0), deployments=(embed,))
+    result = cluster_moves(state, {}, facts, deltas={"embed": 3}, floors={}, max_nodes=8)
+    assert [(g.to_replicas, g.gpus) for g in result.grows] == [(1, 2)]
+
+
+def test_a_group_takes_the_size_that_it_has_on_the_nodes_gpu_type():
+    facts = (replace(FACTS[0], group_gpus={"H100": 4, "L40S": 8}),)
+    nodes = [node("x1", "inference", gpu_type="L40S", pool="r/L40S/reserved")]
+    result = cluster_moves(
+        cluster(nodes, [], 0), {}, facts, deltas={"chat": 2}, floors={}, max_nodes=8
+    )
+    assert [(g.to_replicas, g.gpus) for g in result.grows] == [(1, 8)]
 
 
 def test_pools_of_one_family_never_swap_nodes():
