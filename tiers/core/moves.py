@@ -4,7 +4,7 @@ Order inside a cluster is shrink, then nodes, then grow: capacity is freed and c
 is given away. Victim nodes are chosen by what their eviction destroys: idle nodes first, then the
 freshest checkpoint and the smallest gang; a gang once stopped frees all of its nodes. A node is
 taken only if the pods that must leave it fit elsewhere in their tier and the tier keeps its floor;
-what cannot be done is said in `notes`, never silently dropped.
+what cannot be done is said in `notes`, never silently dropped, and stops nobody in vain.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from math import ceil
 from tiers.core.board import Board, Pools, unplaced
 from tiers.core.changes import ClusterMoves, WorkloadFacts
 from tiers.core.fleet_state import TIERS, ClusterState, NodeView
-from tiers.core.scales import free_victims, needed_for_nodes, placeable, scale_changes
+from tiers.core.scales import only_useful, place, scale_changes
 
 
 def cluster_moves(
@@ -47,18 +47,17 @@ def cluster_moves(
     for pools in _families(state, families or {}):
         _match_nodes(board, pools, _nodes_needed(state, pools, target, facts), max_nodes)
     scales = list(scale_changes(board, deltas, reasons or {}))
-    shrinks = [s for s in scales if s.delta < 0]
-    free_victims(board, shrinks)
-    wanted = [s for s in scales if s.delta > 0]
-    grows = placeable(board, wanted)
-    if sum(g.delta for g in grows) < sum(w.delta for w in wanted):
-        shrinks = needed_for_nodes(board, shrinks)
+    shrinks, wanted = [s for s in scales if s.delta < 0], [s for s in scales if s.delta > 0]
+    grows, refused = place(board, wanted, shrinks)
+    if refused or board.notes:
+        shrinks = only_useful(board, shrinks, wanted)
+        grows, refused = place(board, wanted, shrinks)
     return ClusterMoves(
         cluster=state.cluster,
         shrinks=tuple(shrinks),
         nodes=tuple(board.changes),
         grows=tuple(grows),
-        notes=tuple(board.notes),
+        notes=(*board.notes, *refused),
     )
 
 

@@ -1,6 +1,6 @@
 """Which Deployments change their replicas, whom a shrink stops, and what growth finds room."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tiers.core.board import Board, unplaced
@@ -41,22 +41,6 @@ def _replicas(board: Board, workload: WorkloadFacts, deployment: DeploymentView,
     return min(deployment.replicas, max(wanted, workload.floor_groups))
 
 
-def free_victims(board: Board, shrinks: Iterable[ScaleChange]) -> None:
-    """The room of pods that a shrink stops on nodes that stay."""
-    leaving = {change.node.name for change in board.changes}
-    victims = {name for shrink in shrinks for name in shrink.victims}
-    for pod in board.state.pods:
-        if pod.name in victims and pod.node in board.free and pod.node not in leaving:
-            board.free[pod.node] += pod.gpus
-
-
-def needed_for_nodes(board: Board, shrinks: Iterable[ScaleChange]) -> list[ScaleChange]:
-    """When a growth was cut, only shrinks that empty a leaving node: the others made it room."""
-    leaving = {change.node.name for change in board.changes}
-    on_leaving = {p.name for p in board.state.pods if p.node in leaving}
-    return [s for s in shrinks if on_leaving & set(s.victims)]
-
-
 def _victims(board: Board, workload: str, count: int) -> list[PodView]:
     """Pods to stop first: on nodes that leave the tier, then not ready, then by name."""
     leaving = {change.node.name for change in board.changes}
@@ -66,24 +50,81 @@ def _victims(board: Board, workload: str, count: int) -> list[PodView]:
     ]
 
 
-def placeable(board: Board, grows: list[ScaleChange]) -> list[ScaleChange]:
-    """Cut each growth to the whole groups that find a node for them; say which do not."""
-    free = dict(board.free)
+def place(
+    board: Board, wanted: Sequence[ScaleChange], shrinks: Sequence[ScaleChange]
+) -> tuple[list[ScaleChange], list[str]]:
+    """Each growth cut to the whole groups that find a node once `shrinks` are done, and what not.
+
+    Largest groups first: small ones still fit into what they leave.
+    """
+    free = _room_after(board, shrinks)
     kept: list[ScaleChange] = []
-    for change in sorted(grows, key=lambda g: (-_largest_group(board, g), g.deployment.name)):
+    refused: list[str] = []
+    for change in sorted(wanted, key=lambda g: (-_largest_group(board, g), g.deployment.name)):
         workload = board.facts[change.deployment.workload]
         room = sum(free.values())
         missing = len(unplaced([board.sizes(workload)] * change.delta, free))
         if missing:
             sizes = " or ".join(str(g) for g in sorted(set(workload.group_gpus.values())))
-            board.notes.append(
+            refused.append(
                 f"{change.deployment.name}: {missing} more groups of {sizes} GPUs are wanted but "
                 f"no node of {workload.tier} that may run them has that many free"
             )
         if change.delta > missing:
             taken = room - sum(free.values())
             kept.append(replace(change, to_replicas=change.to_replicas - missing, gpus=taken))
-    return kept
+    return kept, refused
+
+
+def only_useful(
+    board: Board, shrinks: Sequence[ScaleChange], wanted: Sequence[ScaleChange]
+) -> list[ScaleChange]:
+    """What to stop once something was refused: groups that empty a leaving node or make a growth
+    room. The others were to make room for what does not happen."""
+    leaving = {change.node.name for change in board.changes}
+    kept = list(shrinks)
+    started = _groups_started(board, wanted, kept)
+    for at in range(len(kept)):
+        while kept[at].delta and not _frees_last(board, kept[at], leaving):
+            trial = [*kept]
+            trial[at] = _one_fewer(board, kept[at])
+            if _groups_started(board, wanted, trial) < started:
+                break
+            kept = trial
+    return [shrink for shrink in kept if shrink.delta]
+
+
+def _room_after(board: Board, shrinks: Iterable[ScaleChange]) -> dict[str, int]:
+    """Free GPUs by node with those of pods that the shrinks stop on nodes that stay."""
+    free = dict(board.free)
+    leaving = {change.node.name for change in board.changes}
+    victims = {name for shrink in shrinks for name in shrink.victims}
+    for pod in board.state.pods:
+        if pod.name in victims and pod.node in free and pod.node not in leaving:
+            free[pod.node] += pod.gpus
+    return free
+
+
+def _groups_started(
+    board: Board, wanted: Sequence[ScaleChange], shrinks: Sequence[ScaleChange]
+) -> int:
+    return sum(grow.delta for grow in place(board, wanted, shrinks)[0])
+
+
+def _frees_last(board: Board, shrink: ScaleChange, leaving: set[str]) -> bool:
+    """Whether the last pod that the shrink stops is one that empties a leaving node."""
+    last = _victims(board, shrink.deployment.workload, -shrink.delta)[-shrink.delta - 1 :]
+    return any(pod.node in leaving for pod in last)
+
+
+def _one_fewer(board: Board, shrink: ScaleChange) -> ScaleChange:
+    victims = _victims(board, shrink.deployment.workload, -shrink.delta - 1)
+    return replace(
+        shrink,
+        to_replicas=shrink.to_replicas + 1,
+        gpus=-sum(p.gpus for p in victims),
+        victims=tuple(p.name for p in victims),
+    )
 
 
 def _largest_group(board: Board, change: ScaleChange) -> int:

@@ -191,3 +191,40 @@ def test_a_replacement_inside_a_tier_grows_in_the_room_of_its_victims():
                          deltas={"chat": -1, "big": 2}, **words)  # fmt: skip
     assert not kept.grows
     assert not kept.shrinks  # nothing is stopped for a growth that cannot happen
+
+
+def full_inference(count: int):
+    """`count` inference nodes of two chat groups each."""
+    nodes = [node(f"i{i}", "inference") for i in range(count)]
+    pods = [chat_pod(f"chat-{i}", f"i{i // 2}") for i in range(2 * count)]
+    return cluster(nodes, pods, 2 * count)
+
+
+def test_nothing_is_stopped_for_a_node_that_cannot_leave():
+    result = moves(
+        full_inference(2), {CHAT: 2, TRAINING: 1}, deltas={"chat": -2}, floors={"inference": 16}
+    )
+    assert not result
+    assert any("no other tier can spare" in note for note in result.notes)
+
+
+def test_no_more_is_stopped_than_empties_the_nodes_that_the_limit_lets_go():
+    result = moves(full_inference(3), {CHAT: 2, TRAINING: 2}, deltas={"chat": -4}, max_nodes=1)
+    (change,), (shrink,) = result.nodes, result.shrinks
+    assert shrink.delta == -2
+    assert shrink.gpus == -8
+    assert {p.name for p in change.evicts} == set(shrink.victims)
+
+
+def test_a_growth_that_is_cut_stops_no_more_than_what_is_left_of_it_needs():
+    big = WorkloadFacts("big", "inference", {"H100": 8}, "inference", "big")
+    huge = WorkloadFacts("huge", "inference", {"H100": 16}, "inference", "huge")
+    state = full_inference(2)
+    more = (DeploymentView("inference", name, "u", 0, 0, name) for name in ("big", "huge"))
+    state = replace(state, deployments=(*state.deployments, *more))
+    result = cluster_moves(
+        state, {CHAT: 0}, (*FACTS, big, huge), deltas={"chat": -4, "big": 1, "huge": 1},
+        floors={}, max_nodes=8,
+    )  # fmt: skip
+    assert [(g.deployment.name, g.delta) for g in result.grows] == [("big", 1)]
+    assert [s.victims for s in result.shrinks] == [("chat-0", "chat-1")]
