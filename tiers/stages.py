@@ -191,7 +191,7 @@ def _propose(
     allocation: Allocation,
     freshness: FleetFreshness,
 ) -> _Proposed:
-    proposed = _Proposed(notes=list(allocation.unmet_floors))
+    proposed = _Proposed(notes=[*allocation.unmet_floors, *allocation.refused])
     at_work = clusters_at_work()
     for cluster in state.clusters.values():
         if number := at_work.get(cluster.cluster):

@@ -8,6 +8,7 @@ import pytest
 from infra_console.plans.models import Plan
 from infra_console.telemetry.errors import SourceUnreachable
 from tiers import cycle as cycles
+from tiers import stages
 from tiers.core.fleet_state import FleetState
 from tiers.errors import CycleRunning, NoFleet
 from tiers.models import CycleState, WorkloadForecast
@@ -87,6 +88,13 @@ def test_a_cluster_with_a_plan_at_work_gets_no_second_one(run, metrics, north):
     cycle = run(FleetState({"north": north}), now=now())
     assert Plan.objects.count() == 1
     assert "goes first" in cycle.document["notes"][-1]
+
+
+def test_what_a_limit_refused_is_in_the_cycles_notes(run, metrics, north, monkeypatch):
+    monkeypatch.setattr(stages, "MAX_GROUP_MOVES", 0)
+    metrics(now(), 19.0)
+    cycle = run(FleetState({"north": north}), now=now())
+    assert any("the move limit is reached" in note for note in cycle.document["notes"])
 
 
 @pytest.mark.parametrize("minutes", [6, 60])

@@ -70,10 +70,10 @@ def _constraints(
             if t:
                 a[row, i * steps + t - 1] = -1
             else:
-                b[row] = problem.current.get(cell, 0)
+                b[row] = problem.start.get(cell, 0)
             row += 1
         c[v0 + i] = stop
         a[row, i * steps], a[row, v0 + i] = -1, -1
-        b[row] = -problem.current.get(cell, 0)
+        b[row] = -problem.start.get(cell, 0)
         row += 1
     return c, a[:row], b[:row]

@@ -83,7 +83,7 @@ def _counted_loss_usd(problem: RegionProblem, workloads: set[str]) -> float:
     """The lost work of these workloads' stopped groups that the cost holds now."""
     total = 0.0
     for key in problem.groups():
-        stopped = problem.current.get(key, 0) - problem.x.get(key, 0)
+        stopped = problem.start.get(key, 0) - problem.x.get(key, 0)
         if key[1] in workloads and stopped > 0:
             start_usd, stop_usd = problem.move_prices(key)
             total += stopped * (stop_usd - start_usd)
