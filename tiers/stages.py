@@ -265,14 +265,14 @@ def _evidence(
 ) -> Evidence:
     seen = freshness.clusters.get(cluster.cluster)
     entries = {w: e for (c, w), e in book.entries.items() if c == cluster.cluster}
+    metrics = (seen.age_s, str(seen.state)) if seen else (None, str(Freshness.DOWN))
+    # The API is asked as the cycle begins; metrics about a cluster are as old as metrics are.
+    read = (0.0, str(Freshness.LIVE)) if cluster.source == "kubernetes" else metrics
     return Evidence(
         cycle_id=str(cycle.pk),
         taken_at=inputs.now,
-        ages_s={"metrics": seen.age_s if seen else None, "cluster": 0.0},
-        states={
-            "metrics": str(seen.state) if seen else str(Freshness.DOWN),
-            "cluster": str(Freshness.LIVE),
-        },
+        ages_s={"metrics": metrics[0], "cluster": read[0]},
+        states={"metrics": metrics[1], "cluster": read[1]},
         demand=[e.line(w) for w, e in sorted(entries.items())],
         forecast_models={w: e.model_4h for w, e in entries.items()},
         objective=_money(allocation),

@@ -55,6 +55,14 @@ def test_demand_above_what_runs_becomes_a_plan_that_takes_the_idle_node(run, met
     assert cycle.document["plans"][0]["hash"] == plan.hash
 
 
+def test_evidence_from_metrics_is_as_old_as_they_are(run, metrics, north):
+    metrics(now() - timedelta(seconds=100), 19.0)
+    run(FleetState({"north": replace(north, source="prometheus")}), now=now())
+    evidence = Plan.objects.get().spec.evidence
+    assert evidence.ages_s["cluster"] == evidence.ages_s["metrics"] >= 100
+    assert evidence.states["cluster"] == "delayed"
+
+
 def test_an_empty_queue_does_not_freeze_the_cluster(run, metrics, north):
     source = metrics(now(), 19.0)
     asked = "cluster_namespace_phase:gpus_requested:sum"

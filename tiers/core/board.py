@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from tiers.core.changes import NodeChange, WorkloadFacts
+from tiers.core.changes import NodeChange, WorkloadFacts, loss_words
 from tiers.core.fleet_state import ClusterState, NodeView, PodView, is_supply
 
 # Work lost when a checkpoint's age is unknown: as if the last one were an hour old.
@@ -75,18 +75,25 @@ class Board:
 
     def lost_gpu_hours(self, node: NodeView) -> float:
         """Training work that stopping this node's gangs throws away, the whole gang counted."""
-        gangs = {p.gang for p in self.pods[node.name] if p.gang} - self.stopped_gangs
-        return sum(self._gang_loss(gang) for gang in gangs)
+        return sum(self._gang_loss(gang) for gang in self._gangs(node))
+
+    def _gangs(self, node: NodeView) -> set[str]:
+        return {p.gang for p in self.pods[node.name] if p.gang} - self.stopped_gangs
 
     def _gang_loss(self, gang: str) -> float:
-        pods = [p for p in self.state.pods if p.gang == gang and p.node]
-        ages = [p.checkpoint_age_s for p in pods if p.checkpoint_age_s is not None]
-        age_s = min(ages) if ages else UNKNOWN_CHECKPOINT_AGE_S
-        return sum(p.gpus for p in pods) * age_s / 3600
+        age_s = self._checkpoint_age_s(gang)
+        gpus = sum(p.gpus for p in self.state.pods if p.gang == gang and p.node)
+        return gpus * (UNKNOWN_CHECKPOINT_AGE_S if age_s is None else age_s) / 3600
+
+    def _checkpoint_age_s(self, gang: str) -> float | None:
+        """Of the freshest checkpoint that any pod of the gang tells of."""
+        ages = (p.checkpoint_age_s for p in self.state.pods if p.gang == gang and p.node)
+        return min((age_s for age_s in ages if age_s is not None), default=None)
 
     def take(self, node: NodeView, from_tier: str, to_tier: str) -> None:
         evicts = tuple(p for p in self.pods[node.name] if not p.deleting)
         lost = self.lost_gpu_hours(node)
+        assumed = any(self._checkpoint_age_s(gang) is None for gang in self._gangs(node))
         unplaced(self.homeless(node), self.free)
         self.free[node.name] = node.gpus_allocatable
         for pod in evicts:
@@ -96,8 +103,8 @@ class Board:
         self.tier_of[node.name] = to_tier
         reason = f"{to_tier} needs one more node of {node.pool}; {from_tier} can spare this one"
         if lost:
-            reason += f", losing {lost:.1f} GPU-hours since the last checkpoint"
-        self.changes.append(NodeChange(node, from_tier, to_tier, evicts, lost, reason))
+            reason += f", losing {loss_words(lost, assumed=assumed)}"
+        self.changes.append(NodeChange(node, from_tier, to_tier, evicts, lost, reason, assumed))
 
 
 def unplaced(groups: Iterable[Sizes], free: dict[str, int]) -> list[Sizes]:

@@ -23,6 +23,13 @@ class WorkloadFacts:
         return 0 if node.spot and not self.spot_ok else self.group_gpus.get(node.gpu_type, 0)
 
 
+def loss_words(gpu_hours: float, *, assumed: bool) -> str:
+    if not gpu_hours:
+        return ""
+    basis = "assumed, checkpoint age unknown" if assumed else "since the last checkpoint"
+    return f"{gpu_hours:.1f} GPU-hours of training ({basis})"
+
+
 @dataclass(frozen=True, slots=True)
 class NodeChange:
     node: NodeView
@@ -31,6 +38,7 @@ class NodeChange:
     evicts: tuple[PodView, ...]
     lost_gpu_hours: float
     reason: str
+    loss_assumed: bool = False  # a checkpoint's age is unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,14 @@ class ClusterMoves:
     nodes: tuple[NodeChange, ...]
     grows: tuple[ScaleChange, ...]
     notes: tuple[str, ...]
+
+    @property
+    def lost_words(self) -> str:
+        """What stopping gangs loses, in words; empty when it loses nothing."""
+        return loss_words(
+            sum(c.lost_gpu_hours for c in self.nodes),
+            assumed=any(c.loss_assumed for c in self.nodes),
+        )
 
     def __bool__(self) -> bool:
         return bool(self.shrinks or self.nodes or self.grows)

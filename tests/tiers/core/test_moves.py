@@ -39,6 +39,16 @@ def test_growth_stops_the_gang_with_the_freshest_checkpoint():
     assert 0 < result.nodes[0].lost_gpu_hours < 0.2
 
 
+def test_a_loss_from_an_unknown_checkpoint_is_said_to_be_assumed():
+    known = moves(two_tiers([gang_pod("a", 0, "t1"), gang_pod("b", 0, "t2")]), {CHAT: 4})
+    assert "since the last checkpoint" in known.nodes[0].reason
+    assert "assumed" not in known.lost_words
+    pods = [gang_pod("a", 0, "t1", None), gang_pod("b", 0, "t2", None)]
+    unknown = moves(two_tiers(pods), {CHAT: 4})
+    assert "8.0 GPU-hours of training (assumed, checkpoint age unknown)" in unknown.nodes[0].reason
+    assert "assumed, checkpoint age unknown" in unknown.lost_words
+
+
 def test_a_stopped_gang_gives_its_other_node_for_nothing():
     nodes = [node("i1", "inference")] + [node(f"t{i}", "training") for i in range(1, 5)]
     pods = [gang_pod("big", 0, "t1"), gang_pod("big", 1, "t4"), gang_pod("small", 0, "t2", 300),
