@@ -97,11 +97,7 @@ def summary(request: HttpRequest, region: str = "", tier: str = "") -> dict[str,
 
 
 def _tier(summary: queries.TierSummary) -> dict[str, Any]:
-    return {
-        **asdict(summary),
-        "headroom_gpus": summary.headroom_gpus,
-        "utilisation": summary.utilisation,
-    }
+    return {**asdict(summary), "headroom_gpus": summary.headroom_gpus}
 
 
 @router.get("/forecasts", response=Forecasts)

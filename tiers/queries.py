@@ -33,6 +33,7 @@ class TierSummary:
     nodes_moving: int
     held_gpus: int
     busy_gpus: float | None
+    utilisation: float | None
     pending_gpus: int
     floor_gpus: int
     worst_slo_ratio: float | None
@@ -42,13 +43,6 @@ class TierSummary:
     partial: bool
     regions: tuple["TierSummary", ...] = ()
     region: str = ""
-
-    @property
-    def utilisation(self) -> float | None:
-        """Share of ready GPUs whose engines are active."""
-        if self.busy_gpus is None or not self.gpus_ready:
-            return None
-        return min(1.0, self.busy_gpus / self.gpus_ready)
 
     @property
     def headroom_gpus(self) -> int:
@@ -177,8 +171,7 @@ def _add_up(
     regions: tuple[TierSummary, ...] = (),
 ) -> TierSummary:
     rows = [c["tiers"][tier] for c in clusters.values() if c["tiers"].get(tier)]
-    busy = [r["busy_gpus"] for r in rows]
-    known_busy = [b for b in busy if b is not None]
+    known_busy = [r["busy_gpus"] for r in rows if r["busy_gpus"] is not None]
     worst = _worst(clusters.values()) if tier == "inference" else (None, "")
     age_s, state = _age_and_state(clusters.values(), observation, now)
     return TierSummary(
@@ -190,6 +183,7 @@ def _add_up(
         nodes_moving=_sum(rows, "nodes_moving"),
         held_gpus=_sum(rows, "held_gpus"),
         busy_gpus=sum(known_busy) if known_busy else None,
+        utilisation=_utilisation(rows),
         pending_gpus=_sum(rows, "pending_gpus"),
         floor_gpus=_sum(rows, "floor_gpus"),
         worst_slo_ratio=worst[0],
@@ -204,6 +198,13 @@ def _add_up(
 
 def _sum(rows: Iterable[Mapping[str, Any]], key: str) -> int:
     return sum(row[key] for row in rows)
+
+
+def _utilisation(tiers: Iterable[Mapping[str, Any]]) -> float | None:
+    """Share of ready GPUs whose engines are active, over the tiers whose activity is known."""
+    known = [t for t in tiers if t["busy_gpus"] is not None]
+    ready = sum(t["gpus_ready"] for t in known)
+    return min(1.0, sum(t["busy_gpus"] for t in known) / ready) if ready else None
 
 
 def _worst(clusters: Iterable[Mapping[str, Any]]) -> tuple[float | None, str]:
@@ -359,8 +360,6 @@ def _region(
     worst, model = _worst(clusters.values())
     p95 = next((s["ttft_p95_ms"] for s in services if s["slo_ratio"] == worst), None)
     tiers = [t for c in clusters.values() for t in c["tiers"].values()]
-    busy = [t["busy_gpus"] for t in tiers if t["busy_gpus"] is not None]
-    ready = sum(t["gpus_ready"] for t in tiers)
     return RegionState(
         id=region.id,
         place=region.place,
@@ -370,7 +369,7 @@ def _region(
         state=state,
         age_s=age_s,
         gpus=sum(c["gpus"] for c in clusters.values() if c["gpus"]) if clusters else None,
-        utilisation=sum(busy) / ready if busy and ready else None,
+        utilisation=_utilisation(tiers),
         rps=sum(rates) if rates else None,
         ttft_p95_ms=p95 if worst is not None else None,
         worst_slo_ratio=worst,

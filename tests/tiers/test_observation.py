@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.observations import observed, tier
 from tests.tiers.factories import fleet_config
 from tiers import queries
 from tiers.core.fleet_state import FleetState
@@ -48,6 +49,14 @@ def test_a_cluster_that_went_silent_is_unknown_not_empty(metrics, north):
     assert inference.gpus == 8
     assert inference.partial
     assert inference.age_s == 420
+
+
+def test_activity_that_is_unknown_is_left_out_of_the_share_not_taken_for_idle():
+    tiers = {"training": tier(16, busy_gpus=8.0), "inference": tier(24), "operational": tier(0)}
+    observed(tiers=tiers)
+    assert queries.region_map()[0].utilisation == 0.5
+    inference, training, _ = queries.tier_summaries()
+    assert (inference.utilisation, training.utilisation) == (None, 0.5)
 
 
 def test_silent_metrics_give_none_never_zero(metrics, north):
