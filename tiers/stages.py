@@ -160,12 +160,9 @@ def _snapshot(inputs: CycleInputs, state: FleetState, book: ForecastBook) -> Sna
 
 
 def _pool_row(pool: PoolConfig, region: str) -> dict[str, Any]:
-    row = {**pool.model_dump(exclude={"selector"}), "region": region}
-    if pool.purchase == "on_demand":
-        # No step of ours releases a node yet: an on-demand node is paid whether used or not, and
-        # emptying it saves nothing.
-        row["purchase"] = "reserved"
-    return row
+    # No step of ours releases a node yet, spot or on demand: it is paid whether used or not.
+    row = pool.model_dump(exclude={"selector"})
+    return {**row, "region": region, "released_when_empty": False}
 
 
 def _workload_row(workload: WorkloadConfig, regions: set[str]) -> dict[str, Any]:

@@ -5,11 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from infra_console.fleet.services import apply_fleet_config
 from infra_console.plans.models import Plan
 from infra_console.telemetry.errors import SourceUnreachable
+from tests.tiers.factories import fleet_config, fleet_document
 from tiers import cycle as cycles
 from tiers import stages
+from tiers.core.allocate import allocate
 from tiers.core.fleet_state import FleetState
+from tiers.core.region_problem import RegionProblem
 from tiers.errors import CycleRunning, NoFleet
 from tiers.models import CycleState, WorkloadForecast
 
@@ -96,6 +100,23 @@ def test_a_cluster_with_a_plan_at_work_gets_no_second_one(run, metrics, north):
     cycle = run(FleetState({"north": north}), now=now())
     assert Plan.objects.count() == 1
     assert "goes first" in cycle.document["notes"][-1]
+
+
+def test_spot_nodes_are_paid_for_anyway_and_stay_closed_to_who_may_not_use_them(
+    run, metrics, north, monkeypatch
+):
+    seen = []
+    monkeypatch.setattr(stages, "allocate", lambda s, **kw: seen.append(s) or allocate(s, **kw))
+    document = fleet_document()
+    document["pools"][0]["purchase"] = "spot"
+    apply_fleet_config(fleet_config(pools=document["pools"]), by="tester")
+    metrics(now(), 19.0)
+    run(FleetState({"north": north}), now=now())
+    (pool,) = seen[0].pools
+    assert (pool.purchase, pool.paid_when_used) == ("spot", False)
+    problem = RegionProblem.of(seen[0], "north")
+    assert problem.eligible(pool.id, "training")
+    assert not problem.eligible(pool.id, "chat")
 
 
 def test_what_a_limit_refused_is_in_the_cycles_notes(run, metrics, north, monkeypatch):

@@ -105,6 +105,18 @@ def test_supply_that_shrank_below_what_runs_still_plans():
     assert sum(answer.groups.get(("r/H100/reserved", w), 0) for w in ("chat", "training")) <= 4
 
 
+def test_emptying_a_node_that_nobody_releases_saves_nothing():
+    on_demand = small_snapshot().pools[0].model_dump() | {"purchase": "on_demand"}
+    idle = {"chat": {"r": [demand_step(5.0)] * 2}, "training": {"r": [demand_step(0.0)] * 2}}
+    released = allocate(small_snapshot(pools=[on_demand], demand=idle))
+    assert released.capacity_usd > 0
+    assert released.moves
+    kept = allocate(small_snapshot(pools=[on_demand | {"released_when_empty": False}], demand=idle))
+    assert kept.moves == ()
+    assert kept.capacity_usd == 0.0
+    assert kept.reserved_usd > 0
+
+
 def test_groups_lost_with_their_supply_are_no_moves_of_ours():
     base = small_snapshot()
     pools = [base.pools[0].model_dump() | {"gpus": 8}]  # one of three nodes is gone
