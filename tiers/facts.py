@@ -32,9 +32,19 @@ class FleetFacts:
     def tier_of_namespace(self, namespace: str) -> str | None:
         return self.config.tiers.namespaces.get(namespace)
 
-    def namespace_of_tier(self, tier: str) -> str:
-        spaces = self.config.tiers.namespaces
-        return next((name for name, t in spaces.items() if t == tier), tier)
+    def namespaces_of_tier(self, tier: str) -> tuple[str, ...]:
+        """The namespaces whose pods are of the tier; one of its own name where none is mapped."""
+        return tuple(n for n, t in self.config.tiers.namespaces.items() if t == tier) or (tier,)
+
+    def asking_namespaces(self, workload: WorkloadConfig) -> set[str]:
+        """Where the pods ask that are a workload's demand in GPUs.
+
+        A queue stands for its tier (`queue_workload`): for all its namespaces without services.
+        """
+        if workload.kind == "Deployment":
+            return {workload.namespace}
+        served = {w.namespace for w in self.services().values()}
+        return {workload.namespace} | set(self.namespaces_of_tier(workload.tier)) - served
 
     def services(self) -> dict[str, WorkloadConfig]:
         """Workloads that are one Deployment each, by (namespace/name)."""

@@ -1,8 +1,9 @@
 """Demand histories of every workload in every cluster, as one matrix for the forecaster.
 
 Inference demand is arrivals (requests/s) of the workload's model; a queue's demand is the GPUs
-that its pods ask for, running and pending alike. A namespace without such pods has no series: it
-asks for 0 where kube-state-metrics answers for its cluster, and is unknown elsewhere.
+that the pods of its namespaces ask for, running and pending alike. A namespace without such pods
+has no series: it asks for 0 where kube-state-metrics answers for its cluster, and is unknown
+elsewhere.
 """
 
 from collections.abc import Iterable, Iterator
@@ -48,7 +49,7 @@ def read_histories(facts: FleetFacts, *, now: datetime, days: float) -> Historie
     rows: list[Array] = []
     missing: dict[SeriesKey, str] = {}
     for cluster, workload in _expected(facts):
-        row = _row(cluster, workload, arrivals, asked, nodes)
+        row = _row(facts, cluster, workload, arrivals, asked, nodes)
         if row is None or np.isnan(row).all():
             reading = arrivals if workload.unit == "requests/s" else asked
             missing[cluster, workload.id] = reading.error or "no series carries its name"
@@ -73,13 +74,19 @@ def _expected(facts: FleetFacts) -> Iterator[tuple[str, WorkloadConfig]]:
 
 
 def _row(
-    cluster: str, workload: WorkloadConfig, arrivals: Reading, asked: Reading, nodes: Reading
+    facts: FleetFacts,
+    cluster: str,
+    workload: WorkloadConfig,
+    arrivals: Reading,
+    asked: Reading,
+    nodes: Reading,
 ) -> Array | None:
     if workload.unit == "requests/s":
         found = arrivals.one(cluster=cluster, model_name=workload.model)
         return found.values if found else None
-    phases = asked.select(cluster=cluster, namespace=workload.namespace)
-    return total_where_answered(phases, nodes.select(cluster=cluster))
+    namespaces = facts.asking_namespaces(workload)
+    parts = [s for s in asked.select(cluster=cluster) if s.labels.get("namespace") in namespaces]
+    return total_where_answered(parts, nodes.select(cluster=cluster))
 
 
 def total_where_answered(parts: Iterable[Series], witnesses: Iterable[Series]) -> Array | None:

@@ -5,7 +5,7 @@ their GPUs stand in the ledger as unknown. Numbers without a sample are null, ne
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -119,7 +119,6 @@ def _tier(facts: FleetFacts, state: ClusterState, metrics: Metrics, tier: str) -
     for pod in state.pods:
         if pod.tier == tier and pod.phase in {"Running", "Pending"}:
             held["held" if pod.node else "pending"] += pod.gpus
-    namespace = facts.namespace_of_tier(tier)
     return {
         "nodes": len(nodes),
         "nodes_ready": sum(usable(n) for n in nodes),
@@ -128,9 +127,19 @@ def _tier(facts: FleetFacts, state: ClusterState, metrics: Metrics, tier: str) -
         "gpus_ready": sum(n.gpus_allocatable for n in nodes if usable(n)),
         "held_gpus": held["held"],
         "pending_gpus": held["pending"],
-        "busy_gpus": metrics.value("gpus_busy", cluster=state.cluster, namespace=namespace),
+        "busy_gpus": _busy_gpus(metrics, state.cluster, facts.namespaces_of_tier(tier)),
         "floor_gpus": facts.floor_gpus(tier),
     }
+
+
+def _busy_gpus(metrics: Metrics, cluster: str, namespaces: Iterable[str]) -> float | None:
+    """Activity in all these namespaces. One without GPUs has no series: it is idle where the
+    exporter answers for its cluster, and unknown elsewhere."""
+    seen = metrics.readings["gpus_busy"].select(cluster=cluster)
+    values = {s.labels.get("namespace", ""): s.last for s in seen}
+    busy = [values.get(name, 0.0) for name in namespaces]
+    answers = any(value is not None for value in values.values())
+    return sum(b for b in busy if b is not None) if answers and None not in busy else None
 
 
 def _service(state: ClusterState, metrics: Metrics, workload: WorkloadConfig) -> dict[str, Any]:

@@ -1,25 +1,19 @@
-"""Reads for pages and API, from the latest observation, cycle and forecasts, and from metrics."""
+"""Reads for pages and API, from the latest observation, cycle and forecasts."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
-
 from infra_console.fleet.queries import current_fleet, list_regions
-from infra_console.telemetry.queries import read_range
-from infra_console.telemetry.series import Freshness, Reading, freshness_of
+from infra_console.telemetry.series import Freshness, freshness_of
 from tiers.core.fleet_state import TIERS
 from tiers.facts import FleetFacts, fleet_facts
 from tiers.models import Cycle, ForecastModel, Observation, WorkloadForecast
 
 OBSERVE_EVERY_S = 15.0
 TRAIN_EVERY = timedelta(hours=6)
-# Pages name these three of the forecast's quantiles.
-P5, P50, P95 = 1, 7, 13
-FORECAST_STEP_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +65,6 @@ class RegionState:
     models: tuple[Mapping[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
-    """A forecast summed over series: (T,) times in epoch seconds and three quantiles."""
-
-    made_at: datetime | None
-    models: tuple[str, ...]
-    unit: str
-    times: list[float] = field(default_factory=list)
-    p5: list[float] = field(default_factory=list)
-    p50: list[float] = field(default_factory=list)
-    p95: list[float] = field(default_factory=list)
-
-
 def latest_observation() -> Observation | None:
     return Observation.objects.first()
 
@@ -105,7 +86,7 @@ def latest_forecasts(*, tier: str = "", region: str = "") -> list[WorkloadForeca
     if tier:
         rows = rows.filter(tier=tier)
     if region:
-        rows = rows.filter(cluster__in=_clusters_of(region))
+        rows = rows.filter(cluster__in=clusters_in(region))
     return list(rows)
 
 
@@ -124,9 +105,10 @@ def current_facts() -> FleetFacts | None:
     return fleet_facts(config) if config else None
 
 
-def _clusters_of(region: str) -> list[str]:
+def clusters_in(region: str = "") -> list[str]:
+    """The clusters of a region, or of the whole fleet."""
     facts = current_facts()
-    return [c for c, r in facts.region_of.items() if r == region] if facts else []
+    return [c for c, r in facts.region_of.items() if region in {"", r}] if facts else []
 
 
 # --- tiers ---------------------------------------------------------------------------------
@@ -245,91 +227,6 @@ def ledger_summary(*, region: str = "") -> dict[str, int]:
             if not region or cluster["region"] == region:
                 total.update(cluster["ledger"])
     return {state: gpus for state, gpus in total.items() if gpus}
-
-
-# --- history and forecast ---------------------------------------------------------------------
-
-
-def tier_history(
-    tier: str, *, region: str = "", start: datetime, end: datetime, step_s: float
-) -> dict[str, Any]:
-    """GPUs held, busy and asked for over time, summed over the scope; None where unknown.
-
-    Read from the metric sources: when they are down the lists are empty and `problem` says why.
-    """
-    facts = current_facts()
-    if facts is None:
-        return {"times": [], "problem": "no fleet is configured"}
-    match: dict[str, Any] = {"cluster": _clusters_of(region)} if region else {}
-    namespace = facts.namespace_of_tier(tier)
-
-    def read(name: str, **labels: str) -> Reading:
-        return read_range(name, start=start, end=end, step_s=step_s, match={**match, **labels})
-
-    gpus = read("tier_gpus", tier=tier)
-    busy = read("gpus_busy", namespace=namespace)
-    asked = read("gpus_requested", namespace=namespace)
-    times = next((r.series[0].times for r in (gpus, busy, asked) if r.series), np.zeros(0))
-    return {
-        "times": times.tolist(),
-        "gpus": _total(gpus.series, len(times)),
-        "busy": _total(busy.series, len(times)),
-        "asked": _total(asked.series, len(times)),
-        "state": str(gpus.state),
-        "problem": gpus.error,
-    }
-
-
-def _total(series: Iterable[Any], length: int) -> list[float | None]:
-    """The sum over series; None where any of them has a gap, so that no sum is silently low."""
-    rows = [s.values for s in series if len(s.values) == length]
-    if not rows:
-        return [None] * length
-    # A series that is born late is not a gap: it counts from its first sample on.
-    stack = np.vstack([_from_first(row) for row in rows])
-    total = stack.sum(axis=0)
-    return [None if np.isnan(v) else float(v) for v in total]
-
-
-def _from_first(row: Any) -> Any:
-    known = np.flatnonzero(~np.isnan(row))
-    if not len(known):
-        return np.zeros(len(row))
-    filled = row.copy()
-    filled[: known[0]] = 0.0
-    return filled
-
-
-def tier_forecast(tier: str, *, region: str = "") -> Band:
-    """The tier's demand in GPUs over the next four hours, quantiles added over its series.
-
-    Adding quantiles assumes that all series peak together: the band is wider than the sum's own.
-    """
-    rows = latest_forecasts(tier=tier, region=region)
-    facts = current_facts()
-    if not rows or facts is None:
-        return Band(None, (), "GPUs")
-    total = sum(np.asarray(row.quantiles) * _gpus_per_unit(facts, row.workload) for row in rows)
-    first = rows[0]
-    start = first.made_at.timestamp()
-    times = [start + (i + 1) * first.step_s for i in range(len(total))]  # type: ignore[arg-type]
-    return Band(
-        made_at=first.made_at,
-        models=tuple(sorted({r.model_4h for r in rows})),
-        unit="GPUs",
-        times=times,
-        p5=total[:, P5].tolist(),  # type: ignore[index]
-        p50=total[:, P50].tolist(),  # type: ignore[index]
-        p95=total[:, P95].tolist(),  # type: ignore[index]
-    )
-
-
-def _gpus_per_unit(facts: FleetFacts, workload_id: str) -> float:
-    """GPUs that one unit of demand takes at the SLO, on the workload's most frugal GPU type."""
-    workload = facts.workloads.get(workload_id)
-    if workload is None:
-        return 0.0
-    return min(workload.group_gpus[t] / u for t, u in workload.units_per_group.items())
 
 
 # --- regions ----------------------------------------------------------------------------------

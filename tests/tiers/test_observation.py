@@ -7,7 +7,7 @@ import pytest
 from infra_console.overview.scope import Scope
 from tests.observations import observed, tier
 from tests.tiers.factories import fleet_config
-from tiers import queries
+from tiers import queries, timelines
 from tiers.core.fleet_state import FleetState
 from tiers.facts import fleet_facts
 from tiers.models import Observation
@@ -83,11 +83,11 @@ def test_silent_metrics_give_none_never_zero(metrics, north):
 
 def test_history_is_none_where_nothing_is_known(metrics):
     metrics(NOW - timedelta(hours=2), 9.0)
-    found = queries.tier_history("training", start=NOW - timedelta(hours=4), end=NOW, step_s=1800)
+    found = timelines.tier_history("training", start=NOW - timedelta(hours=4), end=NOW, step_s=1800)
     assert found["gpus"][0] == 16
     assert found["gpus"][-1] is None
 
 
 def test_no_observation_yet_means_no_summaries():
     assert queries.tier_summaries() == []
-    assert queries.tier_forecast("inference").times == []
+    assert timelines.tier_forecast("inference").times == []

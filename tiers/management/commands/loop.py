@@ -14,6 +14,7 @@ from tiers import queries
 from tiers.errors import CycleRunning, NoFleet
 from tiers.models import Cycle, CycleState
 from tiers.services import SYSTEM_AUTHOR
+from tiers.timelines import P50, P95
 from tiers.training import load_active_model
 
 
@@ -77,10 +78,10 @@ def _forecast_line(forecast: Any) -> dict[str, Any]:
         "workload": forecast.workload,
         "unit": forecast.unit,
         "now": forecast.last_value,
-        "p50_2h": two_hours[queries.P50],
-        "p95_2h": two_hours[queries.P95],
-        "p50_4h": four_hours[queries.P50],
-        "p95_4h": four_hours[queries.P95],
+        "p50_2h": two_hours[P50],
+        "p95_2h": two_hours[P95],
+        "p50_4h": four_hours[P50],
+        "p95_4h": four_hours[P95],
         "model_2h": forecast.model_2h,
         "model_4h": forecast.model_4h,
         "coverage_95": forecast.coverage_95,
