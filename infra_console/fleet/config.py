@@ -11,13 +11,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from infra_console.fleet.errors import FleetFileInvalid
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9_.]*[a-z0-9])?$", max_length=63)]
 Tier = Literal["inference", "training", "operational"]
 Purchase = Literal["reserved", "on_demand", "spot"]
+# The edges of vLLM's time_to_first_token_seconds: only at one is the share within an SLO measured.
+TTFT_EDGES_MS = (
+    1, 5, 10, 20, 40, 60, 80, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000, 20_000, 40_000,
+    80_000, 160_000, 640_000, 2_560_000,
+)  # fmt: skip
 
 
 class _Strict(BaseModel):
@@ -82,6 +87,14 @@ class WorkloadConfig(_Strict):
     move_s: float = Field(default=300.0, ge=0)
     preempt_loss_gpu_hours: float = Field(default=0.0, ge=0)
     shortfall_usd_per_unit_hour: float = Field(ge=0)
+
+    @field_validator("slo_ttft_p95_ms")
+    @classmethod
+    def _on_an_edge(cls, slo_ms: float | None) -> float | None:
+        if slo_ms is not None and slo_ms not in TTFT_EDGES_MS:
+            edges = ", ".join(str(edge) for edge in TTFT_EDGES_MS)
+            raise ValueError(f"must be a bucket edge of vLLM's time to first token: {edges} (ms)")
+        return slo_ms
 
     @model_validator(mode="after")
     def _types_agree(self) -> Self:

@@ -94,6 +94,20 @@ def test_a_group_of_nothing_is_refused(group, units, named):
     assert named in str(refused.value)
 
 
+@pytest.mark.parametrize("slo_ms", [1, 750, 10_000])
+def test_an_slo_on_an_edge_of_vllm_is_accepted(slo_ms):
+    workload = fleet_document()["workloads"][0]
+    fleet = fleet_config(workloads=[workload | {"slo_ttft_p95_ms": slo_ms}])
+    assert fleet.workloads[0].slo_ttft_p95_ms == slo_ms
+
+
+def test_an_slo_beside_the_edges_is_refused_with_their_list():
+    workload = fleet_document()["workloads"][0]
+    with pytest.raises(ValueError, match=r"500, 750, 1000, 2500") as refused:
+        fleet_config(workloads=[workload | {"slo_ttft_p95_ms": 1200}])
+    assert "workloads.0.slo_ttft_p95_ms" in str(refused.value)
+
+
 def _again(kind: str, number: int, **changes: object) -> dict:
     """The fleet with one more entry, a changed copy of an entry that it has."""
     entries = fleet_document()[kind]
