@@ -29,7 +29,6 @@ from tiers.core.snapshot_build import build_snapshot, demand_steps
 from tiers.facts import FleetFacts
 from tiers.forecasting import ForecastBook, ModelLoader, forecast_fleet, keep_forecasts
 from tiers.models import Cycle, CycleState
-from tiers.observation import Metrics
 from tiers.planning import build_plan
 
 PLANNABLE = {Freshness.LIVE, Freshness.DELAYED}
@@ -43,7 +42,6 @@ MIN_GAIN_USD = 20.0
 class CycleInputs:
     facts: FleetFacts
     state: FleetState
-    metrics: Metrics
     now: datetime
     authors: Sequence[str]
     load_model: ModelLoader

@@ -1,9 +1,12 @@
 """One cycle from metrics to a proposed plan, and the reasons not to plan."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from infra_console.fleet.services import apply_fleet_config
 from infra_console.plans.models import Plan
@@ -15,7 +18,7 @@ from tiers.core.allocate import allocate
 from tiers.core.fleet_state import FleetState
 from tiers.core.region_problem import RegionProblem
 from tiers.errors import CycleRunning, NoFleet
-from tiers.models import CycleState, WorkloadForecast
+from tiers.models import Cycle, CycleState, WorkloadForecast
 
 
 class FixedFleet:
@@ -159,3 +162,42 @@ def test_a_second_cycle_at_the_same_time_is_refused(run, metrics, north, monkeyp
     monkeypatch.setattr(cycles, "_try_lock", lambda: False)
     with pytest.raises(CycleRunning):
         run(FleetState({"north": north}), now=now())
+
+
+def test_a_cycle_whose_reads_fail_does_not_stay_running(run, metrics, north, monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise RuntimeError("the connection broke")
+
+    monkeypatch.setattr(cycles, "read_metrics", broken)
+    with pytest.raises(RuntimeError):
+        run(FleetState({"north": north}), now=now())
+    assert Cycle.objects.get().state == CycleState.FAILED
+
+
+def test_a_cycle_whose_worker_was_killed_is_failed_by_the_next(run, metrics, north):
+    killed = Cycle.objects.create(
+        started_at=now() - timedelta(minutes=20), state=CycleState.RUNNING, requested_by="x"
+    )
+    metrics(now(), 8.0)
+    assert run(FleetState({"north": north}), now=now()).state == CycleState.DONE
+    killed.refresh_from_db()
+    assert killed.state == CycleState.FAILED
+    assert killed.finished_at is not None
+
+
+class Stopped(Exception):
+    """Ends the loop of the command under test."""
+
+
+def test_the_loop_goes_on_when_another_cycle_is_at_work(fleet, monkeypatch):
+    def stop(_seconds):
+        raise Stopped
+
+    monkeypatch.setattr(cycles, "_try_lock", lambda: False)
+    monkeypatch.setattr(time, "sleep", stop)
+    said = StringIO()
+    with pytest.raises(Stopped):
+        call_command("loop", stderr=said)
+    assert "already running" in said.getvalue()
+    with pytest.raises(CommandError, match="already running"):
+        call_command("loop", "--once")

@@ -38,12 +38,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         while True:
             cycle = self._cycle(options)
-            self.stdout.write(render(cycle, as_json=options["json"]))
-            if options["once"]:
+            if cycle:
+                self.stdout.write(render(cycle, as_json=options["json"]))
+            if cycle and options["once"]:
                 raise SystemExit(3 if cycle.state == CycleState.FROZEN else 0)
             time.sleep(settings.CYCLE_EVERY_S)
 
-    def _cycle(self, options: dict[str, Any]) -> Cycle:
+    def _cycle(self, options: dict[str, Any]) -> Cycle | None:
+        """The cycle, or None where another one is at work and the next may do."""
         try:
             return cycles.run_cycle(
                 by=options["by"],
@@ -51,7 +53,12 @@ class Command(BaseCommand):
                 load_model=load_active_model,
                 prometheus_only=options["prometheus_only"],
             )
-        except (NoFleet, CycleRunning) as err:
+        except CycleRunning as err:
+            if options["once"]:
+                raise CommandError(str(err)) from err
+            self.stderr.write(str(err))
+            return None
+        except NoFleet as err:
             raise CommandError(str(err)) from err
 
 
