@@ -20,10 +20,8 @@ from tiers.facts import FleetFacts
 METRICS = (
     "arrivals_rps",
     "ttft_p95_seconds",
-    "ttft_within_slo",
     "requests_waiting",
     "gpus_busy",
-    "gpus_requested",
 )
 
 
@@ -35,18 +33,6 @@ class Metrics:
 
     def value(self, query: str, **labels: str) -> float | None:
         return self.readings[query].value(**labels)
-
-    @property
-    def states(self) -> dict[str, str]:
-        return {name: str(r.state) for name, r in self.readings.items()}
-
-    @property
-    def ages_s(self) -> dict[str, float | None]:
-        return {name: r.age_s for name, r in self.readings.items()}
-
-    @property
-    def errors(self) -> list[str]:
-        return sorted({r.error for r in self.readings.values() if r.error})
 
 
 def read_metrics() -> Metrics:
@@ -74,11 +60,6 @@ def build_observation(
         "taken_at": now.isoformat(),
         "source": next(iter({c.source for c in state.clusters.values()}), "none"),
         "unreadable": dict(state.unreadable),
-        "metrics": {
-            "states": metrics.states,
-            "ages_s": metrics.ages_s,
-            "errors": metrics.errors,
-        },
         "clusters": clusters,
     }
 
@@ -121,7 +102,6 @@ def _tier(facts: FleetFacts, state: ClusterState, metrics: Metrics, tier: str) -
             held["held" if pod.node else "pending"] += pod.gpus
     return {
         "nodes": len(nodes),
-        "nodes_ready": sum(usable(n) for n in nodes),
         "nodes_moving": sum(n.ours for n in nodes),
         "gpus": sum(n.gpus_capacity for n in nodes),
         "gpus_ready": sum(n.gpus_allocatable for n in nodes if usable(n)),
@@ -155,6 +135,5 @@ def _service(state: ClusterState, metrics: Metrics, workload: WorkloadConfig) ->
         "waiting": metrics.value("requests_waiting", **where),
         "ttft_p95_ms": p95_s * 1000 if p95_s is not None else None,
         "slo_ms": workload.slo_ttft_p95_ms,
-        "within_slo": metrics.value("ttft_within_slo", le=str(slo_s), **where) if slo_s else None,
         "slo_ratio": p95_s / slo_s if p95_s is not None and slo_s else None,
     }

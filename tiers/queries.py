@@ -9,6 +9,7 @@ from typing import Any
 from infra_console.fleet.queries import current_fleet, list_regions
 from infra_console.telemetry.series import Freshness, freshness_of
 from tiers.core.fleet_state import TIERS
+from tiers.core.ledger import LEDGER_STATES
 from tiers.facts import FleetFacts, fleet_facts
 from tiers.models import Cycle, ForecastModel, Observation, WorkloadForecast
 
@@ -62,7 +63,6 @@ class RegionState:
     worst_slo_ratio: float | None
     worst_slo_model: str
     problem: str = ""
-    models: tuple[Mapping[str, Any], ...] = ()
 
 
 def latest_observation() -> Observation | None:
@@ -226,7 +226,7 @@ def ledger_summary(*, region: str = "") -> dict[str, int]:
         for cluster in observation.document["clusters"].values():
             if not region or cluster["region"] == region:
                 total.update(cluster["ledger"])
-    return {state: gpus for state, gpus in total.items() if gpus}
+    return {state: total[state] for state in LEDGER_STATES if total[state]}
 
 
 # --- regions ----------------------------------------------------------------------------------
@@ -274,5 +274,4 @@ def _region(
         worst_slo_ratio=worst,
         worst_slo_model=model.partition(" in ")[0],
         problem="; ".join(unreadable[c] for c in clusters if c in unreadable),
-        models=tuple(services),
     )

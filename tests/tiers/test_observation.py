@@ -65,6 +65,11 @@ def test_a_cluster_never_reached_is_unknown_not_empty():
     assert not [a for a in tier_cards(Scope()).alerts if "below its floor" in a.text]
 
 
+def test_the_ledger_is_told_in_its_own_order_whatever_was_seen_first():
+    observed(ledger={"broken": 1, "free-usable": 15, "serving": 8})
+    assert list(queries.ledger_summary()) == ["serving", "free-usable", "broken"]
+
+
 def test_activity_that_is_unknown_is_left_out_of_the_share_not_taken_for_idle():
     tiers = {"training": tier(16, busy_gpus=8.0), "inference": tier(24), "operational": tier(0)}
     observed(tiers=tiers)
