@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tiers.core.bound import lower_bound_usd
-from tiers.core.region_problem import Exchange, Key, RegionProblem
+from tiers.core.exchanges import Exchange, exchanges
+from tiers.core.region_problem import Key, RegionProblem
 from tiers.core.snapshot import Snapshot
 
 
@@ -97,7 +98,7 @@ def _search(
     A refused exchange gives way to its region's next best, which may be smaller.
     """
     refused: dict[Key, str] = {}
-    waiting = [p.exchanges(min_gain_usd=min_gain_usd) for p in problems]
+    waiting = [exchanges(p, min_gain_usd=min_gain_usd) for p in problems]
     while any(waiting):
         chosen = max((i for i, w in enumerate(waiting) if w), key=lambda i: waiting[i][0].gain_usd)
         exchange = waiting[chosen].pop(0)
@@ -105,8 +106,8 @@ def _search(
             wanted, _ = exchange.changes[0]
             refused.setdefault(wanted, f"{exchange.reason}: not made, {limit} is reached")
             continue
-        problems[chosen].apply(exchange)
-        waiting[chosen] = problems[chosen].exchanges(min_gain_usd=min_gain_usd)
+        problems[chosen].apply(exchange.changes, exchange.reason)
+        waiting[chosen] = exchanges(problems[chosen], min_gain_usd=min_gain_usd)
     return refused
 
 
