@@ -11,7 +11,6 @@ from datetime import datetime
 from time import perf_counter
 from typing import Any
 
-from infra_console.fleet.config import PoolConfig, WorkloadConfig
 from infra_console.plans.queries import clusters_at_work
 from infra_console.plans.services import propose_plan
 from infra_console.plans.spec import Evidence, PlanSpec
@@ -21,19 +20,16 @@ from infra_console.telemetry.series import Freshness
 from tiers.core.allocate import Allocation, allocate
 from tiers.core.changes import ClusterMoves
 from tiers.core.fleet_state import TIERS, ClusterState, FleetState
-from tiers.core.forecast.quantiles import QUANTILES
 from tiers.core.moves import cluster_moves
 from tiers.core.plan_price import PlanPrice, price_moves
 from tiers.core.snapshot import Snapshot
-from tiers.core.snapshot_build import build_snapshot, demand_steps
 from tiers.facts import FleetFacts
 from tiers.forecasting import ForecastBook, ModelLoader, forecast_fleet, keep_forecasts
 from tiers.models import Cycle, CycleState
 from tiers.planning import build_plan
+from tiers.snapshots import snapshot_of
 
 PLANNABLE = {Freshness.LIVE, Freshness.DELAYED}
-STEP_S, STEPS, QUANTILE = 1800, 8, 0.95
-MAX_GROUP_MOVES = 200
 MAX_NODES_PER_PLAN = 4
 MIN_GAIN_USD = 20.0
 
@@ -92,7 +88,7 @@ def run_stages(cycle: Cycle, inputs: CycleInputs, at_stage: Callable[[str], None
     if not state.clusters:
         return CycleOutcome(CycleState.FROZEN, _frozen_verdict(frozen), document)
     at_stage("allocate")
-    snapshot = _snapshot(inputs, state, book)
+    snapshot = snapshot_of(inputs.facts, state, book, now=inputs.now)
     allocation = allocate(snapshot, min_gain_usd=MIN_GAIN_USD)
     document["allocation"] = _money(allocation)
     clock.lap("allocate")
@@ -131,41 +127,6 @@ def _without_forecast(
                 why = book.missing.get((cluster, workload.id), "it has no history")
                 missing[cluster] = f"demand of {workload.id} is unknown: {why}"
     return missing
-
-
-def _snapshot(inputs: CycleInputs, state: FleetState, book: ForecastBook) -> Snapshot:
-    config, region_of = inputs.facts.config, inputs.facts.region_of
-    regions = {c.region for c in state.clusters.values()}
-    demand: dict[str, dict[str, list[dict[str, float]]]] = {}
-    for (cluster, workload), entry in book.entries.items():
-        if cluster in state.clusters:
-            steps = demand_steps(entry.quantiles, QUANTILES, per_step=STEP_S // entry.step_s)
-            demand.setdefault(workload, {})[region_of[cluster]] = steps
-    return build_snapshot(
-        taken_at=inputs.now,
-        state=state,
-        regions=[
-            {"id": r.id, "jurisdiction": r.jurisdiction} for r in config.regions if r.id in regions
-        ],
-        pools=[_pool_row(p, region_of[p.cluster]) for p in config.pools],
-        workloads=[_workload_row(w, regions) for w in config.workloads],
-        demand=demand,
-        step_s=STEP_S,
-        steps=STEPS,
-        quantile=QUANTILE,
-        max_moves=MAX_GROUP_MOVES,
-    )
-
-
-def _pool_row(pool: PoolConfig, region: str) -> dict[str, Any]:
-    # No step of ours releases a node yet, spot or on demand: it is paid whether used or not.
-    row = pool.model_dump(exclude={"selector"})
-    return {**row, "region": region, "released_when_empty": False}
-
-
-def _workload_row(workload: WorkloadConfig, regions: set[str]) -> dict[str, Any]:
-    row = workload.model_dump(exclude={"namespace", "kind", "name", "unit"})
-    return {**row, "regions": [r for r in workload.regions if r in regions]}
 
 
 # --- proposals ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from infra_console.plans.models import Plan
 from infra_console.telemetry.errors import SourceUnreachable
 from tests.tiers.factories import fleet_config, fleet_document
 from tiers import cycle as cycles
-from tiers import stages
+from tiers import snapshots, stages
 from tiers.core.allocate import allocate
 from tiers.core.fleet_state import FleetState
 from tiers.core.region_problem import RegionProblem
@@ -123,7 +123,7 @@ def test_spot_nodes_are_paid_for_anyway_and_stay_closed_to_who_may_not_use_them(
 
 
 def test_what_a_limit_refused_is_in_the_cycles_notes(run, metrics, north, monkeypatch):
-    monkeypatch.setattr(stages, "MAX_GROUP_MOVES", 0)
+    monkeypatch.setattr(snapshots, "MAX_GROUP_MOVES", 0)
     metrics(now(), 19.0)
     cycle = run(FleetState({"north": north}), now=now())
     assert any("the move limit is reached" in note for note in cycle.document["notes"])
