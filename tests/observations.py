@@ -30,7 +30,6 @@ def observed(*, age_s: float = 1, at: datetime | None = None, **north: Any) -> O
         "taken_at": now.isoformat(),
         "source": "kubernetes",
         "unreadable": {} if north.get("reachable", True) else {"north": "connection refused"},
-        "metrics": {},
         "clusters": {"north": entry | north},
     }
     return Observation.objects.create(at=now, document=document)
@@ -38,7 +37,7 @@ def observed(*, age_s: float = 1, at: datetime | None = None, **north: Any) -> O
 
 def tier(gpus: int, **changes: Any) -> dict[str, Any]:
     entry = {
-        "nodes": gpus // 8, "nodes_ready": gpus // 8, "nodes_moving": 0, "gpus": gpus,
+        "nodes": gpus // 8, "nodes_moving": 0, "gpus": gpus,
         "gpus_ready": gpus, "held_gpus": gpus, "pending_gpus": 0, "busy_gpus": None,
         "floor_gpus": 0,
     }  # fmt: skip
@@ -49,6 +48,6 @@ def service(slo_ratio: float | None) -> dict[str, Any]:
     """A model whose p95 is this share of its limit of one second."""
     return {
         "model": "chat", "replicas": 2, "ready": 2, "rps": 12.5, "waiting": 0.0, "slo_ms": 1000,
-        "ttft_p95_ms": None if slo_ratio is None else 1000 * slo_ratio, "within_slo": 0.99,
+        "ttft_p95_ms": None if slo_ratio is None else 1000 * slo_ratio,
         "slo_ratio": slo_ratio,
     }  # fmt: skip

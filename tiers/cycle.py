@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 # One cycle at a time, whichever worker runs it: an arbitrary constant for pg_try_advisory_lock.
 CYCLE_LOCK = 7_401_001
+FAILED = "The cycle failed; plans under review stay as they are."
 KEEP_OBSERVATIONS = timedelta(hours=6)
 KEEP_CYCLES = timedelta(days=3)
 
@@ -81,6 +82,7 @@ def run_cycle(
     if not _try_lock():
         raise CycleRunning
     try:
+        _end_abandoned()
         cycle = Cycle.objects.create(started_at=now, state=CycleState.RUNNING, requested_by=by)
         return _run(cycle, facts, load_model, now=now, prometheus_only=prometheus_only)
     finally:
@@ -99,26 +101,31 @@ def _run(
         Cycle.objects.filter(pk=cycle.pk).update(stage=stage)
         publish("cycle", str(cycle.pk), 0)
 
-    reader = fleet_reader(facts, now=now, prometheus_only=prometheus_only)
-    state, metrics = reader.read(facts.cluster_ids), read_metrics()
-    _keep_observation(facts, state, metrics, now=now)
-    inputs = CycleInputs(
-        facts=facts,
-        state=state,
-        metrics=metrics,
-        now=now,
-        authors=_authors(cycle.requested_by),
-        load_model=load_model,
-    )
     try:
+        reader = fleet_reader(facts, now=now, prometheus_only=prometheus_only)
+        state = reader.read(facts.cluster_ids)
+        _keep_observation(facts, state, read_metrics(), now=now)
+        inputs = CycleInputs(
+            facts=facts,
+            state=state,
+            now=now,
+            authors=_authors(cycle.requested_by),
+            load_model=load_model,
+        )
         outcome = run_stages(cycle, inputs, at_stage)
     except Exception:
-        _finish(cycle, CycleState.FAILED, "The cycle failed; plans under review stay as they are.")
+        _finish(cycle, CycleState.FAILED, FAILED)
         raise
     _finish(cycle, outcome.state, outcome.verdict, outcome.document)
     Cycle.objects.filter(started_at__lt=now - KEEP_CYCLES).delete()
     cycle.refresh_from_db()
     return cycle
+
+
+def _end_abandoned() -> None:
+    """Whoever holds the lock runs alone: a cycle still called running died with its worker."""
+    for cycle in Cycle.objects.filter(state=CycleState.RUNNING):
+        _finish(cycle, CycleState.FAILED, FAILED)
 
 
 def _authors(by: str) -> Sequence[str]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra_console.fleet.config import FleetConfig, WorkloadConfig
+from tiers.core.changes import WorkloadFacts
 from tiers.core.classify import PoolFacts
-from tiers.core.moves import WorkloadFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,19 @@ class FleetFacts:
     def tier_of_namespace(self, namespace: str) -> str | None:
         return self.config.tiers.namespaces.get(namespace)
 
-    def namespace_of_tier(self, tier: str) -> str:
-        spaces = self.config.tiers.namespaces
-        return next((name for name, t in spaces.items() if t == tier), tier)
+    def namespaces_of_tier(self, tier: str) -> tuple[str, ...]:
+        """The namespaces whose pods are of the tier; one of its own name where none is mapped."""
+        return tuple(n for n, t in self.config.tiers.namespaces.items() if t == tier) or (tier,)
+
+    def asking_namespaces(self, workload: WorkloadConfig) -> set[str]:
+        """Where the pods ask that are a workload's demand in GPUs.
+
+        A queue stands for its tier (`queue_workload`): for all its namespaces without services.
+        """
+        if workload.kind == "Deployment":
+            return {workload.namespace}
+        served = {w.namespace for w in self.services().values()}
+        return {workload.namespace} | set(self.namespaces_of_tier(workload.tier)) - served
 
     def services(self) -> dict[str, WorkloadConfig]:
         """Workloads that are one Deployment each, by (namespace/name)."""
@@ -57,6 +67,7 @@ class FleetFacts:
                 namespace=w.namespace,
                 deployment=w.name if w.kind == "Deployment" else "",
                 floor_groups=w.floor_groups,
+                spot_ok=w.spot_ok,
             )
             for w in self.workloads.values()
         )
@@ -82,7 +93,13 @@ def fleet_facts(config: FleetConfig) -> FleetFacts:
     pools: dict[str, list[PoolFacts]] = {c.id: [] for c in config.clusters}
     for pool in config.pools:
         pools[pool.cluster].append(
-            PoolFacts(pool.id, pool.cluster, pool.gpu_type, dict(pool.selector))
+            PoolFacts(
+                pool.id,
+                pool.cluster,
+                pool.gpu_type,
+                dict(pool.selector),
+                spot=pool.purchase == "spot",
+            )
         )
     return FleetFacts(
         config=config,

@@ -4,12 +4,12 @@ Colours are named by role (`--chart-busy`); the page's theme says what they are.
 None in a trace breaks the line, and nothing is drawn across it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tiers.queries import Band
+from tiers.timelines import Band
 
 Figure = dict[str, Any]
 SPARK_WIDTH, SPARK_HEIGHT = 300.0, 60.0
@@ -38,16 +38,23 @@ def tier_figure(
     return {
         "data": data,
         "layout": _layout(start, end, shapes),
-        "problem": _problem(history, has_data=bool(data)),
+        "problem": " ".join(_problems(history, band, has_data=bool(data))),
     }
 
 
-def _problem(history: Mapping[str, Any], *, has_data: bool) -> str:
+def _problems(history: Mapping[str, Any], band: Band | None, *, has_data: bool) -> Iterator[str]:
     if said := history.get("problem"):
-        return f"The metric source says: {said}. The chart shows what is known."
-    if not has_data or not history["times"]:
-        return "No samples in this range yet: the metric source holds none for this scope."
-    return ""
+        yield f"The metric source says: {said}. The chart shows what is known."
+    elif not has_data or not history["times"]:
+        yield "No samples in this range yet: the metric source holds none for this scope."
+    elif missing := history.get("missing"):
+        yield f"Sums lack {_some(missing)}, of which not every series is known."
+    if band and band.missing:
+        yield f"The forecast lacks {_some(band.missing)}: it is “at least”."
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _past(history: Mapping[str, Any]) -> list[Figure]:

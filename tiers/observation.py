@@ -5,7 +5,7 @@ their GPUs stand in the ledger as unknown. Numbers without a sample are null, ne
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,10 +20,8 @@ from tiers.facts import FleetFacts
 METRICS = (
     "arrivals_rps",
     "ttft_p95_seconds",
-    "ttft_within_slo",
     "requests_waiting",
     "gpus_busy",
-    "gpus_requested",
 )
 
 
@@ -35,18 +33,6 @@ class Metrics:
 
     def value(self, query: str, **labels: str) -> float | None:
         return self.readings[query].value(**labels)
-
-    @property
-    def states(self) -> dict[str, str]:
-        return {name: str(r.state) for name, r in self.readings.items()}
-
-    @property
-    def ages_s(self) -> dict[str, float | None]:
-        return {name: r.age_s for name, r in self.readings.items()}
-
-    @property
-    def errors(self) -> list[str]:
-        return sorted({r.error for r in self.readings.values() if r.error})
 
 
 def read_metrics() -> Metrics:
@@ -74,11 +60,6 @@ def build_observation(
         "taken_at": now.isoformat(),
         "source": next(iter({c.source for c in state.clusters.values()}), "none"),
         "unreadable": dict(state.unreadable),
-        "metrics": {
-            "states": metrics.states,
-            "ages_s": metrics.ages_s,
-            "errors": metrics.errors,
-        },
         "clusters": clusters,
     }
 
@@ -119,18 +100,26 @@ def _tier(facts: FleetFacts, state: ClusterState, metrics: Metrics, tier: str) -
     for pod in state.pods:
         if pod.tier == tier and pod.phase in {"Running", "Pending"}:
             held["held" if pod.node else "pending"] += pod.gpus
-    namespace = facts.namespace_of_tier(tier)
     return {
         "nodes": len(nodes),
-        "nodes_ready": sum(usable(n) for n in nodes),
         "nodes_moving": sum(n.ours for n in nodes),
         "gpus": sum(n.gpus_capacity for n in nodes),
         "gpus_ready": sum(n.gpus_allocatable for n in nodes if usable(n)),
         "held_gpus": held["held"],
         "pending_gpus": held["pending"],
-        "busy_gpus": metrics.value("gpus_busy", cluster=state.cluster, namespace=namespace),
+        "busy_gpus": _busy_gpus(metrics, state.cluster, facts.namespaces_of_tier(tier)),
         "floor_gpus": facts.floor_gpus(tier),
     }
+
+
+def _busy_gpus(metrics: Metrics, cluster: str, namespaces: Iterable[str]) -> float | None:
+    """Activity in all these namespaces. One without GPUs has no series: it is idle where the
+    exporter answers for its cluster, and unknown elsewhere."""
+    seen = metrics.readings["gpus_busy"].select(cluster=cluster)
+    values = {s.labels.get("namespace", ""): s.last for s in seen}
+    busy = [values.get(name, 0.0) for name in namespaces]
+    answers = any(value is not None for value in values.values())
+    return sum(b for b in busy if b is not None) if answers and None not in busy else None
 
 
 def _service(state: ClusterState, metrics: Metrics, workload: WorkloadConfig) -> dict[str, Any]:
@@ -146,6 +135,5 @@ def _service(state: ClusterState, metrics: Metrics, workload: WorkloadConfig) ->
         "waiting": metrics.value("requests_waiting", **where),
         "ttft_p95_ms": p95_s * 1000 if p95_s is not None else None,
         "slo_ms": workload.slo_ttft_p95_ms,
-        "within_slo": metrics.value("ttft_within_slo", le=str(slo_s), **where) if slo_s else None,
         "slo_ratio": p95_s / slo_s if p95_s is not None and slo_s else None,
     }

@@ -1,25 +1,20 @@
-"""Reads for pages and API, from the latest observation, cycle and forecasts, and from metrics."""
+"""Reads for pages and API, from the latest observation, cycle and forecasts."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
-
 from infra_console.fleet.queries import current_fleet, list_regions
-from infra_console.telemetry.queries import read_range
-from infra_console.telemetry.series import Freshness, Reading, freshness_of
+from infra_console.telemetry.series import Freshness, freshness_of
 from tiers.core.fleet_state import TIERS
+from tiers.core.ledger import LEDGER_STATES
 from tiers.facts import FleetFacts, fleet_facts
 from tiers.models import Cycle, ForecastModel, Observation, WorkloadForecast
 
 OBSERVE_EVERY_S = 15.0
 TRAIN_EVERY = timedelta(hours=6)
-# Pages name these three of the forecast's quantiles.
-P5, P50, P95 = 1, 7, 13
-FORECAST_STEP_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +22,15 @@ class TierSummary:
     """One tier in one scope. None is unknown; `partial` means that totals are "at least"."""
 
     tier: str
-    nodes: int
-    gpus: int
-    gpus_ready: int
-    nodes_moving: int
-    held_gpus: int
+    nodes: int | None
+    gpus: int | None
+    gpus_ready: int | None
+    nodes_moving: int | None
+    held_gpus: int | None
     busy_gpus: float | None
-    pending_gpus: int
-    floor_gpus: int
+    utilisation: float | None
+    pending_gpus: int | None
+    floor_gpus: int | None
     worst_slo_ratio: float | None
     worst_slo_model: str
     age_s: float | None
@@ -44,15 +40,9 @@ class TierSummary:
     region: str = ""
 
     @property
-    def utilisation(self) -> float | None:
-        """Share of ready GPUs whose engines are active."""
-        if self.busy_gpus is None or not self.gpus_ready:
-            return None
-        return min(1.0, self.busy_gpus / self.gpus_ready)
-
-    @property
-    def headroom_gpus(self) -> int:
-        return self.gpus_ready - self.floor_gpus
+    def headroom_gpus(self) -> int | None:
+        known = self.gpus_ready is not None and self.floor_gpus is not None
+        return self.gpus_ready - self.floor_gpus if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +63,6 @@ class RegionState:
     worst_slo_ratio: float | None
     worst_slo_model: str
     problem: str = ""
-    models: tuple[Mapping[str, Any], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """A forecast summed over series: (T,) times in epoch seconds and three quantiles."""
-
-    made_at: datetime | None
-    models: tuple[str, ...]
-    unit: str
-    times: list[float] = field(default_factory=list)
-    p5: list[float] = field(default_factory=list)
-    p50: list[float] = field(default_factory=list)
-    p95: list[float] = field(default_factory=list)
 
 
 def latest_observation() -> Observation | None:
@@ -110,7 +86,7 @@ def latest_forecasts(*, tier: str = "", region: str = "") -> list[WorkloadForeca
     if tier:
         rows = rows.filter(tier=tier)
     if region:
-        rows = rows.filter(cluster__in=_clusters_of(region))
+        rows = rows.filter(cluster__in=clusters_in(region))
     return list(rows)
 
 
@@ -129,9 +105,10 @@ def current_facts() -> FleetFacts | None:
     return fleet_facts(config) if config else None
 
 
-def _clusters_of(region: str) -> list[str]:
+def clusters_in(region: str = "") -> list[str]:
+    """The clusters of a region, or of the whole fleet."""
     facts = current_facts()
-    return [c for c, r in facts.region_of.items() if r == region] if facts else []
+    return [c for c, r in facts.region_of.items() if region in {"", r}] if facts else []
 
 
 # --- tiers ---------------------------------------------------------------------------------
@@ -177,8 +154,6 @@ def _add_up(
     regions: tuple[TierSummary, ...] = (),
 ) -> TierSummary:
     rows = [c["tiers"][tier] for c in clusters.values() if c["tiers"].get(tier)]
-    busy = [r["busy_gpus"] for r in rows]
-    known_busy = [b for b in busy if b is not None]
     worst = _worst(clusters.values()) if tier == "inference" else (None, "")
     age_s, state = _age_and_state(clusters.values(), observation, now)
     return TierSummary(
@@ -189,7 +164,8 @@ def _add_up(
         gpus_ready=_sum(rows, "gpus_ready"),
         nodes_moving=_sum(rows, "nodes_moving"),
         held_gpus=_sum(rows, "held_gpus"),
-        busy_gpus=sum(known_busy) if known_busy else None,
+        busy_gpus=_sum(rows, "busy_gpus"),
+        utilisation=_utilisation(rows),
         pending_gpus=_sum(rows, "pending_gpus"),
         floor_gpus=_sum(rows, "floor_gpus"),
         worst_slo_ratio=worst[0],
@@ -197,13 +173,22 @@ def _add_up(
         age_s=age_s,
         state=state,
         partial=not all(c["reachable"] for c in clusters.values())
-        or len(known_busy) < len(clusters),
+        or sum(r["busy_gpus"] is not None for r in rows) < len(clusters),
         regions=regions,
     )
 
 
-def _sum(rows: Iterable[Mapping[str, Any]], key: str) -> int:
-    return sum(row[key] for row in rows)
+def _sum(rows: Iterable[Mapping[str, Any]], key: str) -> Any:
+    """The sum of what is known; None when nothing is."""
+    known = [row[key] for row in rows if row[key] is not None]
+    return sum(known) if known else None
+
+
+def _utilisation(tiers: Iterable[Mapping[str, Any]]) -> float | None:
+    """Share of ready GPUs whose engines are active, over the tiers whose activity is known."""
+    known = [t for t in tiers if t["busy_gpus"] is not None]
+    ready = sum(t["gpus_ready"] for t in known)
+    return min(1.0, sum(t["busy_gpus"] for t in known) / ready) if ready else None
 
 
 def _worst(clusters: Iterable[Mapping[str, Any]]) -> tuple[float | None, str]:
@@ -241,92 +226,7 @@ def ledger_summary(*, region: str = "") -> dict[str, int]:
         for cluster in observation.document["clusters"].values():
             if not region or cluster["region"] == region:
                 total.update(cluster["ledger"])
-    return {state: gpus for state, gpus in total.items() if gpus}
-
-
-# --- history and forecast ---------------------------------------------------------------------
-
-
-def tier_history(
-    tier: str, *, region: str = "", start: datetime, end: datetime, step_s: float
-) -> dict[str, Any]:
-    """GPUs held, busy and asked for over time, summed over the scope; None where unknown.
-
-    Read from the metric sources: when they are down the lists are empty and `problem` says why.
-    """
-    facts = current_facts()
-    if facts is None:
-        return {"times": [], "problem": "no fleet is configured"}
-    match: dict[str, Any] = {"cluster": _clusters_of(region)} if region else {}
-    namespace = facts.namespace_of_tier(tier)
-
-    def read(name: str, **labels: str) -> Reading:
-        return read_range(name, start=start, end=end, step_s=step_s, match={**match, **labels})
-
-    gpus = read("tier_gpus", tier=tier)
-    busy = read("gpus_busy", namespace=namespace)
-    asked = read("gpus_requested", namespace=namespace)
-    times = next((r.series[0].times for r in (gpus, busy, asked) if r.series), np.zeros(0))
-    return {
-        "times": times.tolist(),
-        "gpus": _total(gpus.series, len(times)),
-        "busy": _total(busy.series, len(times)),
-        "asked": _total(asked.series, len(times)),
-        "state": str(gpus.state),
-        "problem": gpus.error,
-    }
-
-
-def _total(series: Iterable[Any], length: int) -> list[float | None]:
-    """The sum over series; None where any of them has a gap, so that no sum is silently low."""
-    rows = [s.values for s in series if len(s.values) == length]
-    if not rows:
-        return [None] * length
-    # A series that is born late is not a gap: it counts from its first sample on.
-    stack = np.vstack([_from_first(row) for row in rows])
-    total = stack.sum(axis=0)
-    return [None if np.isnan(v) else float(v) for v in total]
-
-
-def _from_first(row: Any) -> Any:
-    known = np.flatnonzero(~np.isnan(row))
-    if not len(known):
-        return np.zeros(len(row))
-    filled = row.copy()
-    filled[: known[0]] = 0.0
-    return filled
-
-
-def tier_forecast(tier: str, *, region: str = "") -> Band:
-    """The tier's demand in GPUs over the next four hours, quantiles added over its series.
-
-    Adding quantiles assumes that all series peak together: the band is wider than the sum's own.
-    """
-    rows = latest_forecasts(tier=tier, region=region)
-    facts = current_facts()
-    if not rows or facts is None:
-        return Band(None, (), "GPUs")
-    total = sum(np.asarray(row.quantiles) * _gpus_per_unit(facts, row.workload) for row in rows)
-    first = rows[0]
-    start = first.made_at.timestamp()
-    times = [start + (i + 1) * first.step_s for i in range(len(total))]  # type: ignore[arg-type]
-    return Band(
-        made_at=first.made_at,
-        models=tuple(sorted({r.model_4h for r in rows})),
-        unit="GPUs",
-        times=times,
-        p5=total[:, P5].tolist(),  # type: ignore[index]
-        p50=total[:, P50].tolist(),  # type: ignore[index]
-        p95=total[:, P95].tolist(),  # type: ignore[index]
-    )
-
-
-def _gpus_per_unit(facts: FleetFacts, workload_id: str) -> float:
-    """GPUs that one unit of demand takes at the SLO, on the workload's most frugal GPU type."""
-    workload = facts.workloads.get(workload_id)
-    if workload is None:
-        return 0.0
-    return min(workload.group_gpus[t] / u for t, u in workload.units_per_group.items())
+    return {state: total[state] for state in LEDGER_STATES if total[state]}
 
 
 # --- regions ----------------------------------------------------------------------------------
@@ -359,8 +259,6 @@ def _region(
     worst, model = _worst(clusters.values())
     p95 = next((s["ttft_p95_ms"] for s in services if s["slo_ratio"] == worst), None)
     tiers = [t for c in clusters.values() for t in c["tiers"].values()]
-    busy = [t["busy_gpus"] for t in tiers if t["busy_gpus"] is not None]
-    ready = sum(t["gpus_ready"] for t in tiers)
     return RegionState(
         id=region.id,
         place=region.place,
@@ -369,12 +267,11 @@ def _region(
         jurisdiction=region.jurisdiction,
         state=state,
         age_s=age_s,
-        gpus=sum(c["gpus"] for c in clusters.values() if c["gpus"]) if clusters else None,
-        utilisation=sum(busy) / ready if busy and ready else None,
+        gpus=_sum(clusters.values(), "gpus"),
+        utilisation=_utilisation(tiers),
         rps=sum(rates) if rates else None,
         ttft_p95_ms=p95 if worst is not None else None,
         worst_slo_ratio=worst,
         worst_slo_model=model.partition(" in ")[0],
         problem="; ".join(unreadable[c] for c in clusters if c in unreadable),
-        models=tuple(services),
     )

@@ -11,7 +11,6 @@ from datetime import datetime
 from time import perf_counter
 from typing import Any
 
-from infra_console.fleet.config import PoolConfig, WorkloadConfig
 from infra_console.plans.queries import clusters_at_work
 from infra_console.plans.services import propose_plan
 from infra_console.plans.spec import Evidence, PlanSpec
@@ -19,21 +18,18 @@ from infra_console.telemetry.ages import FleetFreshness
 from infra_console.telemetry.queries import fleet_freshness
 from infra_console.telemetry.series import Freshness
 from tiers.core.allocate import Allocation, allocate
+from tiers.core.changes import ClusterMoves
 from tiers.core.fleet_state import TIERS, ClusterState, FleetState
-from tiers.core.forecast.quantiles import QUANTILES
-from tiers.core.moves import ClusterMoves, cluster_moves
+from tiers.core.moves import cluster_moves
 from tiers.core.plan_price import PlanPrice, price_moves
 from tiers.core.snapshot import Snapshot
-from tiers.core.snapshot_build import build_snapshot, demand_steps
 from tiers.facts import FleetFacts
 from tiers.forecasting import ForecastBook, ModelLoader, forecast_fleet, keep_forecasts
 from tiers.models import Cycle, CycleState
-from tiers.observation import Metrics
 from tiers.planning import build_plan
+from tiers.snapshots import snapshot_of
 
 PLANNABLE = {Freshness.LIVE, Freshness.DELAYED}
-STEP_S, STEPS, QUANTILE = 1800, 8, 0.95
-MAX_GROUP_MOVES = 200
 MAX_NODES_PER_PLAN = 4
 MIN_GAIN_USD = 20.0
 
@@ -42,7 +38,6 @@ MIN_GAIN_USD = 20.0
 class CycleInputs:
     facts: FleetFacts
     state: FleetState
-    metrics: Metrics
     now: datetime
     authors: Sequence[str]
     load_model: ModelLoader
@@ -93,7 +88,7 @@ def run_stages(cycle: Cycle, inputs: CycleInputs, at_stage: Callable[[str], None
     if not state.clusters:
         return CycleOutcome(CycleState.FROZEN, _frozen_verdict(frozen), document)
     at_stage("allocate")
-    snapshot = _snapshot(inputs, state, book)
+    snapshot = snapshot_of(inputs.facts, state, book, now=inputs.now)
     allocation = allocate(snapshot, min_gain_usd=MIN_GAIN_USD)
     document["allocation"] = _money(allocation)
     clock.lap("allocate")
@@ -134,44 +129,6 @@ def _without_forecast(
     return missing
 
 
-def _snapshot(inputs: CycleInputs, state: FleetState, book: ForecastBook) -> Snapshot:
-    config, region_of = inputs.facts.config, inputs.facts.region_of
-    regions = {c.region for c in state.clusters.values()}
-    demand: dict[str, dict[str, list[dict[str, float]]]] = {}
-    for (cluster, workload), entry in book.entries.items():
-        if cluster in state.clusters:
-            steps = demand_steps(entry.quantiles, QUANTILES, per_step=STEP_S // entry.step_s)
-            demand.setdefault(workload, {})[region_of[cluster]] = steps
-    return build_snapshot(
-        taken_at=inputs.now,
-        state=state,
-        regions=[
-            {"id": r.id, "jurisdiction": r.jurisdiction} for r in config.regions if r.id in regions
-        ],
-        pools=[_pool_row(p, region_of[p.cluster]) for p in config.pools],
-        workloads=[_workload_row(w, regions) for w in config.workloads],
-        demand=demand,
-        step_s=STEP_S,
-        steps=STEPS,
-        quantile=QUANTILE,
-        max_moves=MAX_GROUP_MOVES,
-    )
-
-
-def _pool_row(pool: PoolConfig, region: str) -> dict[str, Any]:
-    row = {**pool.model_dump(exclude={"selector"}), "region": region}
-    if pool.purchase == "on_demand":
-        # No step of ours releases a node yet: an on-demand node is paid whether used or not, and
-        # emptying it saves nothing.
-        row["purchase"] = "reserved"
-    return row
-
-
-def _workload_row(workload: WorkloadConfig, regions: set[str]) -> dict[str, Any]:
-    row = workload.model_dump(exclude={"namespace", "kind", "name", "unit"})
-    return {**row, "regions": [r for r in workload.regions if r in regions]}
-
-
 # --- proposals ----------------------------------------------------------------------------------
 
 
@@ -190,7 +147,7 @@ def _propose(
     allocation: Allocation,
     freshness: FleetFreshness,
 ) -> _Proposed:
-    proposed = _Proposed(notes=list(allocation.unmet_floors))
+    proposed = _Proposed(notes=[*allocation.unmet_floors, *allocation.refused])
     at_work = clusters_at_work()
     for cluster in state.clusters.values():
         if number := at_work.get(cluster.cluster):
@@ -264,14 +221,14 @@ def _evidence(
 ) -> Evidence:
     seen = freshness.clusters.get(cluster.cluster)
     entries = {w: e for (c, w), e in book.entries.items() if c == cluster.cluster}
+    metrics = (seen.age_s, str(seen.state)) if seen else (None, str(Freshness.DOWN))
+    # The API is asked as the cycle begins; metrics about a cluster are as old as metrics are.
+    read = (0.0, str(Freshness.LIVE)) if cluster.source == "kubernetes" else metrics
     return Evidence(
         cycle_id=str(cycle.pk),
         taken_at=inputs.now,
-        ages_s={"metrics": seen.age_s if seen else None, "cluster": 0.0},
-        states={
-            "metrics": str(seen.state) if seen else str(Freshness.DOWN),
-            "cluster": str(Freshness.LIVE),
-        },
+        ages_s={"metrics": metrics[0], "cluster": read[0]},
+        states={"metrics": metrics[1], "cluster": read[1]},
         demand=[e.line(w) for w, e in sorted(entries.items())],
         forecast_models={w: e.model_4h for w, e in entries.items()},
         objective=_money(allocation),

@@ -14,7 +14,7 @@ from infra_console.access.decorators import needs
 from infra_console.access.roles import missing_right
 from infra_console.overview.pages import render_page
 from infra_console.overview.scope import Scope, scope_of
-from tiers import queries, services
+from tiers import queries, services, timelines
 from tiers.figures import sparkline, tier_figure
 
 PARTS = {
@@ -58,10 +58,10 @@ def chart(request: HttpRequest, tier: str) -> JsonResponse:
     """One tier's figure in the scope of the query."""
     scope, now = scope_of(request), timezone.now()
     start = scope.start(now)
-    history = queries.tier_history(
+    history = timelines.tier_history(
         tier, region=scope.region, start=start, end=now, step_s=scope.step_s
     )
-    band = queries.tier_forecast(tier, region=scope.region) if scope.future else None
+    band = timelines.tier_forecast(tier, region=scope.region) if scope.future else None
     found = queries.tier_summaries(region=scope.region, tier=tier)
     floor_gpus = found[0].floor_gpus if found else None
     window = (start, now, scope.end(now))
@@ -74,13 +74,13 @@ def spark(request: HttpRequest, tier: str) -> HttpResponse:
     """A card's small picture: busy GPUs of the last hours and the band of the next four."""
     scope, now = scope_of(request), timezone.now()
     start, end = now - SPARK_PAST, now + timedelta(hours=4)
-    history = queries.tier_history(
+    history = timelines.tier_history(
         tier, region=scope.region, start=start, end=now, step_s=SPARK_STEP_S
     )
     paths = sparkline(
         history["times"],
         history.get("asked" if tier != "inference" else "busy", []),
-        queries.tier_forecast(tier, region=scope.region),
+        timelines.tier_forecast(tier, region=scope.region),
         start_s=start.timestamp(),
         now_s=now.timestamp(),
         end_s=end.timestamp(),

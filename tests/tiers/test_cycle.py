@@ -1,15 +1,24 @@
 """One cycle from metrics to a proposed plan, and the reasons not to plan."""
 
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 
+from infra_console.fleet.services import apply_fleet_config
 from infra_console.plans.models import Plan
 from infra_console.telemetry.errors import SourceUnreachable
+from tests.tiers.factories import fleet_config, fleet_document
 from tiers import cycle as cycles
+from tiers import snapshots, stages
+from tiers.core.allocate import allocate
 from tiers.core.fleet_state import FleetState
+from tiers.core.region_problem import RegionProblem
 from tiers.errors import CycleRunning, NoFleet
-from tiers.models import CycleState, WorkloadForecast
+from tiers.models import Cycle, CycleState, WorkloadForecast
 
 
 class FixedFleet:
@@ -53,6 +62,25 @@ def test_demand_above_what_runs_becomes_a_plan_that_takes_the_idle_node(run, met
     assert cycle.document["plans"][0]["hash"] == plan.hash
 
 
+def test_evidence_from_metrics_is_as_old_as_they_are(run, metrics, north):
+    metrics(now() - timedelta(seconds=100), 19.0)
+    run(FleetState({"north": replace(north, source="prometheus")}), now=now())
+    evidence = Plan.objects.get().spec.evidence
+    assert evidence.ages_s["cluster"] == evidence.ages_s["metrics"] >= 100
+    assert evidence.states["cluster"] == "delayed"
+
+
+def test_an_empty_queue_does_not_freeze_the_cluster(run, metrics, north):
+    source = metrics(now(), 19.0)
+    asked = "cluster_namespace_phase:gpus_requested:sum"
+    inference = [s for s in source.data[asked] if s.labels["namespace"] == "inference"]
+    source.data = {**source.data, asked: inference}
+    idle = replace(north, pods=north.pods[:2])
+    cycle = run(FleetState({"north": idle}), now=now())
+    assert cycle.document["frozen"] == {}
+    assert Plan.objects.count() == 1
+
+
 def test_steady_demand_is_no_change_worth_its_price(run, metrics, north):
     metrics(now(), 8.0)
     cycle = run(FleetState({"north": north}), now=now())
@@ -75,6 +103,30 @@ def test_a_cluster_with_a_plan_at_work_gets_no_second_one(run, metrics, north):
     cycle = run(FleetState({"north": north}), now=now())
     assert Plan.objects.count() == 1
     assert "goes first" in cycle.document["notes"][-1]
+
+
+def test_spot_nodes_are_paid_for_anyway_and_stay_closed_to_who_may_not_use_them(
+    run, metrics, north, monkeypatch
+):
+    seen = []
+    monkeypatch.setattr(stages, "allocate", lambda s, **kw: seen.append(s) or allocate(s, **kw))
+    document = fleet_document()
+    document["pools"][0]["purchase"] = "spot"
+    apply_fleet_config(fleet_config(pools=document["pools"]), by="tester")
+    metrics(now(), 19.0)
+    run(FleetState({"north": north}), now=now())
+    (pool,) = seen[0].pools
+    assert (pool.purchase, pool.paid_when_used) == ("spot", False)
+    problem = RegionProblem.of(seen[0], "north")
+    assert problem.eligible(pool.id, "training")
+    assert not problem.eligible(pool.id, "chat")
+
+
+def test_what_a_limit_refused_is_in_the_cycles_notes(run, metrics, north, monkeypatch):
+    monkeypatch.setattr(snapshots, "MAX_GROUP_MOVES", 0)
+    metrics(now(), 19.0)
+    cycle = run(FleetState({"north": north}), now=now())
+    assert any("the move limit is reached" in note for note in cycle.document["notes"])
 
 
 @pytest.mark.parametrize("minutes", [6, 60])
@@ -110,3 +162,42 @@ def test_a_second_cycle_at_the_same_time_is_refused(run, metrics, north, monkeyp
     monkeypatch.setattr(cycles, "_try_lock", lambda: False)
     with pytest.raises(CycleRunning):
         run(FleetState({"north": north}), now=now())
+
+
+def test_a_cycle_whose_reads_fail_does_not_stay_running(run, metrics, north, monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise RuntimeError("the connection broke")
+
+    monkeypatch.setattr(cycles, "read_metrics", broken)
+    with pytest.raises(RuntimeError):
+        run(FleetState({"north": north}), now=now())
+    assert Cycle.objects.get().state == CycleState.FAILED
+
+
+def test_a_cycle_whose_worker_was_killed_is_failed_by_the_next(run, metrics, north):
+    killed = Cycle.objects.create(
+        started_at=now() - timedelta(minutes=20), state=CycleState.RUNNING, requested_by="x"
+    )
+    metrics(now(), 8.0)
+    assert run(FleetState({"north": north}), now=now()).state == CycleState.DONE
+    killed.refresh_from_db()
+    assert killed.state == CycleState.FAILED
+    assert killed.finished_at is not None
+
+
+class Stopped(Exception):
+    """Ends the loop of the command under test."""
+
+
+def test_the_loop_goes_on_when_another_cycle_is_at_work(fleet, monkeypatch):
+    def stop(_seconds):
+        raise Stopped
+
+    monkeypatch.setattr(cycles, "_try_lock", lambda: False)
+    monkeypatch.setattr(time, "sleep", stop)
+    said = StringIO()
+    with pytest.raises(Stopped):
+        call_command("loop", stderr=said)
+    assert "already running" in said.getvalue()
+    with pytest.raises(CommandError, match="already running"):
+        call_command("loop", "--once")

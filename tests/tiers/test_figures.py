@@ -1,11 +1,12 @@
 """Figures keep gaps, sum to the fleet, and say what is missing."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tiers.figures import LEDGER_WIDTH, ledger_bar, sparkline, tier_figure
-from tiers.queries import Band
+from tiers.timelines import Band
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 WINDOW = (NOW - timedelta(hours=1), NOW, NOW + timedelta(hours=4))
@@ -51,6 +52,14 @@ def test_no_samples_are_told_apart_from_no_source():
     empty = {"times": [], "gpus": [], "busy": [], "asked": [], "problem": ""}
     figure = tier_figure(empty, None, floor_gpus=None, window=WINDOW)
     assert "No samples" in figure["problem"]
+
+
+def test_what_the_sums_lack_is_said_on_the_chart():
+    lacking = replace(band(), missing=("south",))
+    figure = tier_figure(HISTORY | {"missing": ("east",)}, lacking, floor_gpus=None, window=WINDOW)
+    assert "Sums lack east" in figure["problem"]
+    assert "forecast lacks south" in figure["problem"]
+    assert tier_figure(HISTORY, band(), floor_gpus=None, window=WINDOW)["problem"] == ""
 
 
 def test_a_sparkline_breaks_at_a_gap_and_has_the_band_around_its_middle():

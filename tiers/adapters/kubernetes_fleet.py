@@ -7,7 +7,8 @@ from datetime import datetime
 from infra_console.cluster import reads
 from infra_console.cluster.errors import ClusterError
 from infra_console.cluster.objects import DeploymentState, NodeState, PodState
-from tiers.adapters.views import PLAN_KEY, checkpoint_age_s, node_view, pod_view
+from infra_console.plans.marks import held_by
+from tiers.adapters.views import checkpoint_age_s, node_view, pod_view
 from tiers.core.fleet_state import ClusterState, DeploymentView, FleetState, NodeView, PodView
 from tiers.facts import FleetFacts
 
@@ -65,7 +66,7 @@ class KubernetesFleet:
             allocatable=node.gpus_allocatable,
             ready=node.ready,
             unschedulable=node.unschedulable,
-            ours=PLAN_KEY in node.annotations,
+            ours=bool(held_by(node)),
         )
 
     def _pod(self, pod: PodState) -> PodView:

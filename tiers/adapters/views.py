@@ -8,7 +8,6 @@ from tiers.core.fleet_state import NodeView, PodView
 from tiers.facts import FleetFacts
 
 LAST_CHECKPOINT_KEY = "infra-console.dev/last-checkpoint"
-PLAN_KEY = "infra-console.dev/plan"
 
 
 def node_view(
@@ -38,6 +37,7 @@ def node_view(
         unschedulable=unschedulable,
         foreign=foreign_taint(taints, facts.tier_key),
         ours=ours,
+        spot=pool is not None and pool.spot,
     )
 
 

@@ -13,7 +13,6 @@ LEVELS: Array = np.array(QUANTILES)
 MEDIAN = QUANTILES.index(0.5)
 STEP_S = 600
 STEPS = 24
-HORIZON_S = STEP_S * STEPS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,32 +26,6 @@ class Forecast:
     values: Array
     model: str
     made_at_s: float
-
-    @property
-    def step_s(self) -> int:
-        return STEP_S
-
-    @property
-    def steps(self) -> int:
-        return STEPS
-
-    @property
-    def times_s(self) -> Array:
-        """(24,) seconds since the epoch."""
-        return self.made_at_s + STEP_S * np.arange(1.0, STEPS + 1)
-
-    def at(self, horizon_s: float, q: float) -> float:
-        """The quantile `q` at a horizon, both interpolated; before the first step that one holds.
-
-        Raises:
-            ValueError: the horizon or the level lies beyond what was forecast.
-        """
-        if not 0 <= horizon_s <= HORIZON_S or not QUANTILES[0] <= q <= QUANTILES[-1]:
-            raise ValueError(f"no forecast at {horizon_s:g} s and level {q:g}")
-        place = max(0.0, horizon_s / STEP_S - 1)
-        low = min(int(place), STEPS - 2)
-        row = self.values[low] + (place - low) * (self.values[low + 1] - self.values[low])
-        return float(np.interp(q, LEVELS, row))
 
 
 def tidy(values: Array) -> Array:

@@ -64,19 +64,6 @@ class _Candidate:
     now: Array
 
 
-def forecast_series(
-    history: Array,
-    times_s: Array,
-    now_s: float,
-    *,
-    utc_offset_h: float = 0.0,
-    model: Predictor | None = None,
-) -> SeriesForecast:
-    """One series (T,); see `forecast_all`."""
-    offsets = np.array([utc_offset_h])
-    return forecast_all(history[None, :], times_s, now_s, utc_offset_h=offsets, model=model)[0]
-
-
 def forecast_all(
     history: Array,
     times_s: Array,

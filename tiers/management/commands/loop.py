@@ -14,6 +14,7 @@ from tiers import queries
 from tiers.errors import CycleRunning, NoFleet
 from tiers.models import Cycle, CycleState
 from tiers.services import SYSTEM_AUTHOR
+from tiers.timelines import P50, P95
 from tiers.training import load_active_model
 
 
@@ -37,12 +38,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         while True:
             cycle = self._cycle(options)
-            self.stdout.write(render(cycle, as_json=options["json"]))
-            if options["once"]:
+            if cycle:
+                self.stdout.write(render(cycle, as_json=options["json"]))
+            if cycle and options["once"]:
                 raise SystemExit(3 if cycle.state == CycleState.FROZEN else 0)
             time.sleep(settings.CYCLE_EVERY_S)
 
-    def _cycle(self, options: dict[str, Any]) -> Cycle:
+    def _cycle(self, options: dict[str, Any]) -> Cycle | None:
+        """The cycle, or None where another one is at work and the next may do."""
         try:
             return cycles.run_cycle(
                 by=options["by"],
@@ -50,7 +53,12 @@ class Command(BaseCommand):
                 load_model=load_active_model,
                 prometheus_only=options["prometheus_only"],
             )
-        except (NoFleet, CycleRunning) as err:
+        except CycleRunning as err:
+            if options["once"]:
+                raise CommandError(str(err)) from err
+            self.stderr.write(str(err))
+            return None
+        except NoFleet as err:
             raise CommandError(str(err)) from err
 
 
@@ -77,10 +85,10 @@ def _forecast_line(forecast: Any) -> dict[str, Any]:
         "workload": forecast.workload,
         "unit": forecast.unit,
         "now": forecast.last_value,
-        "p50_2h": two_hours[queries.P50],
-        "p95_2h": two_hours[queries.P95],
-        "p50_4h": four_hours[queries.P50],
-        "p95_4h": four_hours[queries.P95],
+        "p50_2h": two_hours[P50],
+        "p95_2h": two_hours[P95],
+        "p50_4h": four_hours[P50],
+        "p95_4h": four_hours[P95],
         "model_2h": forecast.model_2h,
         "model_4h": forecast.model_4h,
         "coverage_95": forecast.coverage_95,

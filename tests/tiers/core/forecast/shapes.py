@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiers.core.forecast.quantiles import STEP_S
+from tiers.core.forecast.run import SeriesForecast, forecast_all
 from tiers.core.forecast.windows import DAY
 
 START_S = 1_760_054_400.0  # a Friday, 00:00 UTC
@@ -33,3 +34,8 @@ def fleet(count: int, days: int, *, seed: int = 3) -> NDArray[np.float64]:
     wave = 1 + 0.6 * np.sin(2 * np.pi * np.arange(length) / DAY + phase[:, None])
     noise = 1 + 0.05 * random.normal(size=(count, length))
     return level[:, None] * wave * noise
+
+
+def forecast_one(history: np.ndarray, times_s: np.ndarray, now_s: float) -> SeriesForecast:
+    """The forecast of one series (T,) in UTC, without the learned model."""
+    return forecast_all(history[None, :], times_s, now_s, utc_offset_h=np.zeros(1))[0]

@@ -8,9 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from tiers.core.forecast.quantiles import (
     LEVELS,
-    MEDIAN,
     QUANTILES,
-    Forecast,
     pinball,
     quantiles_of,
     tidy,
@@ -51,19 +49,3 @@ def test_quantiles_of_known_samples_agree_with_numpy() -> None:
     found = quantiles_of(samples, axis=1)
     np.testing.assert_allclose(found[:3], np.nanquantile(samples[:3], LEVELS, axis=1).T)
     assert np.isnan(found[3]).all()
-
-
-def test_a_forecast_is_read_between_steps_and_levels() -> None:
-    values = np.arange(24.0)[:, None] + np.linspace(0, 0.9, 15)
-    forecast = Forecast(values, "last", 1000.0)
-    assert forecast.at(600, 0.5) == pytest.approx(values[0, MEDIAN])
-    assert forecast.at(900, 0.5) == pytest.approx(values[0, MEDIAN] + 0.5)
-    assert forecast.at(0, 0.5) == forecast.at(600, 0.5)
-    assert forecast.at(14_400, 0.975) == pytest.approx(values[23, -1])
-    assert forecast.times_s[[0, -1]].tolist() == [1600.0, 15_400.0]
-
-
-@pytest.mark.parametrize(("horizon_s", "q"), [(14_401, 0.5), (-1, 0.5), (600, 0.99), (600, 0.01)])
-def test_nothing_is_made_up_beyond_what_was_forecast(horizon_s: float, q: float) -> None:
-    with pytest.raises(ValueError, match="no forecast"):
-        Forecast(np.ones((24, 15)), "last", 0.0).at(horizon_s, q)

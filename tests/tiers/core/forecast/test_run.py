@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from tests.tiers.core.forecast.shapes import START_S, daily, fleet, times, walk
+from tests.tiers.core.forecast.shapes import START_S, daily, fleet, forecast_one, times, walk
 from tiers.core.forecast.conformal import band_scale, coverage, scaled
 from tiers.core.forecast.gate import choose, evaluation_origins
 from tiers.core.forecast.naive import LAST, residual_bands, with_bands
 from tiers.core.forecast.quantiles import MEDIAN, QUANTILES
-from tiers.core.forecast.run import forecast_all, forecast_series
+from tiers.core.forecast.run import forecast_all
 from tiers.core.forecast.windows import DAY, WEEK, fill_forward, outcomes, seasonal_paths
 
 
 def test_yesterday_beats_the_last_value_on_a_daily_sine_and_the_gate_picks_it() -> None:
     history, grid = daily(14 * DAY), times(14 * DAY)
-    found = forecast_series(history, grid, grid[-1])
+    found = forecast_one(history, grid, grid[-1])
     assert found.model_in_force == {"2h": "day", "4h": "day"}
     assert "last value not used because its pinball loss was" in found.reasons["4h"]
     assert found.forecast is not None
@@ -25,14 +25,14 @@ def test_yesterday_beats_the_last_value_on_a_daily_sine_and_the_gate_picks_it() 
 
 def test_the_last_value_wins_on_a_random_walk() -> None:
     history, grid = walk(14 * DAY, seed=5), times(14 * DAY)
-    found = forecast_series(history, grid, grid[-1])
+    found = forecast_one(history, grid, grid[-1])
     assert found.model_in_force == {"2h": "last", "4h": "last"}
     assert found.forecast is not None
     assert found.forecast.values[0, MEDIAN] == pytest.approx(history[-1], rel=0.05)
 
 
 def test_a_tie_goes_to_the_simpler_model() -> None:
-    found = forecast_series(np.full(10 * DAY, 8.0), times(10 * DAY), times(10 * DAY)[-1])
+    found = forecast_one(np.full(10 * DAY, 8.0), times(10 * DAY), times(10 * DAY)[-1])
     assert found.model_in_force == {"2h": "last", "4h": "last"}
 
 
@@ -42,7 +42,7 @@ def test_last_week_wins_where_weekends_differ() -> None:
     history = np.where(weekend, 0.3, 1.0) * daily(length)
     # Three days back from here lie Saturday to Tuesday: yesterday misleads twice.
     cut = 25 * DAY
-    found = forecast_series(history[:cut], times(cut), times(cut)[-1])
+    found = forecast_one(history[:cut], times(cut), times(cut)[-1])
     assert found.model_in_force["4h"] == "week"
 
 
@@ -90,21 +90,21 @@ def test_a_series_that_fell_silent_for_more_than_an_hour_has_no_forecast(
 ) -> None:
     grid, silent = times(10 * DAY), history.copy()
     silent[-6:] = np.nan
-    assert forecast_series(silent, grid, grid[-1]).forecast is not None
+    assert forecast_one(silent, grid, grid[-1]).forecast is not None
     silent[-7:] = np.nan
-    assert forecast_series(silent, grid, grid[-1]).forecast is None
+    assert forecast_one(silent, grid, grid[-1]).forecast is None
 
 
 def test_an_unknown_series_has_no_forecast() -> None:
     grid = times(10 * DAY)
-    found = forecast_series(np.full(10 * DAY, np.nan), grid, grid[-1])
+    found = forecast_one(np.full(10 * DAY, np.nan), grid, grid[-1])
     assert found.forecast is None
     assert found.coverage_95 is None
 
 
 def test_a_short_history_is_forecast_with_a_wide_band() -> None:
     history, grid = walk(12, seed=2), times(12)
-    found = forecast_series(history, grid, grid[-1])
+    found = forecast_one(history, grid, grid[-1])
     assert found.model_in_force == {"2h": "last", "4h": "last"}
     assert "past origins to compare on" in found.reasons["2h"]
     assert found.forecast is not None
@@ -127,11 +127,11 @@ def test_every_forecast_is_ordered_and_not_negative() -> None:
 
 def test_inputs_of_the_wrong_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="600 s apart"):
-        forecast_series(np.ones(10), START_S + 300 * np.arange(10.0), START_S + 9000)
+        forecast_one(np.ones(10), START_S + 300 * np.arange(10.0), START_S + 9000)
     with pytest.raises(ValueError, match="one UTC offset"):
         forecast_all(np.ones((2, 10)), times(10), START_S + 9000, utc_offset_h=np.zeros(3))
     with pytest.raises(ValueError, match="before now"):
-        forecast_series(np.ones(10), times(10), START_S - 1)
+        forecast_one(np.ones(10), times(10), START_S - 1)
 
 
 def test_evaluation_origins_have_known_outcomes() -> None:

@@ -1,0 +1,57 @@
+"""The allocator's snapshot from the fleet file, what was read of the fleet, and the forecasts."""
+
+from datetime import datetime
+from typing import Any
+
+from infra_console.fleet.config import PoolConfig, WorkloadConfig
+from tiers.core.fleet_state import FleetState
+from tiers.core.forecast.quantiles import QUANTILES
+from tiers.core.snapshot import Snapshot
+from tiers.core.snapshot_build import build_snapshot, demand_steps
+from tiers.facts import FleetFacts
+from tiers.forecasting import ForecastBook
+
+STEP_S, STEPS, QUANTILE = 1800, 8, 0.95
+MAX_GROUP_MOVES = 200
+
+
+def snapshot_of(
+    facts: FleetFacts, state: FleetState, book: ForecastBook, *, now: datetime
+) -> Snapshot:
+    """What is known of the clusters that answered, and what their workloads will ask for.
+
+    Raises:
+        SnapshotInvalid, pydantic.ValidationError: the parts do not fit together.
+    """
+    config, region_of = facts.config, facts.region_of
+    regions = {c.region for c in state.clusters.values()}
+    demand: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for (cluster, workload), entry in book.entries.items():
+        if cluster in state.clusters:
+            steps = demand_steps(entry.quantiles, QUANTILES, per_step=STEP_S // entry.step_s)
+            demand.setdefault(workload, {})[region_of[cluster]] = steps
+    return build_snapshot(
+        taken_at=now,
+        state=state,
+        regions=[
+            {"id": r.id, "jurisdiction": r.jurisdiction} for r in config.regions if r.id in regions
+        ],
+        pools=[_pool_row(p, region_of[p.cluster]) for p in config.pools],
+        workloads=[_workload_row(w, regions) for w in config.workloads],
+        demand=demand,
+        step_s=STEP_S,
+        steps=STEPS,
+        quantile=QUANTILE,
+        max_moves=MAX_GROUP_MOVES,
+    )
+
+
+def _pool_row(pool: PoolConfig, region: str) -> dict[str, Any]:
+    # No step of ours releases a node yet, spot or on demand: it is paid whether used or not.
+    row = pool.model_dump(exclude={"selector"})
+    return {**row, "region": region, "released_when_empty": False}
+
+
+def _workload_row(workload: WorkloadConfig, regions: set[str]) -> dict[str, Any]:
+    row = workload.model_dump(exclude={"namespace", "kind", "name", "unit"})
+    return {**row, "regions": [r for r in workload.regions if r in regions]}
