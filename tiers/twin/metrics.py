@@ -19,7 +19,7 @@ JOBS: dict[str, str] = {"dcgm": "dcgm-exporter", "vllm": "vllm", "ksm": "kube-st
 _RENDER: dict[str, Callable[[ClusterPhysics], str]] = {
     "dcgm": render_dcgm,
     "vllm": render_vllm,
-    "ksm": lambda physics: render_ksm(physics.store, physics.pods),
+    "ksm": lambda physics: render_ksm(physics.store),
 }
 
 
