@@ -1,11 +1,23 @@
 """Prometheus text exposition, format 0.0.4."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Row = tuple[str, float]
 """Labels as rendered by `labels`, and a value."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """A metric family in words: what the catalogue prints of it."""
+
+    name: str
+    kind: str
+    text: str
+    labels: tuple[str, ...]
+    source: str
 
 
 def escape(value: str) -> str:
