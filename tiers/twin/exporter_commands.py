@@ -8,7 +8,7 @@ from tiers.twin.errors import NoSuchThing
 from tiers.twin.exporters.faults import KINDS, Fault
 from tiers.twin.exporters.variants import DEFAULT, VARIANTS
 from tiers.twin.kube.resources import NODES
-from tiers.twin.misbehaviour import EXPORTERS
+from tiers.twin.misbehaviour import EXPORTERS, check_fault
 from tiers.twin.profile import GPUS_PER_NODE
 from tiers.twin.world import World
 
@@ -57,6 +57,7 @@ def _lay_fault(world: World, cluster: str, exporter: str, words: Words) -> None:
         cluster, exporter, kind, world.now_s + 60.0 * minutes, node=node,
         field=words.get("field", ""), amount=float(words.get("amount", KINDS[kind].amount)),
     )  # fmt: skip
+    check_fault(fault)
     if fault.place == "event":
         world.reset_counters(cluster, exporter)
     else:

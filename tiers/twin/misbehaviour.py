@@ -15,11 +15,11 @@ EXPORTERS = ("dcgm", "vllm", "ksm", "kueue")
 _PLAIN = Variant("what the current version serves by default")
 
 
-class NotOnOneNode(TwinError):
-    """A fault was asked for one node that falls on whole answers only."""
+class FaultDoesNotFit(TwinError):
+    """A fault was asked for where it cannot be."""
 
-    def __init__(self, exporter: str, kind: str) -> None:
-        super().__init__(f"{kind} of {exporter} falls on every node: leave --node out.")
+    def __init__(self, exporter: str, kind: str, why: str) -> None:
+        super().__init__(f"The fault {kind} cannot be laid on {exporter}: {why}.")
 
 
 @dataclass
@@ -58,11 +58,7 @@ class Misbehaviour:
 
     def add(self, fault: Fault, now_s: float) -> None:
         """Lay a fault on an exporter, in place of one of the same kind. Raises TwinError."""
-        check_exporter(fault.exporter)
-        if fault.kind not in KINDS:
-            raise NoSuchThing("fault", fault.kind, KINDS)
-        if fault.node and not (KINDS[fault.kind].by_node and fault.exporter in ("dcgm", "ksm")):
-            raise NotOnOneNode(fault.exporter, fault.kind)
+        check_fault(fault)
         kept = [f for f in self.faults if now_s < f.until_s and not _same(f, fault)]
         self.faults = [*kept, fault]
 
@@ -92,6 +88,17 @@ class Misbehaviour:
 
 def check_exporter(exporter: str) -> None:
     _check("exporter", exporter, EXPORTERS)
+
+
+def check_fault(fault: Fault) -> None:
+    """Raises NoSuchThing, FaultDoesNotFit."""
+    check_exporter(fault.exporter)
+    _check("fault", fault.kind, KINDS)
+    kind = KINDS[fault.kind]
+    if kind.only and fault.exporter not in kind.only:
+        raise FaultDoesNotFit(fault.exporter, fault.kind, f"only on {', '.join(kind.only)}")
+    if fault.node and not (kind.by_node and fault.exporter in ("dcgm", "ksm")):
+        raise FaultDoesNotFit(fault.exporter, fault.kind, "it falls on every node")
 
 
 def _check(kind: str, name: str, known: Iterable[str]) -> None:

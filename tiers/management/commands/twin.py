@@ -17,6 +17,7 @@ from tiers.twin import files
 from tiers.twin.control import ask
 from tiers.twin.errors import TwinError
 from tiers.twin.exporter_commands import WORDS, add_exporter_verbs
+from tiers.twin.exporters.catalogue import markdown
 from tiers.twin.history import history_times, past_series, write_openmetrics
 from tiers.twin.load_test import UNITS_PER_GROUP, measure_units_per_group
 from tiers.twin.profile import INFERENCE
@@ -49,6 +50,7 @@ class Command(BaseCommand):
         verb("status", "how the running twin stands, as JSON", self._status).add_argument(
             "--json", action="store_true", help="the default; kept for symmetry"
         )
+        verb("metrics", "the table of docs/twin-metrics.md", self._metrics)
         self._add_events(verb)
 
     def _add_events(self, verb: Callable[..., ArgumentParser]) -> None:
@@ -128,6 +130,9 @@ class Command(BaseCommand):
                 f"{workload.id}: {measured:g} requests/s per group "
                 f"(kept: {UNITS_PER_GROUP[workload.id]:g})"
             )
+
+    def _metrics(self, _: Namespace) -> None:
+        self.stdout.write(markdown(), ending="")
 
     def _status(self, words: Namespace) -> None:
         self._print(ask(files.load_settings(self._paths), "status"))

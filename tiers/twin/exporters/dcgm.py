@@ -31,6 +31,7 @@ XID_WORDS = {
     119: "GSP RPC timeout", 120: "GSP error",
 }  # fmt: skip
 
+XID_FIELD = "DCGM_FI_DEV_XID_ERRORS"
 _NVLINK_PRODUCTS = ("H100", "A100")
 
 
@@ -114,11 +115,6 @@ FIELDS: tuple[Field, ...] = (
           "approximated: in proportion to engine activity",
           lambda g: g.pcie_rx_bytes_per_s, whole=True),
 )  # fmt: skip
-LABELS = (
-    "gpu", "UUID", "pci_bus_id", "device", "modelName", "GPU_I_PROFILE", "GPU_I_ID", "Hostname",
-    "DCGM_FI_DRIVER_VERSION", "container", "namespace", "pod", "pod_uid", "vgpu",
-    "err_code", "err_msg",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -149,7 +145,7 @@ def _lines(field: Field, series: list[_Series]) -> Iterator[str]:
     if not told:
         return
     yield from head(name, field.kind, field.text)
-    if name == "DCGM_FI_DEV_XID_ERRORS":
+    if name == XID_FIELD:
         for one in told:
             yield f"{name}{{{one.pairs},{_xid_words(one.reading.xid)}}} {one.reading.xid}"
     elif field.decimals:

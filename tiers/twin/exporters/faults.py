@@ -20,7 +20,8 @@ SECOND_EXPORTER = "nvidia-dcgm-exporter-second-q8z4t"
 class FaultKind:
     """What a fault is: acted out on the answer, on the text, or once at its beginning.
 
-    `amount` is its default size, in the unit of `unit`; `by_node` whether one node can have it.
+    `amount` is its default size, in the unit of `unit`; `by_node` whether one node can have it;
+    `only` the exporters it can fall on (empty: all).
     """
 
     says: str
@@ -28,8 +29,11 @@ class FaultKind:
     amount: float = 0.0
     unit: str = ""
     by_node: bool = False
+    only: tuple[str, ...] = ()
 
 
+# Exporters whose series name a node.
+_OF_NODES = ("dcgm", "ksm")
 KINDS: dict[str, FaultKind] = {
     "hang": FaultKind("accepts the connection and never answers (dcgm-exporter#164)", "answer"),
     "slow": FaultKind("answers after some seconds", "answer", 8.0, "s"),
@@ -43,16 +47,18 @@ KINDS: dict[str, FaultKind] = {
     "nan": FaultKind("NaN as value of some fields", "text", by_node=True),
     "inf": FaultKind("infinity as value of some fields", "text", by_node=True),
     "sentinel": FaultKind("DCGM's blank, 9223372036854775794, as value of some fields", "text",
-                          by_node=True),
+                          by_node=True, only=("dcgm",)),
     "vanish": FaultKind("every other node's series are missing, or one node's", "text",
-                        by_node=True),
+                        by_node=True, only=_OF_NODES),
     "second-exporter": FaultKind("a second exporter reports the same GPUs "
-                                 "(gpu-monitoring-tools#174)", "text", by_node=True),
+                                 "(gpu-monitoring-tools#174)", "text", by_node=True,
+                                 only=("dcgm",)),
     "repeats": FaultKind("series stand twice in one answer, with different values", "text",
                          by_node=True),
     "late": FaultKind("samples carry times of the past", "text", 600.0, "s"),
     "future": FaultKind("samples carry times to come", "text", 600.0, "s"),
-    "counter-reset": FaultKind("counters begin again at zero, once", "event"),
+    "counter-reset": FaultKind("counters begin again at zero, once", "event",
+                               only=("dcgm", "vllm")),
 }  # fmt: skip
 # What `nan`, `inf` and `sentinel` fall on when no field is named: what is most read of an exporter.
 FIELDS: dict[str, tuple[str, ...]] = {

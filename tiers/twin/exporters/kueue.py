@@ -65,7 +65,7 @@ PREEMPTED_TOTAL = Described(
 )  # fmt: skip
 WAIT = Described(
     "kueue_admission_wait_time_seconds", "histogram",
-    "Time from creation or requeuing to admission in seconds.", CQ, _EVENTS,
+    "Time from creation or requeuing to admission in seconds.", (*CQ, "le"), _EVENTS,
 )  # fmt: skip
 FAMILIES = (
     PENDING, RESERVING, ADMITTED, QUEUE_STATUS, RESERVATION, USAGE, NOMINAL, BORROWING, LENDING,

@@ -8,6 +8,7 @@ from tiers.twin.exporters.text import Row, labels
 from tiers.twin.kube.resources import Obj
 
 Read = Callable[[Obj], Iterator[Row]]
+INIT = "initContainers"
 _EXPERIMENTAL = "EXPERIMENTAL"
 
 
@@ -23,9 +24,11 @@ def container_families(prefix: str, containers: str, statuses: str) -> tuple[Fam
         )
 
     restarts = f"kube_pod_{prefix}_status_restarts_total"
+    info = ("container", "image_spec", "image", "image_id", "container_id")
+    info += ("restart_policy",) if containers == INIT else ()
     return (
         Family(f"kube_pod_{prefix}_info", lambda pod: _info(pod, containers, statuses),
-               ("container", "image_spec", "image", "image_id", "container_id")),
+               info),
         family("status_waiting", _in_state("waiting")),
         family("status_waiting_reason", _reason("state", "waiting"), "reason"),
         family("status_running", _in_state("running")),
@@ -57,20 +60,19 @@ def _each(pod: Obj, statuses: str, read: Read) -> Iterator[Row]:
 
 
 def _info(pod: Obj, containers: str, statuses: str) -> Iterator[Row]:
-    images = {c["name"]: c.get("image", "") for c in spec(pod).get(containers) or ()}
+    specs = {c["name"]: c for c in spec(pod).get(containers) or ()}
     for one in status(pod).get(statuses) or ():
-        yield (
-            labels(
-                {
-                    "container": one["name"],
-                    "image_spec": images.get(one["name"], ""),
-                    "image": one.get("image", ""),
-                    "image_id": one.get("imageID", ""),
-                    "container_id": one.get("containerID", ""),
-                }
-            ),
-            1.0,
-        )
+        wanted = specs.get(one["name"], {})
+        pairs = {
+            "container": one["name"],
+            "image_spec": wanted.get("image", ""),
+            "image": one.get("image", ""),
+            "image_id": one.get("imageID", ""),
+            "container_id": one.get("containerID", ""),
+        }
+        if containers == INIT:
+            pairs["restart_policy"] = wanted.get("restartPolicy", "")
+        yield labels(pairs), 1.0
 
 
 def _in_state(state: str) -> Read:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from tiers.twin.exporters.ksm.containers import container_families
+from tiers.twin.exporters.ksm.containers import INIT, container_families
 from tiers.twin.exporters.ksm.families import Family, Group, value
 from tiers.twin.exporters.ksm.values import (
     condition,
@@ -182,7 +182,7 @@ POD_GROUP = Group(
         Family("kube_pod_status_ready", _state_of("Ready"), ("condition",)),
         Family("kube_pod_status_scheduled", _state_of("PodScheduled"), ("condition",)),
         *container_families("container", "containers", "containerStatuses"),
-        *container_families("init_container", "initContainers", "initContainerStatuses"),
+        *container_families("init_container", INIT, "initContainerStatuses"),
         value("kube_pod_status_initialized_time", _since("Initialized"),
               stability=_EXPERIMENTAL),
         value("kube_pod_status_ready_time", _since("Ready"), stability=_EXPERIMENTAL),
