@@ -92,16 +92,13 @@ class Shape:
 
 
 def shape_of(labels: Mapping[str, str]) -> Shape:
-    """The shape a node's labels tell.
-
-    Raises:
-        KeyError: the MIG configuration is not one of `CONFIGS`.
-    """
-    strategy = labels.get(MIG_STRATEGY_KEY, "none")
-    if strategy in ("single", "mixed") and MIG_CONFIG_KEY in labels:
-        return _mig(labels[MIG_CONFIG_KEY], strategy)
+    """The shape a node's labels tell; an unknown MIG configuration leaves its GPUs whole."""
+    strategy, config = labels.get(MIG_STRATEGY_KEY, "none"), labels.get(MIG_CONFIG_KEY, "")
+    if strategy in ("single", "mixed") and config in CONFIGS:
+        return _mig(config, strategy)
     shared = labels.get(SHARING_KEY, "none") != "none"
-    return _turns(int(labels.get(REPLICAS_KEY, "1")) if shared else 1)
+    replicas = labels.get(REPLICAS_KEY, "1") if shared else "1"
+    return _turns(int(replicas) if replicas.isdigit() else 1)
 
 
 @cache

@@ -86,7 +86,7 @@ class ClusterPhysics:
     def _read_gpus(
         self, pods: list[PodView], *, elapsed_s: float, dark: bool
     ) -> dict[str, list[GpuReading]]:
-        """Readings by node; a dead node has none."""
+        """Readings by node; a dead node has none, and none has a node without GPUs."""
         if dark:
             return {}
         by_node: dict[str, list[PodView]] = {}
@@ -97,7 +97,7 @@ class ClusterPhysics:
         readings = {}
         for node in self.store.all(NODES):
             name = node["metadata"]["name"]
-            if self._node_lives(name):
+            if self._node_lives(name) and PRODUCT_KEY in (node["metadata"].get("labels") or {}):
                 gpus = self._node_gpus(node, by_node.get(name, ()))
                 readings[name] = read_gpus(gpus, by_uid, activity, elapsed_s=elapsed_s)
         return readings

@@ -194,7 +194,7 @@ def _pairs(
     )
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=65536)
 def _labels(
     gpu: tuple[int, str, str, str, str], host: tuple[str, str], holder: tuple[str, ...], turn: int
 ) -> str:

@@ -42,7 +42,7 @@ KINDS: dict[str, FaultKind] = {
     "truncated": FaultKind("breaks off in the middle of its answer", "answer"),
     "huge": FaultKind("answers with very many series", "answer", 16.0, "MiB"),
     "gzip-bomb": FaultKind("a small gzip answer that unpacks to very much", "answer", 64.0, "MiB"),
-    "lie": FaultKind("the same values again and again, health is fine "
+    "lie": FaultKind("the same values again and again while `up` is 1 "
                      "(gpu-monitoring-tools#188)", "text"),
     "nan": FaultKind("NaN as value of some fields", "text", by_node=True),
     "inf": FaultKind("infinity as value of some fields", "text", by_node=True),

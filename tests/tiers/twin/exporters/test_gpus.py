@@ -136,7 +136,21 @@ def test_a_time_sliced_node_seats_several_pods_on_a_gpu():
     assert len(pick(each, ACTIVE)) == 10
 
 
-def test_a_node_without_such_labels_has_eight_whole_gpus():
-    shape = shape_of({"nvidia.com/gpu.product": "NVIDIA-L40S", "nvidia.com/mig.strategy": "single"})
+@pytest.mark.parametrize("labels", [
+    {"nvidia.com/mig.strategy": "single"},
+    {"nvidia.com/mig.strategy": "mixed", "nvidia.com/mig.config": "all-disabled"},
+    {"nvidia.com/gpu.sharing-strategy": "time-slicing", "nvidia.com/gpu.replicas": "many"},
+])  # fmt: skip
+def test_a_node_without_such_labels_or_with_odd_ones_has_eight_whole_gpus(labels):
+    shape = shape_of({"nvidia.com/gpu.product": "NVIDIA-L40S", **labels})
     assert [slot.gpu for slot in shape.slots] == list(range(8))
     assert not shape.mig
+
+
+def test_a_node_without_gpus_has_no_exporter():
+    store = small_cluster(nodes=2)
+    node = store.all(NODES)[1]
+    plain = {"kubernetes.io/hostname": node["metadata"]["name"]}
+    store.put(NODES, {**node, "metadata": {**node["metadata"], "labels": plain}})
+    samples = parse(render("dcgm", physics_of(store, seconds=4)))
+    assert len(pick(samples, ACTIVE)) == 8

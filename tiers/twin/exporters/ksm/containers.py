@@ -24,8 +24,8 @@ def container_families(prefix: str, containers: str, statuses: str) -> tuple[Fam
         )
 
     restarts = f"kube_pod_{prefix}_status_restarts_total"
-    info = ("container", "image_spec", "image", "image_id", "container_id")
-    info += ("restart_policy",) if containers == INIT else ()
+    more = ("restart_policy",) if containers == INIT else ()
+    info = ("container", "image_spec", "image", "image_id", "container_id", *more)
     return (
         Family(f"kube_pod_{prefix}_info", lambda pod: _info(pod, containers, statuses),
                info),

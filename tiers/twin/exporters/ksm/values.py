@@ -119,7 +119,8 @@ def condition_rows(obj: Obj, *, reason: bool = False) -> Iterator[Row]:
 
 def owner_rows(obj: Obj) -> Iterator[Row]:
     """The owners of an object, or one row of empty labels."""
-    for owner in obj["metadata"].get("ownerReferences") or ({},):
+    owners: list[Obj] = obj["metadata"].get("ownerReferences") or [{}]
+    for owner in owners:
         controller = owner.get("controller")
         yield (
             labels(
