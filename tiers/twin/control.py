@@ -12,7 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
-from tiers.twin.errors import NoSuchThing, TwinAway, TwinRefused
+from tiers.twin.errors import TwinAway, TwinError, TwinRefused
+from tiers.twin.exporter_commands import exporter_commands
 from tiers.twin.files import TwinSettings
 from tiers.twin.kube.server import HOST, KubeServers
 from tiers.twin.world import World
@@ -35,6 +36,7 @@ class Commands:
             "fail-region": self._fail_region,
             "heal-region": self._heal_region,
             "prometheus-down": self._prometheus_down,
+            **exporter_commands(world),
         }
 
     async def _surge(self, words: dict[str, Any]) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def control_app(world: World, servers: KubeServers, token: str) -> web.Applicati
             return web.json_response({"error": "There is no such command."}, status=404)
         try:
             return web.json_response(await run(await request.json()))
-        except NoSuchThing as err:
+        except TwinError as err:
             return web.json_response({"error": str(err)}, status=400)
         except (KeyError, TypeError, ValueError) as err:
             error = f"Missing or wrong argument: {err}."

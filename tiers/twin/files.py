@@ -15,12 +15,13 @@ from typing import Any
 
 from tiers.twin.demand import BuiltInDemand, Demand
 from tiers.twin.errors import NotInitialised
+from tiers.twin.exporters.blackbox import MODULES, PROBE_EVERY_S, probe_url
 from tiers.twin.fleet_file import fleet_toml
 from tiers.twin.kube.files import write_private
 from tiers.twin.kube.kubeconfig import write_kubeconfig
 from tiers.twin.kube.server import HOST
 from tiers.twin.kube.tls import TlsFiles, ensure_tls
-from tiers.twin.metrics import JOBS
+from tiers.twin.metrics import JOBS, PROBE_JOB
 from tiers.twin.profile import DEFAULT_SEED, DEFAULT_TIME_FACTOR, REGION_IDS
 from tiers.twin.trace import load_trace
 
@@ -186,7 +187,7 @@ def _write_kubeconfigs(paths: TwinPaths, settings: TwinSettings) -> None:
 
 
 def scrape_targets(metrics_port: int) -> list[dict[str, Any]]:
-    """The file_sd document: one target per cluster and exporter, and the twin itself."""
+    """The file_sd document: a target per cluster and exporter, each probe, and the twin itself."""
     address = f"{HOST}:{metrics_port}"
     targets = [
         {
@@ -201,7 +202,33 @@ def scrape_targets(metrics_port: int) -> list[dict[str, Any]]:
         for exporter, job in JOBS.items()
     ]
     itself = {"job": "twin", "__metrics_path__": "/twin/metrics"}
-    return [*targets, {"targets": [address], "labels": itself}]
+    return [*targets, *probe_targets(address), {"targets": [address], "labels": itself}]
+
+
+def probe_targets(address: str) -> list[dict[str, Any]]:
+    """Probes from each region to each other, as a blackbox job with its relabelling names them.
+
+    `region` is where the probe starts, `target` where it goes. Without the label `cluster`: scraped
+    once a minute, they would make the cluster's own metrics look late.
+    """
+    return [
+        {
+            "targets": [address],
+            "labels": {
+                "job": PROBE_JOB,
+                "region": origin,
+                "target": target,
+                "instance": probe_url(target),
+                "__metrics_path__": f"/{origin}/probe",
+                "__param_module": MODULES[0],
+                "__param_target": probe_url(target),
+                "__scrape_interval__": f"{PROBE_EVERY_S}s",
+            },
+        }
+        for origin in REGION_IDS
+        for target in REGION_IDS
+        if origin != target
+    ]
 
 
 def _json(document: object) -> bytes:

@@ -12,6 +12,7 @@ from tiers.twin.demand import Surge
 from tiers.twin.files import TwinPaths
 from tiers.twin.kube.files import write_private
 from tiers.twin.kube.store import ClusterStore
+from tiers.twin.misbehaviour import Misbehaviour
 
 
 @dataclass
@@ -21,6 +22,7 @@ class ByHand:
     surges: list[Surge] = field(default_factory=list)
     dark_regions: list[str] = field(default_factory=list)
     exporters_down_until_s: float = 0.0
+    exporters: Misbehaviour = field(default_factory=Misbehaviour)
 
 
 def load_store(paths: TwinPaths, cluster: str) -> ClusterStore | None:
@@ -49,7 +51,8 @@ def load_by_hand(paths: TwinPaths) -> ByHand:
         return ByHand()
     data = json.loads(paths.world.read_text())
     surges = [Surge(**surge) for surge in data.pop("surges")]
-    return ByHand(surges=surges, **data)
+    exporters = Misbehaviour.load(data.pop("exporters", {}))
+    return ByHand(surges=surges, exporters=exporters, **data)
 
 
 def save_by_hand(paths: TwinPaths, by_hand: ByHand) -> None:

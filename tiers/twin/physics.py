@@ -5,17 +5,27 @@ operational pods have no such model: a running gang keeps its GPUs at 90-98 %, a
 its workload's own share, both with slow noise; a pod that loads, at 10 %.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from tiers.twin.demand import Demand, Surge, surge_factor
-from tiers.twin.gpus import IDLE, LOADING, VLLM_MEMORY_SHARE, Activity, GpuPlaces, GpuReading
-from tiers.twin.gpus import read_gpus as read_node_gpus
-from tiers.twin.kube.resources import NODES
+from tiers.twin.gpus import (
+    IDLE,
+    LOADING,
+    VLLM_MEMORY_SHARE,
+    Activity,
+    GpuPlaces,
+    GpuReading,
+    GpuTotals,
+    NodeGpus,
+    read_gpus,
+)
+from tiers.twin.kube.resources import NODES, Obj
 from tiers.twin.kube.store import ClusterStore
+from tiers.twin.node_shapes import PRODUCT_KEY, shape_of, whole_product
 from tiers.twin.noise import smooth_noise, stream
-from tiers.twin.profile import GPU_TYPES, INFERENCE, OPERATIONAL_BY_ID, GpuType
+from tiers.twin.profile import GPU_TYPES, GPUS_PER_NODE, INFERENCE, OPERATIONAL_BY_ID, GpuType
 from tiers.twin.replicas import ServedModelReplicas
 from tiers.twin.view import PodView, read_pods
 
@@ -36,6 +46,9 @@ class ClusterPhysics:
         self.now_s = now_s
         self.pods: list[PodView] = []
         self.readings: dict[str, list[GpuReading]] = {}
+        self.xids: dict[str, dict[int, int]] = {}
+        """The last XID error by node and GPU; it stays until somebody clears it."""
+        self._totals: dict[str, dict[int, GpuTotals]] = {}
         self._places = GpuPlaces()
         self.models = {
             workload.id: ServedModelReplicas(
@@ -58,14 +71,25 @@ class ClusterPhysics:
             rate = float(self.demand.rate_rps(self.cluster, model, np.array([now_s]))[0])
             rate *= surge_factor(surges, self.cluster, model, now_s)
             served.tick(now_s, rate, [pod for pod in alive if _serves(pod, model)])
-        self.now_s = now_s
-        self.readings = self._read_gpus(alive, dark=dark)
+        elapsed_s, self.now_s = now_s - self.now_s, now_s
+        self.readings = self._read_gpus(alive, elapsed_s=elapsed_s, dark=dark)
+
+    def reset_gpu_counters(self) -> None:
+        """The GPUs' own counters begin again, as after a reload of the driver."""
+        self._totals.clear()
+
+    def reset_request_counters(self) -> None:
+        """The servers' counters begin again, as if every process had been restarted."""
+        for served in self.models.values():
+            served.reset_counters()
 
     def _node_lives(self, node: str) -> bool:
         return bool(node) and node not in self.store.failed_nodes
 
-    def _read_gpus(self, pods: list[PodView], *, dark: bool) -> dict[str, list[GpuReading]]:
-        """Readings by node; a dead node has none."""
+    def _read_gpus(
+        self, pods: list[PodView], *, elapsed_s: float, dark: bool
+    ) -> dict[str, list[GpuReading]]:
+        """Readings by node; a dead node has none, and none has a node without GPUs."""
         if dark:
             return {}
         by_node: dict[str, list[PodView]] = {}
@@ -76,11 +100,24 @@ class ClusterPhysics:
         readings = {}
         for node in self.store.all(NODES):
             name = node["metadata"]["name"]
-            if self._node_lives(name):
-                places = self._places.assign(name, by_node.get(name, ()))
-                gpu = gpu_of(node["metadata"].get("labels") or {})
-                readings[name] = read_node_gpus(name, gpu, places, by_uid, activity)
+            if self._node_lives(name) and PRODUCT_KEY in (node["metadata"].get("labels") or {}):
+                gpus = self._node_gpus(node, by_node.get(name, ()))
+                readings[name] = read_gpus(gpus, by_uid, activity, elapsed_s=elapsed_s)
         return readings
+
+    def _node_gpus(self, node: Obj, pods: Iterable[PodView]) -> NodeGpus:
+        name, labels = node["metadata"]["name"], node["metadata"].get("labels") or {}
+        shape = shape_of(labels)
+        if name not in self._totals:
+            self._totals[name] = {index: GpuTotals() for index in range(GPUS_PER_NODE)}
+        return NodeGpus(
+            node=name,
+            gpu=gpu_of(labels),
+            shape=shape,
+            places=self._places.assign(name, shape, pods),
+            totals=self._totals[name],
+            xids=self.xids.get(name, {}),
+        )
 
     def _activity(self, pods: list[PodView]) -> dict[str, Activity]:
         replicas = {
@@ -135,4 +172,4 @@ def gpu_of(labels: Mapping[str, str]) -> GpuType:
     Raises:
         KeyError: the twin has no node of that product.
     """
-    return _GPU_BY_PRODUCT[labels["nvidia.com/gpu.product"]]
+    return _GPU_BY_PRODUCT[whole_product(labels[PRODUCT_KEY])]

@@ -73,6 +73,7 @@ class GpuType:
     instance_type: str
     memory_mib: int
     sm_clock_mhz: int
+    memory_clock_mhz: int
     idle_w: float
     max_w: float
     usd_per_gpu_hour: float
@@ -83,16 +84,16 @@ GPU_TYPES: dict[str, GpuType] = {
     for gpu in (
         GpuType(
             "H100", "NVIDIA-H100-80GB-HBM3", "NVIDIA H100 80GB HBM3", "Standard_ND96is_H100_v5",
-            81559, 1980, 72.0, 700.0, 11.061,
+            81559, 1980, 2619, 72.0, 700.0, 11.061,
         ),
         GpuType(
             "A100", "NVIDIA-A100-SXM4-80GB", "NVIDIA A100-SXM4-80GB", "Standard_ND96amsr_A100_v4",
-            81920, 1410, 58.0, 400.0, 4.0963,
+            81920, 1410, 1593, 58.0, 400.0, 4.0963,
         ),
         # Azure lists no 8 x L40S node: the price is AWS g6e.48xlarge, us-east-1.
         GpuType(
             "L40S", "NVIDIA-L40S", "NVIDIA L40S", "g6e.48xlarge",
-            46068, 2520, 36.0, 350.0, 3.7664,
+            46068, 2520, 9001, 36.0, 350.0, 3.7664,
         ),
     )
 }  # fmt: skip

@@ -16,6 +16,7 @@ from tiers.core.simulate.profiles import SERVED_MODELS
 from tiers.core.simulate.serving import Service
 from tiers.twin.lengths import LENGTHS
 from tiers.twin.load_test import UNITS_PER_GROUP
+from tiers.twin.request_book import RequestBook
 from tiers.twin.view import PodView
 
 MAX_REPLICAS, MAX_REPLICAS_PER_SIZE = 48, 12
@@ -47,6 +48,7 @@ class ServedModelReplicas:
     started_s: float
     size: int = 1
     service: Service = field(init=False)
+    book: RequestBook = field(init=False)
     replicas: dict[str, Replica] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -54,6 +56,7 @@ class ServedModelReplicas:
         costs = replace(SERVED_MODELS[self.model].costs(), queue_limit=limit)
         places = max(MAX_REPLICAS, MAX_REPLICAS_PER_SIZE * self.size)
         self.service = Service(costs, max_replicas=places)
+        self.book = RequestBook(places)
 
     def tick(self, now_s: float, rate_rps: float, pods: Iterable[PodView]) -> None:
         """Follow the pods, draw arrivals at a constant rate since the last tick, run to `now_s`."""
@@ -65,7 +68,7 @@ class ServedModelReplicas:
         arrivals = poisson_requests(
             self.rng, LENGTHS[self.model], rate_rps, until - min(elapsed, CATCH_UP_S), until
         )
-        self.service.advance(until, arrivals)
+        self.book.add(self.service.advance(until, arrivals), self.service.costs)
         for replica in self.replicas.values():
             self._book(replica, elapsed)
 
@@ -86,10 +89,24 @@ class ServedModelReplicas:
 
     def _join(self, pod: PodView) -> None:
         try:
-            self.replicas[pod.uid] = Replica(pod, self.service.add_replica())
+            place = self.service.add_replica()
         except NoPlaceForReplica:
             # The pod stays without traffic, as one beyond a router's limit would.
             return
+        self.book.clear(place)
+        self.replicas[pod.uid] = Replica(pod, place)
+
+    def reset_counters(self) -> None:
+        """Counters and histograms begin at zero; requests in flight go on."""
+        a = self.service.arrays
+        for counter in (
+            a.busy_s, a.prompt_tokens, a.output_tokens, a.finished, a.ttft_counts, a.itl_counts,
+            a.e2e_counts, a.sums_s,
+        ):  # fmt: skip
+            counter[:] = 0
+        for replica in self.replicas.values():
+            self.book.clear(replica.place)
+            replica.seen = (0.0, 0.0, 0.0)
 
     def _book(self, replica: Replica, elapsed_s: float) -> None:
         """GPU activity since the last tick, from what the kernel says it did."""

@@ -69,7 +69,11 @@ async def _close(servers: KubeServers) -> None:
 
 def _metrics(world: World, settings: TwinSettings) -> web.Application:
     return metrics_app(
-        world.physics, time_factor=settings.time_factor, unreachable=world.unreachable
+        world.physics,
+        time_factor=settings.time_factor,
+        unreachable=world.unreachable,
+        misbehaviour=lambda: world.by_hand.exporters,
+        dark=lambda region: region in world.by_hand.dark_regions,
     )
 
 

@@ -6,12 +6,16 @@ from typing import Any
 
 from tiers.twin.kube.resources import PODS, Obj
 from tiers.twin.kube.store import ClusterStore
+from tiers.twin.node_shapes import MIG_RESOURCE
 from tiers.twin.profile import GPU_RESOURCE, JOB_NAME_KEY
 
 
 @dataclass(frozen=True)
 class PodView:
-    """One pod, flattened. `ready` is its Ready condition, `leaving` that it is being deleted."""
+    """One pod, flattened. `ready` is its Ready condition, `leaving` that it is being deleted.
+
+    `devices` counts what it asks of each NVIDIA resource; `gpus` is `nvidia.com/gpu` alone.
+    """
 
     uid: str
     name: str
@@ -19,6 +23,7 @@ class PodView:
     node: str
     container: str
     gpus: int
+    devices: dict[str, int]
     phase: str
     ready: bool
     leaving: bool
@@ -40,13 +45,15 @@ def pod_view(pod: Obj) -> PodView:
     owner = (meta.get("ownerReferences") or [{}])[0]
     containers = spec.get("containers") or []
     labels = meta.get("labels") or {}
+    devices = requested_devices(containers)
     return PodView(
         uid=meta["uid"],
         name=meta["name"],
         namespace=meta["namespace"],
         node=spec.get("nodeName") or "",
         container=containers[0]["name"] if containers else "",
-        gpus=sum(requested_gpus(container) for container in containers),
+        gpus=devices.get(GPU_RESOURCE, 0),
+        devices=devices,
         phase=status.get("phase") or "Pending",
         ready=condition(status, "Ready") == "True",
         leaving=bool(meta.get("deletionTimestamp")),
@@ -60,9 +67,15 @@ def pod_view(pod: Obj) -> PodView:
     )
 
 
-def requested_gpus(container: dict[str, Any]) -> int:
-    requests = (container.get("resources") or {}).get("requests") or {}
-    return int(requests.get(GPU_RESOURCE, 0))
+def requested_devices(containers: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """How many devices of each NVIDIA resource the containers ask for together."""
+    found: dict[str, int] = {}
+    for container in containers:
+        requests = (container.get("resources") or {}).get("requests") or {}
+        for name, count in requests.items():
+            if name == GPU_RESOURCE or name.startswith(MIG_RESOURCE):
+                found[name] = found.get(name, 0) + int(count)
+    return found
 
 
 def condition(status: Obj, kind: str) -> str:

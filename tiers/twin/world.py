@@ -4,7 +4,8 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,6 +56,8 @@ class World:
             )
             for cluster, store in stores.items()
         }
+        for cluster in stores:
+            self.physics[cluster].xids = by_hand.exporters.xids_of(cluster)
 
     def tick(self, now_s: float) -> Iterator[str]:
         """Move every cluster to now, one at a time, so that a caller can breathe in between."""
@@ -127,6 +130,18 @@ class World:
         self.by_hand.exporters_down_until_s = self.now_s + 60.0 * minutes
         return self.by_hand.exporters_down_until_s
 
+    def set_xid(self, cluster: str, node: str, gpu: int, code: int) -> None:
+        """A GPU reports an XID error from now on; 0 ends it."""
+        self.by_hand.exporters.set_xid(cluster, node, gpu, code)
+        self.physics[cluster].xids = self.by_hand.exporters.xids_of(cluster)
+
+    def reset_counters(self, cluster: str, exporter: str) -> None:
+        """An exporter's counters begin again at zero; those of the API's objects have none."""
+        if exporter == "dcgm":
+            self.physics[cluster].reset_gpu_counters()
+        elif exporter == "vllm":
+            self.physics[cluster].reset_request_counters()
+
     def _store(self, cluster: str) -> ClusterStore:
         _check("cluster", cluster, self.stores)
         return self.stores[cluster]
@@ -143,6 +158,7 @@ class World:
             "surges": [vars(surge) for surge in self.by_hand.surges],
             "dark_regions": list(self.by_hand.dark_regions),
             "exporters_down_until_s": self.by_hand.exporters_down_until_s,
+            "exporters": asdict(self.by_hand.exporters),
             "clusters": {cluster: self._cluster_status(cluster) for cluster in self.stores},
         }
 
@@ -169,7 +185,7 @@ class World:
                 self._saved[cluster] = store.revision
                 save_store(paths, store)
         if self.by_hand != self._by_hand_saved:
-            self._by_hand_saved = replace(self.by_hand)
+            self._by_hand_saved = deepcopy(self.by_hand)
             save_by_hand(paths, self.by_hand)
 
 

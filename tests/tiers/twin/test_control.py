@@ -90,8 +90,9 @@ def test_targets_name_every_exporter_of_every_cluster(paths):
     init(paths)
     targets = json.loads(paths.targets.read_text())
     named = {(t["labels"].get("cluster"), t["labels"]["job"]) for t in targets}
-    jobs = ("dcgm-exporter", "vllm", "kube-state-metrics")
-    assert named == {(c, job) for c in REGION_IDS for job in jobs} | {(None, "twin")}
+    jobs = ("dcgm-exporter", "vllm", "kube-state-metrics", "kueue")
+    others = {(None, "blackbox"), (None, "twin")}
+    assert named == {(c, job) for c in REGION_IDS for job in jobs} | others
 
 
 def test_settings_that_are_missing_say_what_to_do(paths):

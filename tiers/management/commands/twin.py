@@ -16,6 +16,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tiers.twin import files
 from tiers.twin.control import ask
 from tiers.twin.errors import TwinError
+from tiers.twin.exporter_commands import WORDS, add_exporter_verbs
+from tiers.twin.exporters.catalogue import markdown
 from tiers.twin.history import history_times, past_series, write_openmetrics
 from tiers.twin.load_test import UNITS_PER_GROUP, measure_units_per_group
 from tiers.twin.profile import INFERENCE
@@ -49,6 +51,7 @@ class Command(BaseCommand):
         verb("status", "how the running twin stands, as JSON", self._status).add_argument(
             "--json", action="store_true", help="the default; kept for symmetry"
         )
+        verb("metrics", "the table of docs/twin-metrics.md", self._metrics)
         self._add_events(verb)
 
     def _add_events(self, verb: Callable[..., ArgumentParser]) -> None:
@@ -65,6 +68,7 @@ class Command(BaseCommand):
             verb(name, text, self._send(name)).add_argument("region")
         sub = verb("prometheus-down", "make exporters unreachable", self._send("prometheus-down"))
         sub.add_argument("--minutes", type=float, help="0 ends it; without it, until then")
+        add_exporter_verbs(verb, self._send)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -132,11 +136,14 @@ class Command(BaseCommand):
                 f"(kept: {UNITS_PER_GROUP[workload.id]:g})"
             )
 
+    def _metrics(self, _: Namespace) -> None:
+        self.stdout.write(markdown(), ending="")
+
     def _status(self, words: Namespace) -> None:
         self._print(ask(files.load_settings(self._paths), "status"))
 
     def _send(self, command: str) -> Callable[[Namespace], None]:
-        names = ("region", "model", "factor", "minutes", "cluster", "node")
+        names = ("region", "model", "factor", "minutes", "cluster", "node", *WORDS)
 
         def send(words: Namespace) -> None:
             given = {name: getattr(words, name, None) for name in names}
