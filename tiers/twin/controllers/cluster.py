@@ -4,7 +4,18 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from tiers.twin.controllers import deployment, gc, kubelet, nodes, pdb, scheduler, training
+from tiers.twin.controllers import (
+    deployment,
+    events,
+    gc,
+    kubelet,
+    leaderworkerset,
+    nodes,
+    pdb,
+    scheduler,
+    statefulset,
+    training,
+)
 from tiers.twin.controllers.config import ControllerConfig
 from tiers.twin.controllers.training import Arrivals
 from tiers.twin.kube.store import ClusterStore
@@ -21,10 +32,13 @@ def tick(
     nodes.tick(store, now, config)
     training.tick(store, now, config, arrivals)
     deployment.tick(store, now, rng, config)
+    leaderworkerset.tick(store, now)
+    statefulset.tick(store, now, leaderworkerset.mark)
     gc.tick(store, now)
     scheduler.tick(store, now)
     kubelet.tick(store, now, config)
     pdb.tick(store, now)
+    events.tick(store, now)
 
 
 def warm_up(

@@ -1,5 +1,7 @@
 """Reading and changing pods, as every controller needs it."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -76,14 +78,7 @@ def from_template(owner: Obj, name: str, *, api_version: str, kind: str) -> Obj:
     """A pod of an owner's template, as yet without identity."""
     template = owner["spec"]["template"]
     meta = template.get("metadata") or {}
-    reference = {
-        "apiVersion": api_version,
-        "kind": kind,
-        "name": owner["metadata"]["name"],
-        "uid": owner["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+    reference = owner_reference(owner, api_version=api_version, kind=kind)
     return {
         "metadata": {
             "name": name,
@@ -95,6 +90,24 @@ def from_template(owner: Obj, name: str, *, api_version: str, kind: str) -> Obj:
         "spec": template["spec"],
         "status": {"phase": "Pending", "qosClass": "Burstable"},
     }
+
+
+def owner_reference(owner: Obj, *, api_version: str, kind: str) -> Obj:
+    """The reference by which an object is its controller's."""
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def template_hash(owner: Obj) -> str:
+    """What tells pods of one template from those of another."""
+    text = json.dumps(owner["spec"]["template"], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def suffix(rng: np.random.Generator) -> str:
