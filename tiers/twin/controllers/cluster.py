@@ -9,6 +9,7 @@ from tiers.twin.controllers import (
     events,
     gc,
     kubelet,
+    kueue,
     leaderworkerset,
     nodes,
     pdb,
@@ -30,6 +31,7 @@ def tick(
 ) -> None:
     """Run every controller once, in the order in which each sees what the one before did."""
     nodes.tick(store, now, config)
+    kueue.tick(store, now)
     training.tick(store, now, config, arrivals)
     deployment.tick(store, now, rng, config)
     leaderworkerset.tick(store, now)

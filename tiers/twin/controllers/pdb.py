@@ -5,7 +5,15 @@ from math import ceil
 from typing import Any
 
 from tiers.twin.controllers import pods
-from tiers.twin.kube.resources import DEPLOYMENTS, JOBS, PDBS, PODS, REPLICA_SETS, Obj
+from tiers.twin.kube.resources import (
+    DEPLOYMENTS,
+    JOBS,
+    PDBS,
+    PODS,
+    REPLICA_SETS,
+    STATEFUL_SETS,
+    Obj,
+)
 from tiers.twin.kube.selectors import selects
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import parse_time
@@ -89,6 +97,9 @@ def _replicas(store: ClusterStore, namespace: str, owner: Obj) -> dict[str, int]
     if owner["kind"] == "Job":
         job = store.find(JOBS, namespace, owner["name"])
         return {owner["uid"]: int(job["spec"].get("parallelism", 1))} if job else {}
+    if owner["kind"] == "StatefulSet":
+        stateful = store.find(STATEFUL_SETS, namespace, owner["name"])
+        return {owner["uid"]: int(stateful["spec"].get("replicas", 1))} if stateful else {}
     held = store.find(REPLICA_SETS, namespace, owner["name"])
     if owner["kind"] != "ReplicaSet" or held is None:
         return {}

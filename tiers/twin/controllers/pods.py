@@ -87,9 +87,20 @@ def from_template(owner: Obj, name: str, *, api_version: str, kind: str) -> Obj:
             "annotations": dict(meta.get("annotations") or {}),
             "ownerReferences": [reference],
         },
-        "spec": template["spec"],
+        "spec": _with_requests(template["spec"]),
         "status": {"phase": "Pending", "qosClass": "Burstable"},
     }
+
+
+def _with_requests(spec: Obj) -> Obj:
+    """A pod asks for what it is limited to, where it does not say, as the API server has it."""
+    containers = [
+        {**c, "resources": {**c["resources"], "requests": c["resources"]["limits"]}}
+        if "limits" in (c.get("resources") or {}) and "requests" not in c["resources"]
+        else c
+        for c in spec.get("containers") or ()
+    ]
+    return {**spec, "containers": containers}
 
 
 def owner_reference(owner: Obj, *, api_version: str, kind: str) -> Obj:
