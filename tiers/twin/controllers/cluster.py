@@ -11,10 +11,12 @@ from tiers.twin.controllers import (
     kubelet,
     kueue,
     leaderworkerset,
+    leases,
     nodes,
     pdb,
     scheduler,
     statefulset,
+    taint_eviction,
     training,
 )
 from tiers.twin.controllers.config import ControllerConfig
@@ -30,7 +32,9 @@ def tick(
     arrivals: Arrivals | None = None,
 ) -> None:
     """Run every controller once, in the order in which each sees what the one before did."""
+    leases.tick(store, now, config)
     nodes.tick(store, now, config)
+    taint_eviction.tick(store, now, config)
     kueue.tick(store, now)
     training.tick(store, now, config, arrivals)
     deployment.tick(store, now, rng, config)

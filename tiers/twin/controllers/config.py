@@ -19,7 +19,9 @@ UNREACHABLE_TAINT = "node.kubernetes.io/unreachable"
 
 @dataclass(frozen=True)
 class ControllerConfig:
-    """Seconds as on a real cluster; all but the heartbeat are divided by `time_factor`.
+    """Seconds as on a real cluster; all but the Lease's heartbeat are divided by `time_factor`.
+
+    `status_s` is how often a node's conditions are heard of when nothing changes.
 
     `node_grace_s` and `unreachable_s` are the node monitor's grace and the default toleration of
     an unreachable node; `checkpoint_s` is what a checkpoint takes that somebody asks for;
@@ -31,6 +33,7 @@ class ControllerConfig:
     load_s: float = 30.0
     drain_s: float = 20.0
     heartbeat_s: float = 10.0
+    status_s: float = 300.0
     node_grace_s: float = 40.0
     unreachable_s: float = 300.0
     checkpoint_every_s: float = TRAINING.checkpoint_every_s
