@@ -8,6 +8,8 @@ from tiers.twin.controllers import (
     deployment,
     events,
     gc,
+    hpa,
+    keda,
     kubelet,
     kueue,
     leaderworkerset,
@@ -20,6 +22,7 @@ from tiers.twin.controllers import (
     training,
 )
 from tiers.twin.controllers.config import ControllerConfig
+from tiers.twin.controllers.scaling import Metric
 from tiers.twin.controllers.training import Arrivals
 from tiers.twin.kube.store import ClusterStore
 
@@ -30,6 +33,7 @@ def tick(
     rng: np.random.Generator,
     config: ControllerConfig,
     arrivals: Arrivals | None = None,
+    metric: Metric = hpa.no_metric,
 ) -> None:
     """Run every controller once, in the order in which each sees what the one before did."""
     leases.tick(store, now, config)
@@ -37,6 +41,8 @@ def tick(
     taint_eviction.tick(store, now, config)
     kueue.tick(store, now)
     training.tick(store, now, config, arrivals)
+    keda.tick(store, now, config, metric)
+    hpa.tick(store, now, config, metric)
     deployment.tick(store, now, rng, config)
     leaderworkerset.tick(store, now)
     statefulset.tick(store, now, leaderworkerset.mark)

@@ -9,6 +9,7 @@ import pytest
 from tests.tiers.twin.kube import objects
 from tiers.twin.controllers.cluster import tick
 from tiers.twin.controllers.config import ControllerConfig
+from tiers.twin.controllers.hpa import no_metric
 from tiers.twin.kube import eviction
 from tiers.twin.kube.resources import DEPLOYMENTS, NAMESPACES, NODES, PDBS, PODS, Obj, Resource
 from tiers.twin.kube.store import ClusterStore
@@ -54,10 +55,10 @@ class World:
         metadata = {**pod["metadata"], "annotations": annotations}
         self.store.put(PODS, {**pod, "metadata": metadata})
 
-    def live(self, seconds: float, arrivals=None) -> None:
+    def live(self, seconds: float, arrivals=None, metric=no_metric) -> None:
         for _ in range(int(seconds / 2)):
             self.now += timedelta(seconds=2)
-            tick(self.store, self.now, self.rng, self.config, arrivals)
+            tick(self.store, self.now, self.rng, self.config, arrivals, metric)
 
     def evict(self, pod: Obj) -> None:
         meta = pod["metadata"]

@@ -12,7 +12,8 @@ from tiers.twin.controllers import events, pods
 from tiers.twin.controllers.kueue import preemption, workloads
 from tiers.twin.controllers.kueue.assignment import Assignment, assign
 from tiers.twin.controllers.kueue.preemption import Held
-from tiers.twin.controllers.kueue.quota import Pot, pots, written
+from tiers.twin.controllers.kueue.quota import Pot, pots
+from tiers.twin.controllers.quantities import written
 from tiers.twin.kube.resources import (
     CLUSTER_QUEUES,
     LOCAL_QUEUES,

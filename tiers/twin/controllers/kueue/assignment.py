@@ -6,7 +6,8 @@ from typing import Literal
 
 from tiers.twin.controllers import fit, topology
 from tiers.twin.controllers.kueue import workloads
-from tiers.twin.controllers.kueue.quota import ZERO, Amounts, Pot, written
+from tiers.twin.controllers.kueue.quota import Amounts, Pot
+from tiers.twin.controllers.quantities import ZERO, written
 from tiers.twin.kube.resources import RESOURCE_FLAVORS, Obj
 from tiers.twin.kube.store import ClusterStore
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from tiers.twin.controllers import pods
 from tiers.twin.controllers.kueue import workloads
-from tiers.twin.controllers.kueue.quota import ZERO, Amounts, Pot
+from tiers.twin.controllers.kueue.quota import Amounts, Pot
+from tiers.twin.controllers.quantities import ZERO
 from tiers.twin.kube.resources import Obj
 from tiers.twin.kube.store import ClusterStore
 

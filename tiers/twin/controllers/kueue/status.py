@@ -5,7 +5,8 @@ from typing import Any
 
 from tiers.twin.controllers import pods
 from tiers.twin.controllers.kueue import admission, workloads
-from tiers.twin.controllers.kueue.quota import ZERO, Amounts, pot_of, written
+from tiers.twin.controllers.kueue.quota import Amounts, pot_of
+from tiers.twin.controllers.quantities import ZERO, written
 from tiers.twin.kube.resources import CLUSTER_QUEUES, LOCAL_QUEUES, WORKLOADS, Obj
 from tiers.twin.kube.store import ClusterStore
 

@@ -4,7 +4,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from tiers.twin.controllers import events, pods, priority
-from tiers.twin.controllers.kueue.quota import ZERO, Amounts, quantity
+from tiers.twin.controllers.kueue.quota import Amounts
+from tiers.twin.controllers.quantities import ZERO, quantity
 from tiers.twin.kube.resources import WORKLOADS, Obj
 from tiers.twin.kube.store import ClusterStore
 
