@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from tiers.twin.controllers import (
+    capi,
     deployment,
     events,
     gc,
     hpa,
+    karpenter,
     keda,
     kubelet,
     kueue,
@@ -47,6 +49,8 @@ def tick(
     leaderworkerset.tick(store, now)
     statefulset.tick(store, now, leaderworkerset.mark)
     gc.tick(store, now)
+    karpenter.tick(store, now, rng, config)
+    capi.tick(store, now, rng, config)
     scheduler.tick(store, now)
     kubelet.tick(store, now, config)
     pdb.tick(store, now)

@@ -25,7 +25,8 @@ class ControllerConfig:
 
     `node_grace_s` and `unreachable_s` are the node monitor's grace and the default toleration of
     an unreachable node; `checkpoint_s` is what a checkpoint takes that somebody asks for;
-    `job_ttl_s` is how long a finished job stays listed.
+    `launch_s` is when a cloud says whether it has a machine, `provision_s` when that is a node, and
+    `capacity_retry_s` when it is asked again; `job_ttl_s` is how long a finished job stays listed.
     """
 
     time_factor: float = DEFAULT_TIME_FACTOR
@@ -38,6 +39,9 @@ class ControllerConfig:
     unreachable_s: float = 300.0
     checkpoint_every_s: float = TRAINING.checkpoint_every_s
     checkpoint_s: float = 60.0
+    launch_s: float = 20.0
+    provision_s: float = 240.0
+    capacity_retry_s: float = 180.0
     job_ttl_s: float = 3000.0
 
     def shortened(self, seconds: float) -> float:

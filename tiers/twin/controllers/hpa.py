@@ -113,7 +113,7 @@ def _proposal(hpa: Obj, target: Obj, entry: Obj, metric: Metric) -> int | None:
     per_pod = float(quantity(goal.get("averageValue") or goal.get("value")))
     wanted = average * ready / per_pod
     if "averageValue" not in goal:
-        wanted *= current  # a total that must not pass its target grows with every pod
+        wanted *= current  # against one target for the total, its ratio scales the count
     return current if abs(wanted / current - 1.0) <= TOLERANCE else ceil(wanted)
 
 
