@@ -1,6 +1,6 @@
 """Starts a world: clusters built or brought back, controllers wired to seeds and arrivals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,6 +12,8 @@ from tiers.twin.files import TwinPaths, TwinSettings
 from tiers.twin.fleet import build_cluster
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.noise import stream
+from tiers.twin.physics import ClusterPhysics
+from tiers.twin.pod_metrics import pod_metric
 from tiers.twin.policy import past_groups
 from tiers.twin.profile import REGION_IDS
 from tiers.twin.world import World, load_world, resize, resize_operational
@@ -26,6 +28,8 @@ class Controllers:
         self._started_s = now_s
         self._looked_s: dict[str, float] = {}
         self._rngs: dict[str, np.random.Generator] = {}
+        self.physics: Mapping[str, ClusterPhysics] = {}
+        """Where autoscalers read their metrics, once there is a world."""
 
     def step(self, store: ClusterStore, now: datetime) -> None:
         """One turn of a cluster's controllers, with the jobs submitted since the last one."""
@@ -36,7 +40,11 @@ class Controllers:
             self._looked_s[cluster] = now_s
             return job_arrivals(self._seed, cluster, after, now_s, queued_nodes)
 
-        tick(store, now, self._rng(cluster), self._config, arrivals)
+        def metric(namespace: str, workload: str, name: str) -> float | None:
+            physics = self.physics.get(cluster)
+            return pod_metric(physics, namespace, workload, name) if physics else None
+
+        tick(store, now, self._rng(cluster), self._config, arrivals, metric)
 
     def build(self, cluster: str, demand: Demand, now_s: float) -> ClusterStore:
         """A cluster at first start, sized as its past was, with its pods loaded."""
@@ -65,7 +73,7 @@ def start_world(
 ) -> World:
     """The twin as it was kept, or as it is at its first start."""
     controllers = Controllers(settings, now_s)
-    return load_world(
+    world = load_world(
         paths,
         settings,
         demand,
@@ -74,3 +82,5 @@ def start_world(
         now_s=now_s,
         clusters=clusters,
     )
+    controllers.physics = world.physics
+    return world

@@ -14,6 +14,8 @@ from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tiers.twin import files
+from tiers.twin.agents import WORDS as AGENT_WORDS
+from tiers.twin.agents import add_agent_verbs
 from tiers.twin.control import ask
 from tiers.twin.errors import TwinError
 from tiers.twin.history import history_times, past_series, write_openmetrics
@@ -64,6 +66,7 @@ class Command(BaseCommand):
             verb(name, text, self._send(name)).add_argument("region")
         sub = verb("prometheus-down", "make exporters unreachable", self._send("prometheus-down"))
         sub.add_argument("--minutes", type=float, help="0 ends it; without it, until then")
+        add_agent_verbs(verb, self._send)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -131,7 +134,7 @@ class Command(BaseCommand):
         self._print(ask(files.load_settings(self._paths), "status"))
 
     def _send(self, command: str) -> Callable[[Namespace], None]:
-        names = ("region", "model", "factor", "minutes", "cluster", "node")
+        names = ("region", "model", "factor", "minutes", "cluster", "node", *AGENT_WORDS)
 
         def send(words: Namespace) -> None:
             given = {name: getattr(words, name, None) for name in names}

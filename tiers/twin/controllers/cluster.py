@@ -9,6 +9,8 @@ from tiers.twin.controllers import (
     deployment,
     events,
     gc,
+    gitops,
+    health,
     hpa,
     karpenter,
     keda,
@@ -41,6 +43,8 @@ def tick(
     leases.tick(store, now, config)
     nodes.tick(store, now, config)
     taint_eviction.tick(store, now, config)
+    health.tick(store, now)
+    gitops.tick(store, now, config)
     kueue.tick(store, now)
     training.tick(store, now, config, arrivals)
     keda.tick(store, now, config, metric)
