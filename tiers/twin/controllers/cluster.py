@@ -6,6 +6,7 @@ import numpy as np
 
 from tiers.twin.controllers import (
     capi,
+    claims,
     deployment,
     events,
     gc,
@@ -55,6 +56,7 @@ def tick(
     gc.tick(store, now)
     karpenter.tick(store, now, rng, config)
     capi.tick(store, now, rng, config)
+    claims.tick(store, now)
     scheduler.tick(store, now)
     kubelet.tick(store, now, config)
     pdb.tick(store, now)

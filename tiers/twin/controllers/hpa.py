@@ -25,9 +25,9 @@ RECENT_KEY = "twin/recommendations"
 BY, MANAGER = "horizontal-pod-autoscaler", "kube-controller-manager"
 TOLERANCE = 0.1
 _DOWN_WINDOW_S = 300.0
-_UP_POLICIES = ({"type": "Pods", "value": 4, "periodSeconds": 15},
+_UP_POLICIES: tuple[Obj, ...] = ({"type": "Pods", "value": 4, "periodSeconds": 15},
                 {"type": "Percent", "value": 100, "periodSeconds": 15})  # fmt: skip
-_DOWN_POLICIES = ({"type": "Percent", "value": 100, "periodSeconds": 15},)
+_DOWN_POLICIES: tuple[Obj, ...] = ({"type": "Percent", "value": 100, "periodSeconds": 15},)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def node_body(name: str, labels: dict[str, str], taints: list[Obj], now: datetim
     labels = described(labels) | {"kubernetes.io/hostname": name}
     gpus = labels["nvidia.com/gpu.count"]
     resources = {"cpu": "96", "memory": "1900Gi", "pods": "110", GPU_RESOURCE: gpus}
-    status = {"capacity": resources, "allocatable": resources}
+    status: Obj = {"capacity": resources, "allocatable": resources}
     status |= {"addresses": [{"type": "Hostname", "address": name}], "nodeInfo": _info(name)}
     spec = {"providerID": f"twin://{name}"} | ({"taints": taints} if taints else {})
     metadata = {"name": name, "labels": labels, "annotations": {}}

@@ -1,9 +1,12 @@
-"""Nodes as the scheduler sees them in one pass: who is there, and how many GPUs are free."""
+"""Nodes as the scheduler sees them in one pass: who is there, and how many GPUs are free.
+
+GPUs are the extended resource, and devices where pods claim them (DRA); a pod needs room for both.
+"""
 
 from dataclasses import dataclass, field
 
-from tiers.twin.controllers import pods
-from tiers.twin.kube.resources import NODES, Obj
+from tiers.twin.controllers import claims, pods
+from tiers.twin.kube.resources import NODES, PODS, RESOURCE_SLICES, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.profile import GPU_RESOURCE
 
@@ -15,6 +18,9 @@ class Room:
     node: Obj
     free_gpus: int
     pods: list[Obj] = field(default_factory=list)
+    free_devices: int = 0
+    devices_of: dict[str, int] = field(default_factory=dict)
+    """Devices that waiting pods want, by uid; one mapping for all rooms of a pass."""
 
     @property
     def name(self) -> str:
@@ -24,17 +30,35 @@ class Room:
         found = (self.node["metadata"].get("labels") or {}).get(key)
         return None if found is None else str(found)
 
+    def has_room(self, pod: Obj) -> bool:
+        return self.free_gpus >= pods.requested_gpus(pod) and self.free_devices >= self._devices(
+            pod
+        )
+
+    def _devices(self, pod: Obj) -> int:
+        return self.devices_of.get(pod["metadata"].get("uid", ""), 0)
+
     def take(self, pod: Obj) -> None:
         self.free_gpus -= pods.requested_gpus(pod)
+        self.free_devices -= self._devices(pod)
         self.pods.append(pod)
 
     def give_back(self, pod: Obj) -> None:
         self.free_gpus += pods.requested_gpus(pod)
+        self.free_devices += self._devices(pod)
         self.pods = [held for held in self.pods if held is not pod]
 
 
 def rooms(store: ClusterStore) -> list[Room]:
-    return [_room(store, node) for node in store.all(NODES)]
+    made = [_room(store, node) for node in store.all(NODES)]
+    if not store.all(RESOURCE_SLICES):
+        return made
+    free = claims.free_devices(store)
+    claiming = (p for p in store.all(PODS) if p["spec"].get("resourceClaims"))
+    wanted = {pod["metadata"]["uid"]: claims.wanted_devices(store, pod) for pod in claiming}
+    for room in made:
+        room.free_devices, room.devices_of = len(free.get(room.name, ())), wanted
+    return made
 
 
 def _room(store: ClusterStore, node: Obj) -> Room:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from tiers.twin.controllers import events, fit, pods, preempt, priority, spread, topology
+from tiers.twin.controllers import claims, events, fit, pods, preempt, priority, spread, topology
 from tiers.twin.controllers.config import GANG_SIZE_KEY
 from tiers.twin.controllers.rooms import Room, rooms
 from tiers.twin.kube.resources import PODS, Obj
@@ -28,7 +28,7 @@ def tick(store: ClusterStore, now: datetime) -> None:
         return
     here = rooms(store)
     for unit in units:
-        if chosen := _choose(unit, here):
+        if chosen := _choose(store, unit, here):
             _bind(store, chosen, now)
         else:
             preempt.make_room(store, unit, here, now)
@@ -68,29 +68,29 @@ def _order(store: ClusterStore, unit: Unit) -> tuple[int, str, int]:
     return -priority.of_pod(store, unit[0]), max(stamps), -size
 
 
-def _choose(unit: Unit, here: list[Room]) -> Chosen:
+def _choose(store: ClusterStore, unit: Unit, here: list[Room]) -> Chosen:
     """A room for every pod of the unit, within one block where it must be; or nothing."""
     if key := topology.required(unit[0]):
-        return _in_one_block(unit, key, here)
+        return _in_one_block(store, unit, key, here)
     key = topology.preferred(unit[0])
-    return (key and _in_one_block(unit, key, here)) or _place(unit, here, here)
+    return (key and _in_one_block(store, unit, key, here)) or _place(store, unit, here, here)
 
 
-def _in_one_block(unit: Unit, key: str, here: list[Room]) -> Chosen:
+def _in_one_block(store: ClusterStore, unit: Unit, key: str, here: list[Room]) -> Chosen:
     for block in topology.blocks(key, here):
         enough = topology.places(unit[0], block) >= len(unit)
-        if enough and (chosen := _place(unit, block, here)):
+        if enough and (chosen := _place(store, unit, block, here)):
             return chosen
     return []
 
 
-def _place(unit: Unit, among: list[Room], here: list[Room]) -> Chosen:
+def _place(store: ClusterStore, unit: Unit, among: list[Room], here: list[Room]) -> Chosen:
     """Take a room for each pod in turn; give all back when one finds none."""
     chosen: Chosen = []
     spec, suiting = None, among
     for pod in unit:
         if spec is None or pod["spec"] != spec:  # members of a gang suit the same nodes
-            spec, suiting = pod["spec"], [r for r in among if not fit.obstacle(pod, r.node)]
+            spec, suiting = pod["spec"], [r for r in among if not _unfit(store, pod, r)]
         room = _best(pod, suiting, here)
         if room is None:
             for placed, taken in chosen:
@@ -102,10 +102,8 @@ def _place(unit: Unit, among: list[Room], here: list[Room]) -> Chosen:
 
 
 def _best(pod: Obj, suiting: list[Room], here: list[Room]) -> Room | None:
-    gpus, rules = pods.requested_gpus(pod), spread.rules(pod, here)
-    fitting = [
-        room for room in suiting if room.free_gpus >= gpus and not any(r(room) for r in rules)
-    ]
+    rules = spread.rules(pod, here)
+    fitting = [room for room in suiting if room.has_room(pod) and not any(r(room) for r in rules)]
     crowded = spread.crowding(pod, here)
     return min(
         fitting,
@@ -120,13 +118,14 @@ def _bind(store: ClusterStore, chosen: Chosen, now: datetime) -> None:
         status = {k: v for k, v in pod["status"].items() if k != "nominatedNodeName"}
         status = pods.with_condition(status, "PodScheduled", "True", now)
         store.put(PODS, {**pod, "spec": spec, "status": status})
+        claims.allocate(store, pod, room.name)
         metadata = pod["metadata"]
         where = f"{metadata['namespace']}/{metadata['name']} to {room.name}"
         events.record(store, pod, "Scheduled", f"Successfully assigned {where}", now, by=BY)
 
 
 def _refuse(store: ClusterStore, unit: Unit, here: list[Room], now: datetime) -> None:
-    message = _reasons(unit, here)
+    message = _reasons(store, unit, here)
     for waiting in unit:
         pod = store.find(PODS, waiting["metadata"]["namespace"], waiting["metadata"]["name"])
         if pod is None:
@@ -138,23 +137,28 @@ def _refuse(store: ClusterStore, unit: Unit, here: list[Room], now: datetime) ->
             events.record(store, pod, "FailedScheduling", message, now, by=BY, warning=True)
 
 
-def _reasons(unit: Unit, here: list[Room]) -> str:
+def _reasons(store: ClusterStore, unit: Unit, here: list[Room]) -> str:
     total = f"0/{len(here)} nodes are available"
     if topology.required(unit[0]):
         short = topology.shortage_among(here, unit[0], len(unit))
         if short:
             return f"{total}: {short}."
-    listed = ", ".join(f"{count} {why}" for why, count in sorted(_obstacles(unit[0], here)))
+    listed = ", ".join(f"{count} {why}" for why, count in sorted(_obstacles(store, unit[0], here)))
     return f"{total}: {listed}."
 
 
-def _obstacles(pod: Obj, here: list[Room]) -> Iterable[tuple[str, int]]:
-    gpus, rules = pods.requested_gpus(pod), spread.rules(pod, here)
+def _unfit(store: ClusterStore, pod: Obj, room: Room) -> str:
+    return fit.obstacle(pod, room.node) or claims.obstacle(store, pod, room.name)
+
+
+def _obstacles(store: ClusterStore, pod: Obj, here: list[Room]) -> Iterable[tuple[str, int]]:
+    rules, claiming = spread.rules(pod, here), bool(pod["spec"].get("resourceClaims"))
+    lacking = "cannot allocate all claims" if claiming else f"Insufficient {GPU_RESOURCE}"
 
     def obstacle(room: Room) -> str:
-        found = fit.obstacle(pod, room.node)
-        if not found and room.free_gpus >= gpus:
+        found = _unfit(store, pod, room)
+        if not found and room.has_room(pod):
             found = next(filter(None, (rule(room) for rule in rules)), "")
-        return found or f"Insufficient {GPU_RESOURCE}"
+        return found or lacking
 
     return Counter(obstacle(room) for room in here).items()

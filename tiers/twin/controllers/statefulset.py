@@ -46,7 +46,7 @@ def _ordinals(stateful: Obj) -> range:
 
 
 def _is_ordered(stateful: Obj) -> bool:
-    return stateful["spec"].get("podManagementPolicy", "OrderedReady") == "OrderedReady"
+    return bool(stateful["spec"].get("podManagementPolicy", "OrderedReady") == "OrderedReady")
 
 
 def _is_settled(pod: Obj | None) -> bool:
