@@ -1,4 +1,4 @@
-"""Deletes what its owner left behind, as the garbage collector does."""
+"""Deletes what its owner left behind, and pods whose node is gone, as the collectors do."""
 
 from datetime import datetime
 
@@ -8,6 +8,7 @@ from tiers.twin.kube.resources import (
     HPAS,
     JOBS,
     LEADER_WORKER_SETS,
+    NODES,
     PODS,
     REPLICA_SETS,
     RESOURCE_CLAIMS,
@@ -35,7 +36,10 @@ def tick(store: ClusterStore, now: datetime) -> None:
                 store.remove(resource, metadata["namespace"], metadata["name"])
                 owners.discard(metadata["uid"])
     for pod in everyone:
-        if _orphan(pod, owners):
+        node = pod["spec"].get("nodeName")
+        if node and store.find(NODES, "", node) is None:
+            pods.remove(store, pod, now, grace_s=0)
+        elif _orphan(pod, owners):
             pods.remove(store, pod, now)
 
 

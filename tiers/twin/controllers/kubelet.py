@@ -63,6 +63,8 @@ def _advance(
     if pods.is_leaving(pod):
         _let_go(store, pod, now, config)
         return
+    if pods.is_ready(pod):
+        return
     if "startTime" not in pod["status"]:
         pods.put_status(store, pod, _accepted(pod, node, now))
         return

@@ -42,14 +42,13 @@ def described(labels: dict[str, str]) -> dict[str, str]:
     )  # fmt: skip
     found = {
         INSTANCE_KEY: gpu.instance_type,
-        PRODUCT_KEY: gpu.product,
         "nvidia.com/gpu.present": "true",
         "nvidia.com/gpu.count": str(GPUS_PER_NODE),
         "nvidia.com/gpu.memory": str(gpu.memory_mib),
         "kubernetes.io/os": "linux",
         "kubernetes.io/arch": "amd64",
     }
-    return found | labels
+    return found | labels | {PRODUCT_KEY: gpu.product}  # the twin knows no other GPU
 
 
 def node_body(name: str, labels: dict[str, str], taints: list[Obj], now: datetime) -> Obj:

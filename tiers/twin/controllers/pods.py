@@ -18,9 +18,15 @@ _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
 def requested_gpus(pod: Obj) -> int:
-    containers = pod["spec"].get("containers") or ()
-    requests = [(c.get("resources") or {}).get("requests") or {} for c in containers]
-    return sum(int(r.get(GPU_RESOURCE, 0)) for r in requests)
+    """GPUs that a pod, or a template, asks for: a limit is a request where none is written."""
+    return sum(_gpus(c.get("resources") or {}) for c in pod["spec"].get("containers") or ())
+
+
+def _gpus(resources: Obj) -> int:
+    asked = resources.get("requests") or {}
+    if GPU_RESOURCE not in asked:
+        asked = resources.get("limits") or {}
+    return int(asked.get(GPU_RESOURCE, 0))
 
 
 def is_over(pod: Obj) -> bool:

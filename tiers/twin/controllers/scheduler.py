@@ -78,8 +78,7 @@ def _choose(store: ClusterStore, unit: Unit, here: list[Room]) -> Chosen:
 
 def _in_one_block(store: ClusterStore, unit: Unit, key: str, here: list[Room]) -> Chosen:
     for block in topology.blocks(key, here):
-        enough = topology.places(unit[0], block) >= len(unit)
-        if enough and (chosen := _place(store, unit, block, here)):
+        if chosen := _place(store, unit, block, here):
             return chosen
     return []
 
@@ -87,6 +86,8 @@ def _in_one_block(store: ClusterStore, unit: Unit, key: str, here: list[Room]) -
 def _place(store: ClusterStore, unit: Unit, among: list[Room], here: list[Room]) -> Chosen:
     """Take a room for each pod in turn; give all back when one finds none."""
     chosen: Chosen = []
+    if len(unit) > 1 and topology.places(unit[0], among) < len(unit):
+        return []  # members of a gang are alike: no need to try
     spec, suiting = None, among
     for pod in unit:
         if spec is None or pod["spec"] != spec:  # members of a gang suit the same nodes

@@ -8,6 +8,7 @@ from tiers.twin.kube.resources import Obj
 from tiers.twin.kube.store import ClusterStore
 
 REQUIRED_KEY = "kueue.x-k8s.io/podset-required-topology"
+MANY = 10_000
 PREFERRED_KEY = "kueue.x-k8s.io/podset-preferred-topology"
 
 
@@ -36,10 +37,10 @@ def blocks(key: str, among: list[Room]) -> list[list[Room]]:
 
 
 def places(pod: Obj, among: list[Room]) -> int:
-    """How many such pods would find room, one after another."""
+    """How many such pods would find room, one after another; without GPUs any number."""
     gpus = pods.requested_gpus(pod)
     suiting = [room for room in among if not fit.obstacle(pod, room.node)]
-    return sum(room.free_gpus // gpus if gpus else 1 for room in suiting)
+    return sum(room.free_gpus // gpus if gpus else MANY for room in suiting)
 
 
 def shortage(store: ClusterStore, pod: Obj, count: int) -> str:

@@ -120,3 +120,13 @@ def test_the_same_event_is_counted_and_forgotten_after_an_hour(world):
     world.now += timedelta(minutes=3)
     world.live(2)
     assert "Rebooted" not in reasons(world)
+
+
+def test_pods_of_a_node_that_was_deleted_come_back_elsewhere(world):
+    world.add_node("n1")
+    world.deploy(2)
+    world.live(20)
+    world.add_node("n2")
+    world.store.remove(NODES, "", "n1")
+    world.live(20)
+    assert world.nodes_used() == {"n2"}
