@@ -1,6 +1,6 @@
 """Starts a world: clusters built or brought back, controllers wired to seeds and arrivals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,7 +12,6 @@ from tiers.twin.files import TwinPaths, TwinSettings
 from tiers.twin.fleet import build_cluster
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.noise import stream
-from tiers.twin.physics import ClusterPhysics
 from tiers.twin.pod_metrics import pod_metric
 from tiers.twin.policy import past_groups
 from tiers.twin.profile import REGION_IDS
@@ -28,8 +27,8 @@ class Controllers:
         self._started_s = now_s
         self._looked_s: dict[str, float] = {}
         self._rngs: dict[str, np.random.Generator] = {}
-        self.physics: Mapping[str, ClusterPhysics] = {}
-        """Where autoscalers read their metrics, once there is a world."""
+        self.world: World | None = None
+        """Where autoscalers read their metrics, once it is there."""
 
     def step(self, store: ClusterStore, now: datetime) -> None:
         """One turn of a cluster's controllers, with the jobs submitted since the last one."""
@@ -41,8 +40,9 @@ class Controllers:
             return job_arrivals(self._seed, cluster, after, now_s, queued_nodes)
 
         def metric(namespace: str, workload: str, name: str) -> float | None:
-            physics = self.physics.get(cluster)
-            return pod_metric(physics, namespace, workload, name) if physics else None
+            if self.world is None or self.world.unreachable(cluster):
+                return None
+            return pod_metric(self.world.physics[cluster], namespace, workload, name)
 
         tick(store, now, self._rng(cluster), self._config, arrivals, metric)
 
@@ -82,5 +82,5 @@ def start_world(
         now_s=now_s,
         clusters=clusters,
     )
-    controllers.physics = world.physics
+    controllers.world = world
     return world

@@ -47,6 +47,10 @@ def test_an_autoscaler_reads_what_the_simulated_servers_do(world):
     }
     body = {"metadata": {"name": "chat-7b", "namespace": "inference"}, "spec": spec, "status": {}}
     world.stores[CLUSTER].create(HPAS, body, datetime.fromtimestamp(NOW_S, UTC))
+    world.take_exporters_down(5.0)
+    advance(world, 10)
+    assert replicas(world) == before, "nobody can read a metric"
+    world.take_exporters_down(0.0)
     advance(world, 10)
     assert replicas(world) == before + 2
 

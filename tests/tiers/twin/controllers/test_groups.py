@@ -133,6 +133,18 @@ def test_losing_one_worker_recreates_its_whole_group_and_no_other(world):
     assert lws_status(world)["readyReplicas"] == 2
 
 
+def test_losing_the_leader_recreates_its_group(world):
+    world.add_node("n1")
+    grouped(world, 2)
+    world.live(30)
+    before = uids(world)
+    world.evict(world.store.get(PODS, "inference", "chat-1"))
+    world.live(40)
+    after = uids(world)
+    kept = {name for name in after if after[name] == before[name]}
+    assert kept == {"chat-0", "chat-0-1", "chat-0-2"} and len(after) == 6
+
+
 def test_a_worker_that_vanishes_without_grace_takes_its_group_too(world):
     world.add_node("n1")
     grouped(world, 1)
