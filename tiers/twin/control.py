@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tiers.twin.agents import agent_commands
 from tiers.twin.errors import TwinAway, TwinError, TwinRefused
 from tiers.twin.exporter_commands import exporter_commands
 from tiers.twin.files import TwinSettings
@@ -37,6 +38,7 @@ class Commands:
             "heal-region": self._heal_region,
             "prometheus-down": self._prometheus_down,
             **exporter_commands(world),
+            **agent_commands(world),
         }
 
     async def _surge(self, words: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from tiers.twin.agents import sicken_node
 from tiers.twin.errors import NoSuchThing
 from tiers.twin.exporters.faults import KINDS, Fault
 from tiers.twin.exporters.variants import DEFAULT, VARIANTS
@@ -65,7 +66,11 @@ def _lay_fault(world: World, cluster: str, exporter: str, words: Words) -> None:
 
 
 def set_xid(world: World, words: Words) -> Words:
-    """Make a GPU report an XID error, or none with code 0. Raises NoSuchThing."""
+    """Let a GPU report an XID error, and the health agent taint its node; 0 ends both.
+
+    Raises:
+        NoSuchThing: the cluster, node or GPU is not there.
+    """
     node, gpu, code = words["node"], int(words.get("gpu", 0)), int(words["code"])
     clusters = [words["cluster"]] if "cluster" in words else list(world.stores)
     for cluster in clusters:
@@ -75,6 +80,7 @@ def set_xid(world: World, words: Words) -> Words:
         raise NoSuchThing("node", node, _nodes(world, clusters[0]))
     _check("GPU", str(gpu), [str(number) for number in range(GPUS_PER_NODE)])
     world.set_xid(cluster, node, gpu, code)
+    sicken_node(world.stores[cluster], node, code)
     return {"cluster": cluster, "node": node, "gpu": gpu, "code": code}
 
 
@@ -93,7 +99,9 @@ def add_exporter_verbs(
     known = sorted({name for variants in VARIANTS.values() for name in variants})
     sub.add_argument("--variant", choices=(DEFAULT, *known))
     sub.add_argument("--clear", action="store_true", default=None, help="healthy again")
-    sub = verb("xid", "make a GPU report an XID error until it is cleared", send("xid"))
+    sub = verb(
+        "xid", "let a GPU report an XID error, and a health agent taint its node", send("xid")
+    )
     sub.add_argument("--node", required=True)
     sub.add_argument("--code", type=int, required=True, help="0 clears it")
     sub.add_argument("--gpu", type=int, default=0)

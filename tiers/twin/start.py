@@ -12,6 +12,7 @@ from tiers.twin.files import TwinPaths, TwinSettings
 from tiers.twin.fleet import build_cluster
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.noise import stream
+from tiers.twin.pod_metrics import pod_metric
 from tiers.twin.policy import past_groups
 from tiers.twin.profile import REGION_IDS
 from tiers.twin.world import World, load_world, resize, resize_operational
@@ -26,6 +27,8 @@ class Controllers:
         self._started_s = now_s
         self._looked_s: dict[str, float] = {}
         self._rngs: dict[str, np.random.Generator] = {}
+        self.world: World | None = None
+        """Where autoscalers read their metrics, once it is there."""
 
     def step(self, store: ClusterStore, now: datetime) -> None:
         """One turn of a cluster's controllers, with the jobs submitted since the last one."""
@@ -36,7 +39,12 @@ class Controllers:
             self._looked_s[cluster] = now_s
             return job_arrivals(self._seed, cluster, after, now_s, queued_nodes, self._size)
 
-        tick(store, now, self._rng(cluster), self._config, arrivals)
+        def metric(namespace: str, workload: str, name: str) -> float | None:
+            if self.world is None or self.world.unreachable(cluster):
+                return None
+            return pod_metric(self.world.physics[cluster], namespace, workload, name)
+
+        tick(store, now, self._rng(cluster), self._config, arrivals, metric)
 
     def build(self, cluster: str, demand: Demand, now_s: float) -> ClusterStore:
         """A cluster at first start, sized as its past was, with its pods loaded."""
@@ -65,7 +73,7 @@ def start_world(
 ) -> World:
     """The twin as it was kept, or as it is at its first start."""
     controllers = Controllers(settings, now_s)
-    return load_world(
+    world = load_world(
         paths,
         settings,
         demand,
@@ -74,3 +82,5 @@ def start_world(
         now_s=now_s,
         clusters=clusters,
     )
+    controllers.world = world
+    return world

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from tiers.twin.controllers.claims import held_devices
 from tiers.twin.kube.resources import PODS, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.node_shapes import MIG_RESOURCE
@@ -37,10 +38,11 @@ class PodView:
 
 
 def read_pods(store: ClusterStore) -> list[PodView]:
-    return [pod_view(pod) for pod in store.all(PODS)]
+    claimed = held_devices(store)
+    return [pod_view(pod, claimed.get(pod["metadata"]["uid"], 0)) for pod in store.all(PODS)]
 
 
-def pod_view(pod: Obj) -> PodView:
+def pod_view(pod: Obj, claimed_gpus: int = 0) -> PodView:
     meta, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
     owner = (meta.get("ownerReferences") or [{}])[0]
     containers = spec.get("containers") or []
@@ -52,7 +54,7 @@ def pod_view(pod: Obj) -> PodView:
         namespace=meta["namespace"],
         node=spec.get("nodeName") or "",
         container=containers[0]["name"] if containers else "",
-        gpus=devices.get(GPU_RESOURCE, 0),
+        gpus=claimed_gpus + devices.get(GPU_RESOURCE, 0),
         devices=devices,
         phase=status.get("phase") or "Pending",
         ready=condition(status, "Ready") == "True",

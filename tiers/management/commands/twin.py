@@ -14,9 +14,12 @@ from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tiers.twin import files
+from tiers.twin.agents import WORDS as AGENT_WORDS
+from tiers.twin.agents import add_agent_verbs
 from tiers.twin.control import ask
 from tiers.twin.errors import TwinError
-from tiers.twin.exporter_commands import WORDS, add_exporter_verbs
+from tiers.twin.exporter_commands import WORDS as EXPORTER_WORDS
+from tiers.twin.exporter_commands import add_exporter_verbs
 from tiers.twin.exporters.catalogue import markdown
 from tiers.twin.history import history_times, past_series, write_openmetrics
 from tiers.twin.load_test import UNITS_PER_GROUP, measure_units_per_group
@@ -69,6 +72,7 @@ class Command(BaseCommand):
         sub = verb("prometheus-down", "make exporters unreachable", self._send("prometheus-down"))
         sub.add_argument("--minutes", type=float, help="0 ends it; without it, until then")
         add_exporter_verbs(verb, self._send)
+        add_agent_verbs(verb, self._send)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -143,7 +147,9 @@ class Command(BaseCommand):
         self._print(ask(files.load_settings(self._paths), "status"))
 
     def _send(self, command: str) -> Callable[[Namespace], None]:
-        names = ("region", "model", "factor", "minutes", "cluster", "node", *WORDS)
+        names = (
+            "region", "model", "factor", "minutes", "cluster", "node", *EXPORTER_WORDS, *AGENT_WORDS
+        )  # fmt: skip
 
         def send(words: Namespace) -> None:
             given = {name: getattr(words, name, None) for name in names}

@@ -1,19 +1,18 @@
 """Deployments and their ReplicaSets: as many pods as asked for, the right ones go first."""
 
-import hashlib
-import json
 from datetime import datetime
 from math import ceil
 from typing import Any
 
 import numpy as np
 
-from tiers.twin.controllers import pods
+from tiers.twin.controllers import events, pods
 from tiers.twin.controllers.config import DELETION_COST_KEY, ControllerConfig
 from tiers.twin.kube.resources import DEPLOYMENTS, PODS, REPLICA_SETS, Obj
 from tiers.twin.kube.store import ClusterStore
 
 HASH_KEY = "pod-template-hash"
+BY = "deployment-controller"
 
 
 def tick(
@@ -29,14 +28,9 @@ def tick(
         _report(store, deployment, now)
 
 
-def _template_hash(deployment: Obj) -> str:
-    text = json.dumps(deployment["spec"]["template"], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
 def _roll(store: ClusterStore, deployment: Obj, now: datetime) -> None:
     """Set the ReplicaSets' replicas; with an older template still there, a step at a time."""
-    wanted, digest = int(deployment["spec"]["replicas"]), _template_hash(deployment)
+    wanted, digest = int(deployment["spec"]["replicas"]), pods.template_hash(deployment)
     held = store.owned_by(deployment["metadata"]["uid"], REPLICA_SETS)
     name = f"{deployment['metadata']['name']}-{digest}"
     current = next((rs for rs in held if rs["metadata"]["name"] == name), None)
@@ -46,13 +40,14 @@ def _roll(store: ClusterStore, deployment: Obj, now: datetime) -> None:
     surge, spare = _allowances(deployment, wanted)
     old_total = sum(rs["spec"]["replicas"] for rs in older)
     target = min(wanted, wanted + surge - old_total) if older else wanted
-    _resize(store, current, max(target, 0 if not older else current["spec"]["replicas"]))
+    least = current["spec"]["replicas"] if older else 0
+    _resize(store, deployment, current, max(target, least), now)
     everyone = [*older, current]
     available = sum(rs["status"].get("availableReplicas", 0) for rs in everyone)
     removable = max(0, available - (wanted - spare))
     for old in older:
         step = min(removable, old["spec"]["replicas"])
-        _resize(store, old, old["spec"]["replicas"] - step)
+        _resize(store, deployment, old, old["spec"]["replicas"] - step, now)
         removable -= step
 
 
@@ -70,10 +65,17 @@ def _share(value: Any, of: int, *, up: bool) -> int:
     return ceil(exact) if up else int(exact)
 
 
-def _resize(store: ClusterStore, replica_set: Obj, replicas: int) -> None:
-    if replica_set["spec"]["replicas"] != replicas:
-        spec = {**replica_set["spec"], "replicas": replicas}
-        store.put(REPLICA_SETS, {**replica_set, "spec": spec})
+def _resize(
+    store: ClusterStore, deployment: Obj, replica_set: Obj, replicas: int, now: datetime
+) -> None:
+    held, name = replica_set["spec"]["replicas"], replica_set["metadata"]["name"]
+    if held != replicas:
+        store.put(
+            REPLICA_SETS, {**replica_set, "spec": {**replica_set["spec"], "replicas": replicas}}
+        )
+        way = "up" if replicas > held else "down"
+        message = f"Scaled {way} replica set {name} from {held} to {replicas}"
+        events.record(store, deployment, "ScalingReplicaSet", message, now, by=BY)
 
 
 def _replica_set(deployment: Obj, name: str, digest: str) -> Obj:
@@ -122,9 +124,11 @@ def _key(obj: Obj) -> tuple[str, str]:
     return obj["metadata"]["namespace"], obj["metadata"]["name"]
 
 
-def _age(pod: Obj) -> tuple[str, int]:
-    """Creation time, and the order of writes within one second."""
-    return pod["metadata"]["creationTimestamp"], int(pod["metadata"]["resourceVersion"])
+def _age(pod: Obj) -> tuple[str, str, int]:
+    """Since when it is ready, when it was made, and the order of writes within one second."""
+    ready = pods.condition(pod, "Ready")
+    since = ready["lastTransitionTime"] if ready and ready["status"] == "True" else ""
+    return since, pod["metadata"]["creationTimestamp"], int(pod["metadata"]["resourceVersion"])
 
 
 def _first_to_go(pod: Obj) -> tuple[bool, int, bool, int]:
@@ -144,7 +148,7 @@ def _report(store: ClusterStore, deployment: Obj, now: datetime) -> None:
     held = store.owned_by(deployment["metadata"]["uid"], REPLICA_SETS)
     total = sum(rs["status"].get("replicas", 0) for rs in held)
     ready = sum(rs["status"].get("readyReplicas", 0) for rs in held)
-    digest, wanted = _template_hash(deployment), int(deployment["spec"]["replicas"])
+    digest, wanted = pods.template_hash(deployment), int(deployment["spec"]["replicas"])
     updated = sum(
         rs["status"].get("replicas", 0)
         for rs in held

@@ -1,25 +1,45 @@
-"""Deletes what its owner left behind, as the garbage collector does."""
+"""Deletes what its owner left behind, and pods whose node is gone, as the collectors do."""
 
 from datetime import datetime
 
 from tiers.twin.controllers import pods
-from tiers.twin.kube.resources import DEPLOYMENTS, JOBS, PODS, REPLICA_SETS, Obj
+from tiers.twin.kube.resources import (
+    DEPLOYMENTS,
+    HPAS,
+    JOBS,
+    LEADER_WORKER_SETS,
+    NODES,
+    PODS,
+    REPLICA_SETS,
+    RESOURCE_CLAIMS,
+    SCALED_OBJECTS,
+    STATEFUL_SETS,
+    WORKLOADS,
+    Obj,
+)
 from tiers.twin.kube.store import ClusterStore
+
+_OWNERS = (DEPLOYMENTS, REPLICA_SETS, JOBS, STATEFUL_SETS, LEADER_WORKER_SETS, SCALED_OBJECTS)
+_DEPENDENTS = (REPLICA_SETS, STATEFUL_SETS, HPAS, WORKLOADS, RESOURCE_CLAIMS)
 
 
 def tick(store: ClusterStore, now: datetime) -> None:
-    owners = {
-        obj["metadata"]["uid"]
-        for resource in (DEPLOYMENTS, REPLICA_SETS, JOBS)
-        for obj in store.all(resource)
-    }
-    for replica_set in store.all(REPLICA_SETS):
-        if _orphan(replica_set, owners):
-            metadata = replica_set["metadata"]
-            store.remove(REPLICA_SETS, metadata["namespace"], metadata["name"])
-            owners.discard(metadata["uid"])
-    for pod in store.all(PODS):
-        if _orphan(pod, owners):
+    everyone = store.all(PODS)
+    owners = {obj["metadata"]["uid"] for resource in _OWNERS for obj in store.all(resource)}
+    owners |= {pod["metadata"]["uid"] for pod in everyone}
+    # Workers go with a leader that leaves, not after it; a claim is held until its pod is gone.
+    leaving = {pod["metadata"]["uid"] for pod in everyone if pods.is_leaving(pod)}
+    for resource in _DEPENDENTS:
+        for obj in store.all(resource):
+            if _orphan(obj, owners - leaving if resource is STATEFUL_SETS else owners):
+                metadata = obj["metadata"]
+                store.remove(resource, metadata["namespace"], metadata["name"])
+                owners.discard(metadata["uid"])
+    for pod in everyone:
+        node = pod["spec"].get("nodeName")
+        if node and store.find(NODES, "", node) is None:
+            pods.remove(store, pod, now, grace_s=0)
+        elif _orphan(pod, owners):
             pods.remove(store, pod, now)
 
 

@@ -1,4 +1,4 @@
-"""What the nodes do: start pods, report them ready after loading, let them go, send heartbeats.
+"""What the nodes do: start pods, report them ready after loading, let them go, report conditions.
 
 A pod is Pending while its image is pulled, Running and not Ready while weights load, then Ready.
 """
@@ -6,12 +6,13 @@ A pod is Pending while its image is pulled, Running and not Ready while weights 
 import zlib
 from datetime import datetime, timedelta
 
-from tiers.twin.controllers import pods
+from tiers.twin.controllers import events, pods
 from tiers.twin.controllers.config import DRAIN_KEY, LOAD_KEY, ControllerConfig
 from tiers.twin.kube.resources import NODES, PODS, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import parse_time, rfc3339
 
+BY = "kubelet"
 _HEALTHY = {
     "MemoryPressure": ("False", "KubeletHasSufficientMemory"),
     "DiskPressure": ("False", "KubeletHasNoDiskPressure"),
@@ -34,9 +35,12 @@ def tick(store: ClusterStore, now: datetime, config: ControllerConfig) -> None:
 def _heartbeat(store: ClusterStore, node: Obj, now: datetime, config: ControllerConfig) -> None:
     ready = pods.condition(node, "Ready")
     last = ready.get("lastHeartbeatTime") if ready else None
-    fresh = last and now - parse_time(last) < timedelta(seconds=config.heartbeat_s)
+    fresh = last and now - parse_time(last) < timedelta(seconds=config.shortened(config.status_s))
     if fresh and pods.is_ready(node):
         return
+    if not pods.is_ready(node):
+        said = f"Node {node['metadata']['name']} status is now: NodeReady"
+        events.record(store, node, "NodeReady", said, now, by=BY)
     store.put(NODES, {**node, "status": healthy(node["status"], now)})
 
 
@@ -58,6 +62,8 @@ def _advance(
         return
     if pods.is_leaving(pod):
         _let_go(store, pod, now, config)
+        return
+    if pods.is_ready(pod):
         return
     if "startTime" not in pod["status"]:
         pods.put_status(store, pod, _accepted(pod, node, now))
@@ -82,6 +88,9 @@ def _seconds(pod: Obj, key: str, default: float) -> float:
 def _let_go(store: ClusterStore, pod: Obj, now: datetime, config: ControllerConfig) -> None:
     """Remove a leaving pod when it has drained or its grace is over, whichever is first."""
     metadata = pod["metadata"]
+    for container in pod["spec"]["containers"][:1]:
+        said = f"Stopping container {container['name']}"
+        events.record(store, pod, "Killing", said, now, by=BY, once=True)
     grace_s = float(metadata.get("deletionGracePeriodSeconds", 0))
     asked_at = parse_time(metadata["deletionTimestamp"]) - timedelta(seconds=grace_s)
     takes_s = config.shortened(min(grace_s, _seconds(pod, DRAIN_KEY, config.drain_s)))

@@ -1,4 +1,4 @@
-"""The node lifecycle: cordons become taints, silent nodes NotReady, and their pods go.
+"""The node lifecycle: cordons become taints, nodes with an old Lease NotReady, and their pods go.
 
 Like a cluster whose operator sets the out-of-service taint, pods of a node that stays away are
 removed outright, so that named gang members can come back elsewhere.
@@ -6,11 +6,13 @@ removed outright, so that named gang members can come back elsewhere.
 
 from datetime import datetime
 
-from tiers.twin.controllers import pods
+from tiers.twin.controllers import events, leases, pods
 from tiers.twin.controllers.config import CORDON_TAINT, UNREACHABLE_TAINT, ControllerConfig
 from tiers.twin.kube.resources import NODES, Obj
 from tiers.twin.kube.store import ClusterStore
-from tiers.twin.kube.times import parse_time, rfc3339
+from tiers.twin.kube.times import rfc3339
+
+BY = "node-controller"
 
 
 def fail_node(store: ClusterStore, name: str, now: datetime) -> None:
@@ -21,20 +23,25 @@ def fail_node(store: ClusterStore, name: str, now: datetime) -> None:
 
 def heal_node(store: ClusterStore, name: str) -> None:
     """Let a failed node speak again at its next heartbeat."""
-    store.failed_nodes.pop(name, None)
+    if store.failed_nodes.pop(name, None):
+        leases.renew_soon(store)
 
 
 def tick(store: ClusterStore, now: datetime, config: ControllerConfig) -> None:
     for node in store.all(NODES):
         name = node["metadata"]["name"]
-        silent_s = -1.0
-        if name in store.failed_nodes:
-            silent_s = (now - parse_time(store.failed_nodes[name])).total_seconds()
-        away = silent_s >= config.shortened(config.node_grace_s)
+        silent_s, grace_s = leases.silent_s(store, name, now), leases.grace_s(config)
+        away = silent_s >= grace_s
         _keep_taints(store, _lost(store, node, now) if away else node, now, away=away)
-        if silent_s >= config.shortened(config.node_grace_s + config.unreachable_s):
+        if silent_s >= grace_s + config.shortened(config.unreachable_s):
             for pod in store.pods_on(name):
+                said = f"Marking for deletion Pod {pod['metadata']['namespace']}/{_name(pod)}"
+                events.record(store, pod, "TaintManagerEviction", said, now, by=BY)
                 pods.remove(store, pod, now, grace_s=0)
+
+
+def _name(obj: Obj) -> str:
+    return str(obj["metadata"]["name"])
 
 
 def _lost(store: ClusterStore, node: Obj, now: datetime) -> Obj:
@@ -48,6 +55,8 @@ def _lost(store: ClusterStore, node: Obj, now: datetime) -> Obj:
             reason="NodeStatusUnknown",
             message="Kubelet stopped posting node status.",
         )
+        said = f"Node {_name(node)} status is now: NodeNotReady"
+        events.record(store, node, "NodeNotReady", said, now, by=BY)
         beat = held.get("lastHeartbeatTime") if held else None
         status["conditions"][-1] |= {"lastHeartbeatTime": beat} if beat else {}
     for pod in store.pods_on(node["metadata"]["name"]):

@@ -5,7 +5,15 @@ from math import ceil
 from typing import Any
 
 from tiers.twin.controllers import pods
-from tiers.twin.kube.resources import DEPLOYMENTS, JOBS, PDBS, PODS, REPLICA_SETS, Obj
+from tiers.twin.kube.resources import (
+    DEPLOYMENTS,
+    JOBS,
+    PDBS,
+    PODS,
+    REPLICA_SETS,
+    STATEFUL_SETS,
+    Obj,
+)
 from tiers.twin.kube.selectors import selects
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import parse_time
@@ -15,15 +23,36 @@ DISRUPTED_TIMEOUT_S = 120.0
 
 
 def tick(store: ClusterStore, now: datetime) -> None:
-    for pdb in store.all(PDBS):
-        namespace = pdb["metadata"]["namespace"]
+    budgets = store.all(PDBS)
+    by_label = _by_label(store) if budgets else {}
+    for pdb in budgets:
         covered = [
             pod
-            for pod in store.all(PODS, namespace)
+            for pod in _candidates(store, pdb, by_label)
             if selects(pdb["spec"].get("selector"), pod["metadata"].get("labels") or {})
             and not pods.is_over(pod)
         ]
         store.put(PDBS, {**pdb, "status": _status(store, pdb, covered, now)})
+
+
+Labelled = dict[tuple[str, str, str], list[Obj]]
+
+
+def _by_label(store: ClusterStore) -> Labelled:
+    """Pods by namespace, label and value: hundreds of budgets need not look at every pod."""
+    found: Labelled = {}
+    for pod in store.all(PODS):
+        for key, value in (pod["metadata"].get("labels") or {}).items():
+            found.setdefault((pod["metadata"]["namespace"], key, value), []).append(pod)
+    return found
+
+
+def _candidates(store: ClusterStore, pdb: Obj, by_label: Labelled) -> list[Obj]:
+    namespace = pdb["metadata"]["namespace"]
+    exact = (pdb["spec"].get("selector") or {}).get("matchLabels") or {}
+    for key, value in exact.items():
+        return by_label.get((namespace, key, value), [])
+    return store.all(PODS, namespace)
 
 
 def _status(store: ClusterStore, pdb: Obj, covered: list[Obj], now: datetime) -> Obj:
@@ -89,6 +118,9 @@ def _replicas(store: ClusterStore, namespace: str, owner: Obj) -> dict[str, int]
     if owner["kind"] == "Job":
         job = store.find(JOBS, namespace, owner["name"])
         return {owner["uid"]: int(job["spec"].get("parallelism", 1))} if job else {}
+    if owner["kind"] == "StatefulSet":
+        stateful = store.find(STATEFUL_SETS, namespace, owner["name"])
+        return {owner["uid"]: int(stateful["spec"].get("replicas", 1))} if stateful else {}
     held = store.find(REPLICA_SETS, namespace, owner["name"])
     if owner["kind"] != "ReplicaSet" or held is None:
         return {}

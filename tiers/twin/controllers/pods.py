@@ -1,5 +1,7 @@
 """Reading and changing pods, as every controller needs it."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -16,9 +18,15 @@ _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
 def requested_gpus(pod: Obj) -> int:
-    containers = pod["spec"].get("containers") or ()
-    requests = [(c.get("resources") or {}).get("requests") or {} for c in containers]
-    return sum(int(r.get(GPU_RESOURCE, 0)) for r in requests)
+    """GPUs that a pod, or a template, asks for: a limit is a request where none is written."""
+    return sum(_gpus(c.get("resources") or {}) for c in pod["spec"].get("containers") or ())
+
+
+def _gpus(resources: Obj) -> int:
+    asked = resources.get("requests") or {}
+    if GPU_RESOURCE not in asked:
+        asked = resources.get("limits") or {}
+    return int(asked.get(GPU_RESOURCE, 0))
 
 
 def is_over(pod: Obj) -> bool:
@@ -76,14 +84,7 @@ def from_template(owner: Obj, name: str, *, api_version: str, kind: str) -> Obj:
     """A pod of an owner's template, as yet without identity."""
     template = owner["spec"]["template"]
     meta = template.get("metadata") or {}
-    reference = {
-        "apiVersion": api_version,
-        "kind": kind,
-        "name": owner["metadata"]["name"],
-        "uid": owner["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+    reference = owner_reference(owner, api_version=api_version, kind=kind)
     return {
         "metadata": {
             "name": name,
@@ -92,9 +93,38 @@ def from_template(owner: Obj, name: str, *, api_version: str, kind: str) -> Obj:
             "annotations": dict(meta.get("annotations") or {}),
             "ownerReferences": [reference],
         },
-        "spec": template["spec"],
+        "spec": _with_requests(template["spec"]),
         "status": {"phase": "Pending", "qosClass": "Burstable"},
     }
+
+
+def _with_requests(spec: Obj) -> Obj:
+    """A pod asks for what it is limited to, where it does not say, as the API server has it."""
+    containers = [
+        {**c, "resources": {**c["resources"], "requests": c["resources"]["limits"]}}
+        if "limits" in (c.get("resources") or {}) and "requests" not in c["resources"]
+        else c
+        for c in spec.get("containers") or ()
+    ]
+    return {**spec, "containers": containers}
+
+
+def owner_reference(owner: Obj, *, api_version: str, kind: str) -> Obj:
+    """The reference by which an object is its controller's."""
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def template_hash(owner: Obj) -> str:
+    """What tells pods of one template from those of another."""
+    text = json.dumps(owner["spec"]["template"], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def suffix(rng: np.random.Generator) -> str:

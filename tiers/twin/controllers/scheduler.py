@@ -1,31 +1,24 @@
-"""Binds pending pods to nodes: selectors, taints, readiness, GPUs; gangs whole or not at all.
+"""Binds pending pods to nodes: what suits, what has room; gangs whole or not at all.
 
 Best fit: the feasible node with the fewest GPUs left over takes the pod, so that whole nodes stay
-free for what needs them. Pods are taken oldest first, and one that does not fit stops nobody.
+free for what needs them. Pods are taken by priority and age, and one that does not fit stops
+nobody; when it outranks others it makes them leave (`preempt`).
 """
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
-from tiers.twin.controllers import pods
+from tiers.twin.controllers import claims, events, fit, pods, preempt, priority, spread, topology
 from tiers.twin.controllers.config import GANG_SIZE_KEY
-from tiers.twin.kube.resources import NODES, PODS, Obj
+from tiers.twin.controllers.rooms import Room, rooms
+from tiers.twin.kube.resources import PODS, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.profile import GPU_RESOURCE, JOB_NAME_KEY
 
-
-@dataclass
-class Room:
-    """A node and the GPUs still free on it in this pass."""
-
-    node: Obj
-    free_gpus: int
-
-    @property
-    def name(self) -> str:
-        return str(self.node["metadata"]["name"])
+BY = "default-scheduler"
+Unit = list[Obj]
+Chosen = list[tuple[Obj, Room]]
 
 
 def tick(store: ClusterStore, now: datetime) -> None:
@@ -33,28 +26,25 @@ def tick(store: ClusterStore, now: datetime) -> None:
     units = _units(store)
     if not units:
         return
-    rooms = [Room(node, _free_gpus(store, node)) for node in store.all(NODES)]
+    here = rooms(store)
     for unit in units:
-        if not _place(store, unit, rooms, now):
-            for pod in unit:
-                _refuse(store, pod, rooms, now)
-
-
-def _free_gpus(store: ClusterStore, node: Obj) -> int:
-    held = store.pods_on(node["metadata"]["name"])
-    used = sum(pods.requested_gpus(pod) for pod in held if not pods.is_over(pod))
-    return int(node["status"].get("allocatable", {}).get(GPU_RESOURCE, 0)) - used
+        if chosen := _choose(store, unit, here):
+            _bind(store, chosen, now)
+        else:
+            preempt.make_room(store, unit, here, now)
+            _refuse(store, unit, here, now)
 
 
 def _waits(pod: Obj) -> bool:
-    bound = pod["spec"].get("nodeName")
-    return not bound and not pods.is_leaving(pod) and not pods.is_over(pod)
+    spec = pod["spec"]
+    held_back = spec.get("nodeName") or spec.get("schedulingGates")
+    return not held_back and not pods.is_leaving(pod) and not pods.is_over(pod)
 
 
-def _units(store: ClusterStore) -> list[list[Obj]]:
-    """What is placed together, oldest first: single pods, and gangs of which all wait."""
-    gangs: dict[tuple[str, str], list[Obj]] = {}
-    singles: list[list[Obj]] = []
+def _units(store: ClusterStore) -> list[Unit]:
+    """What is placed together, in order: single pods, and gangs of which all wait."""
+    gangs: dict[tuple[str, str], Unit] = {}
+    singles: list[Unit] = []
     for pod in store.all(PODS):
         if not _waits(pod):
             continue
@@ -64,74 +54,112 @@ def _units(store: ClusterStore) -> list[list[Obj]]:
         else:
             singles.append([pod])
     whole = [members for members in gangs.values() if len(members) >= _gang_size(members[0])]
-    return sorted([*singles, *whole], key=_queued_at)
+    return sorted([*singles, *whole], key=lambda unit: _order(store, unit))
 
 
 def _gang_size(pod: Obj) -> int:
     return int((pod["metadata"].get("annotations") or {}).get(GANG_SIZE_KEY, 0))
 
 
-def _queued_at(unit: list[Obj]) -> tuple[str, int]:
+def _order(store: ClusterStore, unit: Unit) -> tuple[int, str, int]:
+    """Highest priority, then longest waiting, then biggest."""
     stamps = [pod["metadata"]["creationTimestamp"] for pod in unit]
-    return max(stamps), -sum(pods.requested_gpus(pod) for pod in unit)
+    size = sum(pods.requested_gpus(pod) for pod in unit)
+    return -priority.of_pod(store, unit[0]), max(stamps), -size
 
 
-def _place(store: ClusterStore, unit: list[Obj], rooms: list[Room], now: datetime) -> bool:
-    """Bind every pod of the unit, or none. True when bound."""
-    chosen: list[tuple[Obj, Room]] = []
+def _choose(store: ClusterStore, unit: Unit, here: list[Room]) -> Chosen:
+    """A room for every pod of the unit, within one block where it must be; or nothing."""
+    if key := topology.required(unit[0]):
+        return _in_one_block(store, unit, key, here)
+    key = topology.preferred(unit[0])
+    return (key and _in_one_block(store, unit, key, here)) or _place(store, unit, here, here)
+
+
+def _in_one_block(store: ClusterStore, unit: Unit, key: str, here: list[Room]) -> Chosen:
+    for block in topology.blocks(key, here):
+        if chosen := _place(store, unit, block, here):
+            return chosen
+    return []
+
+
+def _place(store: ClusterStore, unit: Unit, among: list[Room], here: list[Room]) -> Chosen:
+    """Take a room for each pod in turn; give all back when one finds none."""
+    chosen: Chosen = []
+    if len(unit) > 1 and topology.places(unit[0], among) < len(unit):
+        return []  # members of a gang are alike: no need to try
+    spec, suiting = None, among
     for pod in unit:
-        gpus = pods.requested_gpus(pod)
-        fitting = [r for r in rooms if not obstacle(pod, r.node) and r.free_gpus >= gpus]
-        if not fitting:
-            for placed, room in chosen:
-                room.free_gpus += pods.requested_gpus(placed)
-            return False
-        room = min(fitting, key=lambda r: (r.free_gpus, r.name))
-        room.free_gpus -= gpus
+        if spec is None or pod["spec"] != spec:  # members of a gang suit the same nodes
+            spec, suiting = pod["spec"], [r for r in among if not _unfit(store, pod, r)]
+        room = _best(pod, suiting, here)
+        if room is None:
+            for placed, taken in chosen:
+                taken.give_back(placed)
+            return []
+        room.take(pod)
         chosen.append((pod, room))
+    return chosen
+
+
+def _best(pod: Obj, suiting: list[Room], here: list[Room]) -> Room | None:
+    rules = spread.rules(pod, here)
+    fitting = [room for room in suiting if room.has_room(pod) and not any(r(room) for r in rules)]
+    crowded = spread.crowding(pod, here)
+    return min(
+        fitting,
+        key=lambda r: (crowded(r) + fit.dislike(pod, r.node), r.free_gpus, r.name),
+        default=None,
+    )
+
+
+def _bind(store: ClusterStore, chosen: Chosen, now: datetime) -> None:
     for pod, room in chosen:
         spec = {**pod["spec"], "nodeName": room.name}
-        status = pods.with_condition(pod["status"], "PodScheduled", "True", now)
+        status = {k: v for k, v in pod["status"].items() if k != "nominatedNodeName"}
+        status = pods.with_condition(status, "PodScheduled", "True", now)
         store.put(PODS, {**pod, "spec": spec, "status": status})
-    return True
+        claims.allocate(store, pod, room.name)
+        metadata = pod["metadata"]
+        where = f"{metadata['namespace']}/{metadata['name']} to {room.name}"
+        events.record(store, pod, "Scheduled", f"Successfully assigned {where}", now, by=BY)
 
 
-def obstacle(pod: Obj, node: Obj) -> str:
-    """Why a node cannot take a pod, whatever room it has; empty when it can."""
-    labels = node["metadata"].get("labels") or {}
-    selector = pod["spec"].get("nodeSelector") or {}
-    if any(labels.get(key) != value for key, value in selector.items()):
-        return "node(s) didn't match Pod's node affinity/selector"
-    if node["spec"].get("unschedulable"):
-        return "node(s) were unschedulable"
-    for taint in node["spec"].get("taints") or ():
-        if taint["effect"] != "PreferNoSchedule" and not _tolerated(pod, taint):
-            return f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"
-    if not pods.is_ready(node):
-        return "node(s) were not ready"
-    return ""
-
-
-def _tolerated(pod: Obj, taint: Obj) -> bool:
-    for toleration in pod["spec"].get("tolerations") or ():
-        if toleration.get("effect", taint["effect"]) != taint["effect"]:
+def _refuse(store: ClusterStore, unit: Unit, here: list[Room], now: datetime) -> None:
+    message = _reasons(store, unit, here)
+    for waiting in unit:
+        pod = store.find(PODS, waiting["metadata"]["namespace"], waiting["metadata"]["name"])
+        if pod is None:
             continue
-        if toleration.get("operator", "Equal") == "Exists":
-            if toleration.get("key", taint["key"]) == taint["key"]:
-                return True
-        elif (toleration.get("key"), toleration.get("value", "")) == (
-            taint["key"],
-            taint.get("value", ""),
-        ):
-            return True
-    return False
+        status = pods.with_condition(
+            pod["status"], "PodScheduled", "False", now, reason="Unschedulable", message=message
+        )
+        if pods.put_status(store, pod, status) is not pod:
+            events.record(store, pod, "FailedScheduling", message, now, by=BY, warning=True)
 
 
-def _refuse(store: ClusterStore, pod: Obj, rooms: Iterable[Room], now: datetime) -> None:
-    reasons = Counter(obstacle(pod, r.node) or f"Insufficient {GPU_RESOURCE}" for r in rooms)
-    listed = ", ".join(f"{count} {why}" for why, count in sorted(reasons.items()))
-    message = f"0/{sum(reasons.values())} nodes are available: {listed}."
-    status = pods.with_condition(
-        pod["status"], "PodScheduled", "False", now, reason="Unschedulable", message=message
-    )
-    pods.put_status(store, pod, status)
+def _reasons(store: ClusterStore, unit: Unit, here: list[Room]) -> str:
+    total = f"0/{len(here)} nodes are available"
+    if topology.required(unit[0]):
+        short = topology.shortage_among(here, unit[0], len(unit))
+        if short:
+            return f"{total}: {short}."
+    listed = ", ".join(f"{count} {why}" for why, count in sorted(_obstacles(store, unit[0], here)))
+    return f"{total}: {listed}."
+
+
+def _unfit(store: ClusterStore, pod: Obj, room: Room) -> str:
+    return fit.obstacle(pod, room.node) or claims.obstacle(store, pod, room.name)
+
+
+def _obstacles(store: ClusterStore, pod: Obj, here: list[Room]) -> Iterable[tuple[str, int]]:
+    rules, claiming = spread.rules(pod, here), bool(pod["spec"].get("resourceClaims"))
+    lacking = "cannot allocate all claims" if claiming else f"Insufficient {GPU_RESOURCE}"
+
+    def obstacle(room: Room) -> str:
+        found = _unfit(store, pod, room)
+        if not found and room.has_room(pod):
+            found = next(filter(None, (rule(room) for rule in rules)), "")
+        return found or lacking
+
+    return Counter(obstacle(room) for room in here).items()

@@ -9,8 +9,9 @@ import pytest
 from tests.tiers.twin.kube import objects
 from tiers.twin.controllers.cluster import tick
 from tiers.twin.controllers.config import ControllerConfig
+from tiers.twin.controllers.hpa import no_metric
 from tiers.twin.kube import eviction
-from tiers.twin.kube.resources import DEPLOYMENTS, NAMESPACES, NODES, PDBS, PODS, Obj
+from tiers.twin.kube.resources import DEPLOYMENTS, NAMESPACES, NODES, PDBS, PODS, Obj, Resource
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.validate import with_defaults
 from tiers.twin.kube.verbs import Write
@@ -29,18 +30,22 @@ class World:
         self.store.create(NODES, objects.node(name, tier=tier, gpus=gpus), self.now)
 
     def deploy(self, replicas: int, gpus: int = 1, *, budget: bool = False) -> None:
-        made = objects.deployment(replicas=replicas, gpus=gpus)
-        self._create(DEPLOYMENTS, made)
+        self.add(DEPLOYMENTS, objects.deployment(replicas=replicas, gpus=gpus))
         if budget:
-            self._create(PDBS, objects.budget())
+            self.add(PDBS, objects.budget())
 
-    def _create(self, resource, obj: Obj) -> None:
-        obj["metadata"]["namespace"] = "inference"
-        self.store.create(resource, with_defaults(resource, obj), self.now)
+    def workload(self, replicas: int, gpus: int = 1) -> Obj:
+        """The body of anything with replicas, a selector and a pod template, named `chat`."""
+        return objects.deployment(replicas=replicas, gpus=gpus)
 
-    def scale(self, replicas: int) -> None:
-        held = self.store.get(DEPLOYMENTS, "inference", "chat")
-        self.store.put(DEPLOYMENTS, {**held, "spec": {**held["spec"], "replicas": replicas}})
+    def add(self, resource: Resource, obj: Obj, namespace: str = "inference") -> Obj:
+        if resource.namespaced:
+            obj["metadata"]["namespace"] = namespace
+        return self.store.create(resource, with_defaults(resource, obj), self.now)
+
+    def scale(self, replicas: int, resource: Resource = DEPLOYMENTS) -> None:
+        held = self.store.get(resource, "inference", "chat")
+        self.store.put(resource, {**held, "spec": {**held["spec"], "replicas": replicas}})
 
     def change_node(self, name: str, **spec) -> None:
         held = self.store.get(NODES, "", name)
@@ -50,10 +55,10 @@ class World:
         metadata = {**pod["metadata"], "annotations": annotations}
         self.store.put(PODS, {**pod, "metadata": metadata})
 
-    def live(self, seconds: float, arrivals=None) -> None:
+    def live(self, seconds: float, arrivals=None, metric=no_metric) -> None:
         for _ in range(int(seconds / 2)):
             self.now += timedelta(seconds=2)
-            tick(self.store, self.now, self.rng, self.config, arrivals)
+            tick(self.store, self.now, self.rng, self.config, arrivals, metric)
 
     def evict(self, pod: Obj) -> None:
         meta = pod["metadata"]

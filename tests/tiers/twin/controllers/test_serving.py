@@ -150,7 +150,7 @@ def test_a_silent_node_is_found_out_and_its_pods_come_back_elsewhere(world):
     world.live(20)
     world.add_node("n2")
     fail_node(world.store, "n1", world.now)
-    world.live(6)
+    world.live(14)
     ready = condition(world.store.get(NODES, "", "n1"), "Ready")
     assert (ready["status"], ready["reason"]) == ("Unknown", "NodeStatusUnknown")
     assert UNREACHABLE_TAINT in taints(world, "n1")
@@ -166,7 +166,7 @@ def test_heartbeats_move_the_version_and_nothing_else(world):
     world.add_node("n1")
     world.live(2)
     before = world.store.get(NODES, "", "n1")
-    world.live(14)
+    world.live(32)
     after = world.store.get(NODES, "", "n1")
     assert after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]
     assert after["spec"] == before["spec"]

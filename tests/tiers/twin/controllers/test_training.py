@@ -1,10 +1,13 @@
 """Gangs: all or none, checkpoints, what an eviction costs, the end of a job."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from tiers.twin.controllers.pods import is_ready
+from tiers.twin.controllers.config import CHECKPOINT_REQUESTED_KEY
+from tiers.twin.controllers.pods import condition, is_ready
 from tiers.twin.controllers.training import submit, totals
 from tiers.twin.kube.resources import JOBS
+from tiers.twin.kube.times import parse_time, rfc3339
 from tiers.twin.profile import LAST_CHECKPOINT_KEY
 
 
@@ -106,3 +109,55 @@ def test_new_jobs_are_asked_for_with_the_length_of_the_queue(world):
     world.live(10, arrivals)
     assert asked[0] == 0 and asked[-1] == 3
     assert totals(world.store).submitted == 2
+
+
+def test_a_checkpoint_that_is_asked_for_is_written_soon(world):
+    training_nodes(world, 2)
+    job = submit(world.store, Gang(2), world.now)
+    world.live(60)
+    asked_at = world.now
+    held = world.store.get(JOBS, "training", job["metadata"]["name"])
+    notes = held["metadata"]["annotations"] | {CHECKPOINT_REQUESTED_KEY: rfc3339(asked_at)}
+    world.store.put(JOBS, {**held, "metadata": held["metadata"] | {"annotations": notes}})
+    world.live(10)
+    marks = {p["metadata"]["annotations"].get(LAST_CHECKPOINT_KEY) for p in gang(world)}
+    assert len(marks) == 1
+    assert asked_at < parse_time(marks.pop()) <= world.now
+    held = world.store.get(JOBS, "training", job["metadata"]["name"])
+    done = held["metadata"]["annotations"][LAST_CHECKPOINT_KEY]
+    world.live(20)
+    held = world.store.get(JOBS, "training", job["metadata"]["name"])
+    assert held["metadata"]["annotations"][LAST_CHECKPOINT_KEY] == done, "once is enough"
+
+
+def test_a_request_on_a_pod_counts_too(world):
+    training_nodes(world, 1)
+    submit(world.store, Gang(1), world.now)
+    world.live(60)
+    (pod,) = gang(world)
+    notes = pod["metadata"]["annotations"] | {CHECKPOINT_REQUESTED_KEY: rfc3339(world.now)}
+    world.note(pod, **notes)
+    world.live(10)
+    assert LAST_CHECKPOINT_KEY in gang(world)[0]["metadata"]["annotations"]
+
+
+def test_time_that_the_twin_did_not_run_is_no_work(world):
+    training_nodes(world, 1)
+    submit(world.store, Gang(1), world.now)
+    world.live(60)
+    world.now += timedelta(hours=9)
+    world.live(200)
+    assert 0 < totals(world.store).useful_gpu_s <= 260 * 8
+
+
+def test_a_suspended_job_has_no_pods_until_it_is_resumed(world):
+    training_nodes(world, 1)
+    job = submit(world.store, Gang(1), world.now)
+    world.live(60)
+    for suspend, pods in ((True, 0), (False, 1)):
+        held = world.store.get(JOBS, "training", job["metadata"]["name"])
+        world.store.put(JOBS, {**held, "spec": held["spec"] | {"suspend": suspend}})
+        world.live(20)
+        assert len(gang(world)) == pods
+        held = world.store.get(JOBS, "training", job["metadata"]["name"])
+        assert condition(held, "Suspended")["status"] == str(suspend)
