@@ -6,7 +6,7 @@ clearing up after an end. Whatever is not finished within a turn is handed out a
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +15,8 @@ from django.utils import timezone
 from infra_console.cluster.errors import ClusterError
 from infra_console.fleet.queries import current_fleet
 from infra_console.plans.cleanup import lift_our_cordons
-from infra_console.plans.drift import check_drift
-from infra_console.plans.errors import Drifted, LockHeld, WrongState
+from infra_console.plans.drift import changes_ahead, check_drift
+from infra_console.plans.errors import Drifted, LockHeld, WrongState, describe_drift
 from infra_console.plans.fence import EXECUTOR, Fence, Halted, NotArmed
 from infra_console.plans.lease import LeaseLost, acquire_lease, release_lease
 from infra_console.plans.lifecycle import journal
@@ -128,6 +128,9 @@ class _Turn:
         """Carry out the steps, and say how it went."""
         fence = self._fence()
         _say(self.plan.id, "")
+        # Again under the locks, and each turn: a pause or a wait may have lasted for hours.
+        if changes := changes_ahead(self.plan, tier_key=self.tier_key):
+            return self._drifted(changes)
         try:
             progress = Runner(self.plan, fence, tier_key=self.tier_key, sleep=self.sleep).run()
         except NotArmed as err:
@@ -139,6 +142,14 @@ class _Turn:
                 self._move(PlanState.FAILED, reason)
                 return self._clear_up()
         return self._steps_done(fence) if progress.finished else progress.retry_s
+
+    def _drifted(self, changes: Sequence[str]) -> float:
+        """Void while nothing was written; later it has failed, and is cleared up after."""
+        written = Step.objects.filter(plan=self.plan).exclude(prior=None).exists()
+        if not written:
+            return self._end(PlanState.VOID, str(Drifted(changes)))
+        self._move(PlanState.FAILED, f"{describe_drift(changes)}. What is done stays done.")
+        return self._clear_up()
 
     def _steps_done(self, fence: Fence) -> float:
         if fence.dry_run:

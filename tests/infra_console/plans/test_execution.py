@@ -11,7 +11,7 @@ from infra_console.plans.fence import Fence
 from infra_console.plans.lease import LeaseLost, acquire_lease, renew_lease
 from infra_console.plans.models import Execution, LockRow, Plan, Step
 from infra_console.plans.spec import Budget, Guard
-from infra_console.plans.steps.node import AssignTier, Drain
+from infra_console.plans.steps.node import AssignTier, Drain, Uncordon
 from infra_console.plans.sweep import orphaned_plans
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.conftest import let_lease_run_out
@@ -444,3 +444,73 @@ def test_a_blocked_drain_says_which_budget_keeps_what(twin, armed, approved, mon
         seen.add(Step.objects.get(plan=plan, kind="node.drain").detail)
         Step.objects.filter(plan=plan).update(next_try_at=None)
     assert any("a disruption budget keeps" in words and "try" in words for words in seen), seen
+
+
+def test_drift_of_a_node_it_has_not_touched_ends_a_plan_that_goes_on(
+    twin, armed, approved, operator, monkeypatch
+):
+    """The second node is given away while the plan rests: what is done stays, the rest stops."""
+    other = "eastus-h100-reserved-05"
+    later = [s.model_copy(update={"wave": s.wave + 4}) for s in node_steps(other)]
+    plan = approved(
+        spec(
+            moves=(node_move(), node_move(other)),
+            steps=(*node_steps(), *later),
+            preconditions=(*preconditions(twin), *preconditions(twin, other)),
+        )
+    )
+    real = Uncordon.run
+
+    def pause_after(self, step):
+        outcome = real(self, step)
+        services.pause_execution(plan.id, by=operator, reason="lunch")
+        return outcome
+
+    with monkeypatch.context() as lunch:
+        lunch.setattr(Uncordon, "run", pause_after)
+        assert work(plan).state == "paused"
+    twin.edit_node(other, metadata={"labels": {TIER_KEY: "operational"}})
+    services.resume_execution(plan.id, by=operator)
+    assert work(plan).state == "failed"
+    assert "1 fact changed" in plan.state_reason
+    assert twin.count(f"patch nodes {other}") == 0
+    assert twin.node(NODE)["metadata"]["labels"][TIER_KEY] == "inference"
+    assert not LockRow.objects.exists()
+
+
+def test_drift_between_the_first_look_and_the_locks_voids_the_plan(
+    twin, armed, approved, monkeypatch
+):
+    plan, real = approved(spec(preconditions=preconditions(twin))), executor.take_locks
+
+    def taken_late(plan):
+        real(plan)
+        twin.edit_node(NODE, metadata={"labels": {TIER_KEY: "operational"}})
+
+    monkeypatch.setattr(executor, "take_locks", taken_late)
+    assert work(plan).state == "void"
+    assert twin.mutations() == []
+    assert not LockRow.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"uid": "another"}, "was replaced by another node of its name"),
+        ({"key": TIER_KEY, "from": "operational"}, "set by somebody else"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["node.cordon", "node.drain", "node.assign_tier"])
+def test_a_node_that_is_not_the_approved_one_is_not_touched(
+    twin, armed, approved, kind, params, words
+):
+    first = node_steps()[0]
+    wrong = next(s for s in node_steps() if s.kind == kind)
+    wrong = wrong.model_copy(update={"params": {**wrong.params, **params}})
+    steps = (wrong,) if kind == "node.cordon" else (first, wrong)
+    plan = work(approved(spec(steps=steps)))
+    assert plan.state == "failed"
+    assert words in plan.state_reason
+    assert twin.count("create pods/eviction") == 0
+    assert twin.node(NODE)["metadata"]["labels"][TIER_KEY] == "training"
+    assert not twin.node(NODE)["spec"].get("unschedulable")
