@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from infra_console.access.roles import Person, missing_right
@@ -75,6 +75,11 @@ def open_plans() -> list[Plan]:
     """Plans that wait for a decision, urgent ones first."""
     waiting = Plan.objects.filter(state=PlanState.PROPOSED)
     return list(waiting.order_by("-urgency", "-number"))
+
+
+def unfinished(states: Iterable[str]) -> QuerySet[Plan]:
+    """Plans of these states that are not yet verified; after that one is only watched."""
+    return Plan.objects.filter(state__in=states).exclude(execution__verified_at__isnull=False)
 
 
 def clusters_at_work() -> dict[str, int]:

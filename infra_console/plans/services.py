@@ -26,6 +26,7 @@ from infra_console.plans.lifecycle import Journal, journal
 from infra_console.plans.models import Approval, Execution, Outbox, Plan, Step
 from infra_console.plans.outbox import EXECUTE, send_waiting
 from infra_console.plans.proposals import check_spec, overlaps, still_the_same
+from infra_console.plans.queries import unfinished
 from infra_console.plans.safety import (
     arm,
     disarm,
@@ -209,11 +210,15 @@ def _check_approvable(plan: Plan, who: str, plan_hash: str) -> None:
 
 
 def _standing(spec: PlanSpec) -> Plan | None:
-    """The plan with the same moves that is live, or under review and still the same."""
-    same = Plan.objects.filter(moves_key=moves_key(spec), domain=spec.domain)
-    if live := same.filter(state__in=LIVE).first():
+    """The plan with the same moves that is being carried out, or under review and still the same.
+
+    One that has been carried out does not count: its moves may be needed again before it settles.
+    """
+    same = {"moves_key": moves_key(spec), "domain": spec.domain}
+    if live := unfinished(LIVE).filter(**same).first():
         return live
-    plan = same.filter(state=PlanState.PROPOSED, expires_at__gt=timezone.now()).first()
+    proposed = Plan.objects.filter(state=PlanState.PROPOSED, expires_at__gt=timezone.now())
+    plan = proposed.filter(**same).first()
     return plan if plan and still_the_same(plan, spec) else None
 
 

@@ -208,6 +208,16 @@ def test_the_same_moves_do_not_stand_beside_their_own_execution(plan, approver):
     assert services.propose_plan(spec(), authors=["b"]).id == plan.id
 
 
+def test_the_same_moves_may_be_proposed_again_once_they_were_carried_out(plan, approver):
+    approve(plan, approver)
+    Plan.objects.filter(id=plan.id).update(state="verifying")
+    assert services.propose_plan(spec(), authors=["b"]).id == plan.id
+    Execution.objects.filter(plan=plan).update(verified_at=timezone.now())
+    again = services.propose_plan(spec(), authors=["b"])
+    assert again.id != plan.id
+    assert again.state == "proposed"
+
+
 def test_withdrawing_needs_its_right(plan, approver):
     with pytest.raises(NotAllowed):
         services.withdraw_plan(plan.id, by=approver)
