@@ -25,9 +25,9 @@ from infra_console.plans.errors import (
 from infra_console.plans.models import Approval, Arming, Execution, Outbox, Plan, Step
 from infra_console.plans.queries import approval_state, find_plan, open_plans
 from infra_console.plans.safety import is_armed, is_killed
-from infra_console.plans.spec import Lock, Precondition, StepSpec
+from infra_console.plans.spec import Budget, Guard, Lock, Precondition, StepSpec
 from tests.infra_console.kube import CLUSTER
-from tests.infra_console.plans.specs import node_move, node_ref, node_steps, spec
+from tests.infra_console.plans.specs import node_move, node_ref, node_steps, promise, spec
 from tests.people import person
 
 
@@ -186,9 +186,13 @@ def test_the_same_moves_keep_the_plan_under_review(plan):
         {"gain_usd": 130.0},
         {"preconditions": (Precondition(target=node_ref(), facts={"uid": "other"}),)},
         {"moves": (node_move("eastus-h100-reserved-05"),)},
+        {"guards": (Guard(cluster=CLUSTER, tier="training", min_ready_gpus=16),)},
+        {"budgets": (Budget(cluster=CLUSTER, max_nodes=1),)},
+        {"steps": tuple(node_steps())[:3]},
+        {"promises": (promise(),)},
     ],
 )
-def test_another_gain_fact_or_move_supersedes(plan, changes):
+def test_another_gain_move_or_term_supersedes(plan, changes):
     newer = services.propose_plan(spec(**changes), authors=["b"])
     plan.refresh_from_db()
     assert (plan.state, plan.superseded_by, newer.number) == ("superseded", newer, plan.number + 1)
