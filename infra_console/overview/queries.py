@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-from django.utils import timezone
-
 from infra_console.fleet.queries import list_clusters
-from infra_console.plans.models import Arming, Execution, KillSwitch, Plan
+from infra_console.plans.models import Execution, KillSwitch, Plan
+from infra_console.plans.safety import armed_now
 from infra_console.plans.states import PlanState
 
 MOST_PLANS = 200  # what one page looks through; far more than ever wait or run at once
@@ -35,7 +34,7 @@ def kill_switch_engaged() -> bool:
 
 def armed_pairs() -> int:
     """How many (cluster, tier) pairs may be written to now."""
-    return Arming.objects.filter(expires_at__gt=timezone.now()).count()
+    return armed_now().count()
 
 
 def plans_waiting() -> int:

@@ -4,13 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils import timezone
-
 from infra_console.fleet.queries import list_clusters
 from infra_console.overview.looks import Tone, look_of
 from infra_console.overview.scope import TIERS
 from infra_console.plans.changes import Lane, lanes
 from infra_console.plans.models import Arming, Plan, Settlement, Step
+from infra_console.plans.safety import armed_now
 from infra_console.plans.states import LIVE, UNDER_REVIEW, PlanState
 
 SEARCHED = 2000  # plans looked through when a region is asked for
@@ -173,8 +172,7 @@ def promise_rows(plan: Plan, settlement: Settlement | None) -> list[PromiseRow]:
 
 def arming_rows() -> list[ArmingRow]:
     """Every cluster with what is armed of it now."""
-    live = Arming.objects.filter(expires_at__gt=timezone.now())
-    armed = {(row.cluster, row.tier): row for row in live}
+    armed = {(row.cluster, row.tier): row for row in armed_now()}
     return [
         ArmingRow(c.id, tuple(ArmingCell(tier, armed.get((c.id, tier))) for tier in TIERS))
         for c in list_clusters()
@@ -183,6 +181,5 @@ def arming_rows() -> list[ArmingRow]:
 
 def is_armed(plan: Plan) -> bool:
     """Whether every (cluster, tier) that the plan locks may be written to now."""
-    live = Arming.objects.filter(expires_at__gt=timezone.now())
-    armed = set(live.values_list("cluster", "tier"))
+    armed = set(armed_now().values_list("cluster", "tier"))
     return {(k["cluster"], k["tier"]) for k in plan.document["locks"]} <= armed
