@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
+from infra_console.cluster.errors import ClusterUnavailable
 from infra_console.plans import verification
 from infra_console.plans.models import Execution, LockRow, Plan, Settlement
 from infra_console.plans.promises import judge_span
@@ -18,7 +19,7 @@ from infra_console.telemetry.errors import SourceUnreachable
 from infra_console.telemetry.series import RawSeries
 from infra_console.telemetry.sources import BoundSource
 from tests.infra_console.kube import CLUSTER
-from tests.infra_console.plans.specs import TIER_KEY, promise, spec
+from tests.infra_console.plans.specs import NODE, TIER_KEY, node_move, promise, spec
 
 TIER_GPUS = "cluster_tier:gpus_allocatable:sum"
 WITHIN = "cluster_model_le:vllm_ttft_within:ratio_5m"
@@ -51,7 +52,7 @@ def done(approved, db):
     """A plan without moves whose last step has just ended."""
 
     def make(**changes) -> Plan:
-        plan = approved(spec(moves=(), **changes))
+        plan = approved(spec(**{"moves": ()} | changes))
         ago = timezone.now() - timedelta(minutes=1)
         plan.steps.update(state="done", finished_at=ago)
         Execution.objects.filter(plan=plan).update(
@@ -111,6 +112,32 @@ def test_without_a_metric_source_it_ends_verified_never_settled(done):
     plan.refresh_from_db()
     assert (plan.state, Settlement.objects.count()) == ("verified", 0)
     assert "metrics are unknown" in plan.state_reason
+
+
+def test_a_cluster_that_cannot_be_read_is_waited_for_not_failed(done, monkeypatch):
+    plan = done(moves=(node_move(),))
+    Execution.objects.update(verify_until=timezone.now() - timedelta(seconds=1))
+
+    def away(cluster, name):
+        raise ClusterUnavailable(cluster, f"read node {name}: connection refused")
+
+    monkeypatch.setattr(verification, "read_node", away)
+    assert verify(plan, tier_key=TIER_KEY) > 0
+    run = Execution.objects.get(plan=plan)
+    assert Plan.objects.get(id=plan.id).state == "verifying"
+    assert "waits to verify" in run.outcome
+    assert "connection refused" in run.outcome
+    assert run.verify_until > timezone.now()
+
+
+def test_a_cluster_that_stands_otherwise_fails_only_after_its_time(done, twin):
+    plan = done(moves=(node_move(),))  # nobody moved the node
+    assert verify(plan, tier_key=TIER_KEY) > 0
+    Execution.objects.update(verify_until=timezone.now() - timedelta(seconds=1))
+    assert verify(plan, tier_key=TIER_KEY) == 0
+    plan.refresh_from_db()
+    assert plan.state == "failed"
+    assert f"{NODE}: tier is training, planned inference" in plan.state_reason
 
 
 def test_promises_are_settled_kept_missed_and_unknown(done, source):
