@@ -1,9 +1,10 @@
 """Settings, read once from the environment and checked at start.
 
-Every variable starts with INFRA_CONSOLE_; docs/configure.md lists them with unit and reason.
+Every variable starts with INFRA_CONSOLE_; docs/configure.md lists them with unit and reason. What
+the environment does not name is taken as the stack of the state folder chose it, so that a command
+in a plain shell finds the embedded servers.
 """
 
-import os
 import secrets
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -11,11 +12,15 @@ from urllib.parse import unquote, urlsplit
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 
+from infra_console.embedded.environment import given, kept_for_shells
+
 BASE_DIR = Path(__file__).resolve().parent.parent
+STATE_DIR = Path(given("STATE") or BASE_DIR / ".state").resolve()
+_KEPT = kept_for_shells(STATE_DIR)
 
 
 def env(name: str, default: str = "") -> str:
-    return os.environ.get(f"INFRA_CONSOLE_{name}", default)
+    return given(name) or _KEPT.get(name, default)
 
 
 def env_bool(name: str) -> bool:
@@ -32,7 +37,6 @@ def env_int(name: str, default: int) -> int:
         ) from err
 
 
-STATE_DIR = Path(env("STATE", str(BASE_DIR / ".state"))).resolve()
 DEMO = env_bool("DEMO")
 DEBUG = env_bool("DEBUG")
 
