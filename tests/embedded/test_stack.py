@@ -72,10 +72,11 @@ def in_a_plain_shell(state_dir, *words):
 
 @pytest.fixture
 def up(open_dir):
-    """A stack that answers: (process, port, output file)."""
+    """A stack behind a proxy that answers: (process, port, output file)."""
     fleet, output, port = open_dir / "mine.toml", open_dir / "output", free_port()
     fleet.write_text(FLEET)
     env = plain_shell() | {"INFRA_CONSOLE_FLEET_FILE": str(fleet), "PYTHONUNBUFFERED": "1"}
+    env |= {"INFRA_CONSOLE_BEHIND_TLS": "1", "INFRA_CONSOLE_ALLOWED_HOSTS": "console.example"}
     command = [sys.executable, "manage.py", "up", "--port", str(port), "--state"]
     with output.open("w") as out:
         process = subprocess.Popen(
@@ -101,6 +102,7 @@ def test_up_serves_pages_refuses_a_second_copy_and_stops_clean(up, open_dir):
     assert found["broker"], doctor
     assert (state / "environment.json").stat().st_mode & 0o077 == 0
     assert http_status(port, "/readyz", timeout_s=10) == 200
+    assert http_status(port, "/login") == 301  # people are sent to https
     assert f"http://127.0.0.1:{port}/" in output.read_text()
     assert not (state / "demo-users.txt").exists()
     assert sorted(path.stem for path in (state / "log").glob("worker-*.log")) == [
