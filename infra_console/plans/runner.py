@@ -38,7 +38,7 @@ from infra_console.plans.steps.registry import step_kind
 # is asked.
 WORK_S = 20.0
 PATIENCE = timedelta(minutes=30)
-CONFLICT_RETRY_S = 0.2
+CONFLICT_RETRY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)

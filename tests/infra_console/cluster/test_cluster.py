@@ -13,6 +13,7 @@ from infra_console.cluster.errors import (
     ClusterNotConfigured,
     ClusterUnavailable,
     EvictionBlocked,
+    InvalidRequest,
     ObjectConflict,
     ObjectMissing,
     translated,
@@ -105,6 +106,13 @@ def test_a_write_on_a_changed_node_is_a_conflict_and_writes_nothing(twin):
     with pytest.raises(ObjectConflict):
         change_node(CLUSTER, seen, unschedulable=True, dry_run=False)
     assert not read_node(CLUSTER, NODE).unschedulable
+
+
+def test_a_change_that_the_server_refuses_is_no_conflict(twin):
+    with pytest.raises(InvalidRequest, match="no label value"):
+        change_node(
+            CLUSTER, read_node(CLUSTER, NODE), labels={"tier": "no label value!"}, dry_run=False
+        )
 
 
 def test_dry_runs_persist_nothing(twin):
