@@ -22,6 +22,7 @@ from infra_console.plans.lease import LeaseLost, acquire_lease, release_lease
 from infra_console.plans.lifecycle import journal
 from infra_console.plans.locks import release_locks, take_locks
 from infra_console.plans.models import Execution, Plan, Step
+from infra_console.plans.patience import begin_anew
 from infra_console.plans.runner import Progress, Runner
 from infra_console.plans.safety import is_armed, is_killed
 from infra_console.plans.spec import plan_hash
@@ -58,6 +59,7 @@ def execute(plan_id: UUID, *, sleep: Callable[[float], None] = time.sleep) -> st
         retry_s = _Turn(plan_id, lease, sleep).work()
     except Halted as halt:
         _say(plan_id, halt.reason)
+        begin_anew(plan_id)
         retry_s = halt.retry_s
     except LeaseLost:
         log.warning("Plan %s: lease lost at epoch %s", plan_id, lease.epoch)

@@ -25,6 +25,7 @@ from infra_console.plans.errors import (
 from infra_console.plans.lifecycle import Journal, journal
 from infra_console.plans.models import Approval, Execution, Outbox, Plan, Step
 from infra_console.plans.outbox import EXECUTE, send_waiting
+from infra_console.plans.patience import begin_anew
 from infra_console.plans.proposals import check_spec, overlaps, still_the_same
 from infra_console.plans.queries import unfinished
 from infra_console.plans.safety import (
@@ -36,7 +37,7 @@ from infra_console.plans.safety import (
 )
 from infra_console.plans.spec import PlanSpec, moves_key
 from infra_console.plans.spec import plan_hash as hash_of
-from infra_console.plans.states import LIVE, Decision, PlanState, StepState
+from infra_console.plans.states import LIVE, Decision, PlanState
 
 __all__ = [
     "abort_execution",
@@ -170,10 +171,7 @@ def resume_execution(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
     require_right(by, "execution.control")
     with journal() as moves:
         plan = moves.move(plan_id, to=PlanState.EXECUTING, who=by.get_username(), why=reason)
-        # Their patience starts anew.
-        Step.objects.filter(plan=plan, state=StepState.WAITING).update(
-            started_at=None, next_try_at=None
-        )
+        begin_anew(plan.id)
         _start_now(plan)
     return plan
 

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from django.utils import timezone
 
 from infra_console.audit.models import AuditRow
 from infra_console.audit.queries import verify_chain
@@ -10,6 +11,7 @@ from infra_console.plans import executor, runner, services
 from infra_console.plans.fence import Fence
 from infra_console.plans.lease import LeaseLost, acquire_lease, renew_lease
 from infra_console.plans.models import Execution, LockRow, Plan, Step
+from infra_console.plans.patience import PATIENCE
 from infra_console.plans.spec import Budget, Guard
 from infra_console.plans.steps.node import AssignTier, Drain, Uncordon
 from infra_console.plans.sweep import orphaned_plans
@@ -323,6 +325,33 @@ def test_the_kill_switch_stops_the_next_write(twin, armed, approved, operator, m
     assert twin.count("patch nodes") == 1
     assert twin.count("create pods/eviction") == 0
     assert Plan.objects.get(id=plan.id).state == "executing"
+
+
+@pytest.mark.parametrize("stop", ["kill switch", "pause"])
+def test_time_in_which_it_was_stopped_is_no_waiting(
+    twin, armed, approved, operator, monkeypatch, stop
+):
+    """Stopped in the middle of a drain for longer than a step may wait."""
+    plan, real = approved(spec()), Drain.run
+
+    def stop_first(self, step):
+        Step.objects.filter(plan=plan, kind="node.drain").update(
+            started_at=timezone.now() - 2 * PATIENCE
+        )
+        if stop == "pause":
+            services.pause_execution(plan.id, by=operator)
+        else:
+            services.engage_kill_switch(by=operator, reason="smoke")
+        return real(self, step)
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(Drain, "run", stop_first)
+        executor.execute(plan.id)
+    if stop == "pause":
+        services.resume_execution(plan.id, by=operator)
+    else:
+        services.release_kill_switch(by=operator)
+    assert work(plan).state == "verified"
 
 
 def test_disarmed_in_the_middle_it_pauses_and_goes_on_when_armed(
