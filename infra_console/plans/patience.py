@@ -1,4 +1,4 @@
-"""How long a step may wait before a person is asked. Time in which nothing may move is not waiting."""
+"""How long a step may wait before a person is asked; the time of a stop does not count."""
 
 from datetime import timedelta
 from uuid import UUID

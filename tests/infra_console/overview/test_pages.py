@@ -1,8 +1,10 @@
 """The first page and the frame of every page."""
 
 import pytest
+from django.utils import timezone
 
 from infra_console.fleet.services import apply_fleet_config
+from infra_console.plans.models import Execution, Plan
 from infra_console.telemetry import queries as telemetry
 from tests.observations import observed, service
 from tests.people import person
@@ -54,6 +56,25 @@ def test_a_waiting_plan_is_one_click_from_review_and_counted_in_the_frame(viewer
     assert f'href="/plans/{plan.id}/">Review' in page
     assert "one plan waits for a decision" in page
     assert ">1</span>" in page
+
+
+def test_a_paused_plan_is_something_to_watch_and_is_not_being_carried_out(viewer, fleet):
+    observed()
+    plan = plan_row(3, state="paused")
+    Plan.objects.update(state_reason="floor: inference has 8 ready GPUs")
+    page = text(viewer, "/")
+    assert "One thing is to watch." in page
+    assert f'href="/plans/{plan.id}/">Plan 3 is paused: floor: inference has' in page
+    assert "being carried out" not in page
+
+
+def test_a_plan_that_is_only_watched_until_it_settles_is_no_longer_carried_out(viewer, fleet):
+    observed()
+    run = Execution.objects.create(plan=plan_row(3, state="verifying"))
+    assert "one plan is being carried out" in text(viewer, "/")
+    run.verified_at = timezone.now()
+    run.save(update_fields=["verified_at"])
+    assert "nothing waits for you" in text(viewer, "/")
 
 
 def test_a_frozen_cycle_is_something_to_watch(viewer, fleet):
