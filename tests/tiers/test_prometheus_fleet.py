@@ -71,6 +71,7 @@ def answers() -> dict[str, list[RawSeries]]:
 @pytest.fixture
 def fleet(monkeypatch):
     def with_source(source):
+        source.data = {"up": rows(({"job": "kube-state-metrics"}, 1)), **source.data}
         bound = BoundSource("main", frozenset({"north"}), 15.0, source)
         monkeypatch.setattr(queries, "current_sources", lambda: (bound,))
         queries.forget_cached()
