@@ -4,6 +4,7 @@
   const SETTLE_MS = 250; // many messages about one plan arrive together
   const BACKOFF_MS = [500, 1000, 2000, 4000, 8000, 15000];
   const SIGNED_OUT = 4401;
+  const MAY_NOT_VIEW = 4403;
   let attempts = 0;
   let poll = null;
   const waiting = new Map();
@@ -58,6 +59,11 @@
     socket.addEventListener("close", (event) => {
       if (event.code === SIGNED_OUT) {
         location.reload(); // the server sends us to the sign-in page and back
+        return;
+      }
+      if (event.code === MAY_NOT_VIEW) { // asking again would be refused again
+        clearInterval(poll);
+        document.body.setAttribute("data-live", "refused");
         return;
       }
       lost();

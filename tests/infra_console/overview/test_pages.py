@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from infra_console.fleet.services import apply_fleet_config
 from infra_console.plans.models import Execution, Plan
+from infra_console.plans.safety import engage_kill_switch
 from infra_console.telemetry import queries as telemetry
 from tests.observations import observed, service
 from tests.people import person
@@ -126,6 +127,18 @@ def test_pages_are_strict_about_scripts_and_carry_none_inline(viewer, fleet):
     assert page.count("<script") == page.count("<script src=")
     assert " onclick=" not in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_who_may_not_view_sees_nothing_of_the_fleet_and_can_sign_out(client, fleet):
+    engage_kill_switch(by=person("operator"), reason="a leak in hall 3")
+    client.force_login(person(name="newcomer"))
+    answer = client.get("/")
+    page = answer.content.decode()
+    assert answer.status_code == 403
+    for told in ("north", "hall 3", "armed", "live.js"):
+        assert told not in page
+    assert 'action="/logout"' in page
+    assert "newcomer" in page
 
 
 def test_a_page_and_its_parts_are_never_kept_by_caches(viewer, fleet):
