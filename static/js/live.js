@@ -7,6 +7,7 @@
   const MAY_NOT_VIEW = 4403;
   let attempts = 0;
   let poll = null;
+  let missed = false; // something may have changed while nobody looked
   const waiting = new Map();
 
   function concerns(part, kind, id) {
@@ -29,7 +30,8 @@
   }
 
   function refreshAll() {
-    if (document.hidden) return;
+    missed = document.hidden;
+    if (missed) return;
     for (const part of document.querySelectorAll("[data-live-kind]")) refresh(part);
   }
 
@@ -73,5 +75,8 @@
     });
   }
 
+  document.addEventListener("visibilitychange", () => {
+    if (missed) refreshAll();
+  });
   connect();
 })();
