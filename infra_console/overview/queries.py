@@ -11,7 +11,7 @@ MOST_PLANS = 200  # what one page looks through; far more than ever wait or run 
 
 def plans_by_state(*states: PlanState, region: str = "", limit: int = 100) -> list[Plan]:
     """Plans in these states and not yet verified, newest first; of one region when given."""
-    rows = unfinished(states).order_by("-urgency", "-number")
+    rows = unfinished(states).order_by("-number")
     clusters = _clusters(region)
     return [plan for plan in rows[:MOST_PLANS] if _touches(plan, clusters)][:limit]
 

@@ -27,7 +27,6 @@ class Plan(models.Model):
     hash = models.CharField(max_length=HASH_LENGTH)
     moves_key = models.CharField(max_length=HASH_LENGTH, db_index=True)
     authors = models.JSONField()
-    urgency = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     superseded_by = models.ForeignKey(

@@ -10,13 +10,13 @@ from infra_console.overview.scope import TIERS
 from infra_console.plans.changes import Lane, lanes
 from infra_console.plans.models import Arming, Plan, Settlement, Step
 from infra_console.plans.safety import armed_now
-from infra_console.plans.states import LIVE, UNDER_REVIEW, PlanState
+from infra_console.plans.states import LIVE, PlanState
 
 SEARCHED = 2000  # plans looked through when a region is asked for
 
 GROUPS: Mapping[str, tuple[str, frozenset[str]]] = {
     "all": ("All", frozenset(PlanState.values)),
-    "review": ("To decide", frozenset(UNDER_REVIEW)),
+    "review": ("To decide", frozenset({PlanState.PROPOSED})),
     "live": ("Under way", frozenset(LIVE)),
     "good": (
         "Carried out",

@@ -23,7 +23,7 @@ from infra_console.plans.errors import (
     WrongState,
 )
 from infra_console.plans.models import Approval, Arming, Execution, Outbox, Plan, Step
-from infra_console.plans.queries import approval_state, find_plan, open_plans
+from infra_console.plans.queries import approval_state, find_plan
 from infra_console.plans.safety import is_armed, is_killed
 from infra_console.plans.spec import Budget, Guard, Lock, Precondition, StepSpec
 from tests.infra_console.kube import CLUSTER
@@ -177,7 +177,7 @@ def test_a_document_that_contradicts_itself_is_refused(db, changes):
 def test_the_same_moves_keep_the_plan_under_review(plan):
     again = services.propose_plan(spec(summary="newer words", gain_usd=115.0), authors=["b"])
     assert again.id == plan.id
-    assert open_plans() == [plan]
+    assert list(Plan.objects.filter(state="proposed")) == [plan]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,8 @@ def test_plans_that_share_no_lock_stand_side_by_side(plan):
     other = services.propose_plan(
         spec(moves=(node_move("x"),), steps=steps, locks=(lock,)), authors=["b"]
     )
-    assert {p.number for p in open_plans()} == {plan.number, other.number}
+    proposed = Plan.objects.filter(state="proposed")
+    assert {p.number for p in proposed} == {plan.number, other.number}
 
 
 def test_the_same_moves_do_not_stand_beside_their_own_execution(plan, approver):

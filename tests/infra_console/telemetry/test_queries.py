@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from infra_console.telemetry.adapters.memory import MemorySource
+from infra_console.telemetry.ages import ages_from_up
 from infra_console.telemetry.catalogue import fallback_query, spec_of
 from infra_console.telemetry.errors import AmbiguousReading, QueryUnknown, SourceUnreachable
 from infra_console.telemetry.queries import (
     fleet_freshness,
     read_instant,
     read_range,
-    scrape_ages,
 )
-from infra_console.telemetry.series import Freshness, RawSeries
+from infra_console.telemetry.series import Answer, Freshness, RawSeries
 from infra_console.telemetry.sources import BoundSource
 from tests.infra_console.telemetry.samples import T0, raw
 
@@ -203,13 +203,13 @@ def test_means_of_steps_are_asked_for_where_the_series_is_stored() -> None:
 
 def test_scrapes_count_only_when_they_were_good() -> None:
     up = [scraped("a", "vllm", age_s=3), scraped("a", "dcgm", age_s=3, good=0)]
-    ages = scrape_ages(at=AT, sources=[bound("s", "a", data={"up": up})])
+    ages = ages_from_up(Answer(tuple(up)), at_s=NOW_S)
     assert ages == {("a", "vllm"): pytest.approx(3), ("a", "dcgm"): None}
 
 
 def test_a_job_is_as_fresh_as_its_youngest_instance() -> None:
     up = [scraped("a", "dcgm", age_s=3, good=0), scraped("a", "dcgm", age_s=90)]
-    ages = scrape_ages(at=AT, sources=[bound("s", "a", data={"up": up})])
+    ages = ages_from_up(Answer(tuple(up)), at_s=NOW_S)
     assert ages == {("a", "dcgm"): pytest.approx(90)}
 
 
