@@ -114,3 +114,17 @@ def test_the_command_prints_a_working_token_and_refuses_strangers():
     assert use_token(out.getvalue().strip(), at=timezone.now()) is not None
     with pytest.raises(CommandError, match="no user is called"):
         call_command("token_issue", "stranger", "--name", "ci")
+
+
+def test_the_commands_list_tokens_without_their_text_and_revoke_one():
+    token, text = issue_token(user=person("viewer"), name="ci", scopes=["view"], by="admin")
+    out = StringIO()
+    call_command("token_list", stdout=out)
+    assert f"{token.id} live until" in out.getvalue()
+    assert text not in out.getvalue()
+    call_command("token_revoke", str(token.id), stdout=out)
+    assert use_token(text, at=timezone.now()) is None
+    call_command("token_list", stdout=out)
+    assert f"{token.id} revoked" in out.getvalue()
+    with pytest.raises(CommandError, match="No live token"):
+        call_command("token_revoke", str(token.id))
