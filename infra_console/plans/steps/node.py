@@ -46,7 +46,10 @@ class Cordon:
 
 
 class Drain:
-    """Evict what runs on a node, as its disruption budgets allow, until it is gone."""
+    """Evict what runs on a node, as its disruption budgets allow, until it is gone.
+
+    A pod that nothing would make anew elsewhere is never evicted: a person decides about it.
+    """
 
     def run(self, step: StepContext) -> Outcome:
         node = _node(step)
@@ -55,6 +58,8 @@ class Drain:
         leaving = _leaving(step)
         if not leaving:
             return Done("no pod is left that must leave")
+        if lost := _for_good(leaving):
+            return lost
         if broken := step.guards.below_floor(step.tier):
             return Blocked(f"floor: {broken}")
         blocked = _evict_all(step, [p for p in leaving if not p.deleting])
@@ -68,6 +73,8 @@ class Drain:
         if refusal := _refuse_other(step, _node(step)):
             return refusal
         leaving = _leaving(step)
+        if lost := _for_good(leaving):
+            return lost
         blocked = _evict_all(step, [p for p in leaving if not p.deleting])
         if blocked:
             return Done(f"a disruption budget would make it wait for {_names(blocked)}")
@@ -222,6 +229,17 @@ def _tier_taints(node: NodeState, key: str) -> list[list[str]]:
 def _leaving(step: StepContext) -> list[PodState]:
     pods = list_pods(step.cluster, node=step.target.name)
     return [p for p in pods if not p.stays_on_drain]
+
+
+def _for_good(leaving: Iterable[PodState]) -> Blocked | None:
+    """The refusal when an eviction would end a pod for good; None when all would come again."""
+    bare = [f"{p.namespace}/{p.name}" for p in leaving if not (p.owner_kind or p.deleting)]
+    if not bare:
+        return None
+    return Blocked(
+        f"{_names(bare)} has no controller that would start it elsewhere; "
+        "stop or move it and resume, or abort"
+    )
 
 
 def _evict_all(step: StepContext, pods: list[PodState]) -> dict[str, EvictionBlocked]:

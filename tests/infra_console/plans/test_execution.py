@@ -27,7 +27,7 @@ from tests.infra_console.plans.specs import (
     scale_step,
     spec,
 )
-from tiers.twin.kube.resources import DEPLOYMENTS
+from tiers.twin.kube.resources import DEPLOYMENTS, PODS
 
 MARKS = "infra-console.dev/"
 
@@ -454,6 +454,23 @@ def test_a_cluster_that_is_away_is_waited_for(twin, armed, approved):
     assert "waits to begin" in Execution.objects.get(plan=plan).outcome
     twin.run(twin.servers.heal(CLUSTER))
     Execution.objects.update(not_before=None)
+    assert work(plan).state == "verified"
+
+
+def test_a_pod_without_a_controller_is_never_evicted(twin, armed, approved, operator):
+    bare = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "by-hand", "namespace": "training"},
+        "spec": {"nodeName": NODE, "containers": [{"name": "c", "image": "x"}]},
+    }
+    twin.call(twin.store.create, PODS, bare, timezone.now())
+    plan = work(approved(spec()))
+    assert plan.state == "paused"
+    assert "training/by-hand has no controller" in plan.state_reason
+    assert twin.count("create pods/eviction") == 0
+    twin.call(twin.store.remove, PODS, "training", "by-hand")
+    services.resume_execution(plan.id, by=operator)
     assert work(plan).state == "verified"
 
 
