@@ -1,18 +1,21 @@
 """Plans carried out on a served cluster: what is written, how often, and what is left behind."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from django.utils import timezone
 
 from infra_console.audit.models import AuditRow
 from infra_console.audit.queries import verify_chain
+from infra_console.cluster.reads import list_pods
 from infra_console.plans import executor, runner, services
 from infra_console.plans.fence import Fence
 from infra_console.plans.lease import LeaseLost, acquire_lease, renew_lease
 from infra_console.plans.models import Execution, LockRow, Plan, Step
 from infra_console.plans.patience import PATIENCE
 from infra_console.plans.spec import Budget, Guard
+from infra_console.plans.steps import node
 from infra_console.plans.steps.node import AssignTier, Drain, Uncordon
 from infra_console.plans.sweep import orphaned_plans
 from tests.infra_console.kube import CLUSTER
@@ -27,7 +30,7 @@ from tests.infra_console.plans.specs import (
     scale_step,
     spec,
 )
-from tiers.twin.kube.resources import DEPLOYMENTS, PODS
+from tiers.twin.kube.resources import DEPLOYMENTS
 
 MARKS = "infra-console.dev/"
 
@@ -158,6 +161,7 @@ def test_unarmed_it_is_a_rehearsal_that_persists_nothing(twin, approved):
     assert plan.state == "rehearsed"
     assert twin.mutations() == []
     assert any(r.dry_run for r in twin.log.recent)
+    assert Execution.objects.get(plan=plan).settle_at is None  # nothing measures this fleet
     assert set(steps_of(plan).values()) == {"rehearsed"}
 
 
@@ -457,19 +461,18 @@ def test_a_cluster_that_is_away_is_waited_for(twin, armed, approved):
     assert work(plan).state == "verified"
 
 
-def test_a_pod_without_a_controller_is_never_evicted(twin, armed, approved, operator):
-    bare = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "by-hand", "namespace": "training"},
-        "spec": {"nodeName": NODE, "containers": [{"name": "c", "image": "x"}]},
-    }
-    twin.call(twin.store.create, PODS, bare, timezone.now())
-    plan = work(approved(spec()))
-    assert plan.state == "paused"
-    assert "training/by-hand has no controller" in plan.state_reason
+def test_a_pod_without_a_controller_is_never_evicted(twin, armed, approved, operator, monkeypatch):
+    def with_one_by_hand(cluster, **where):
+        pods = list_pods(cluster, **where)
+        other = pods[0] if pods else list_pods(cluster)[0]
+        return [*pods, replace(other, namespace="lab", name="by-hand", owner_kind="")]
+
+    plan = approved(spec())
+    with monkeypatch.context() as bare:
+        bare.setattr(node, "list_pods", with_one_by_hand)
+        assert work(plan).state == "paused"
+    assert "lab/by-hand has no controller" in plan.state_reason
     assert twin.count("create pods/eviction") == 0
-    twin.call(twin.store.remove, PODS, "training", "by-hand")
     services.resume_execution(plan.id, by=operator)
     assert work(plan).state == "verified"
 
