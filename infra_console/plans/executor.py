@@ -25,10 +25,12 @@ from infra_console.plans.models import Execution, Plan, Step
 from infra_console.plans.patience import begin_anew
 from infra_console.plans.runner import Progress, Runner
 from infra_console.plans.safety import is_armed, is_killed
+from infra_console.plans.settlement import settle_at
 from infra_console.plans.spec import plan_hash
 from infra_console.plans.states import STEP_ENDED, Mode, PlanState, StepState
 from infra_console.plans.steps.base import Blocked, Failed
 from infra_console.plans.verification import VERIFY_FOR, verify
+from infra_console.telemetry.sources import current_sources
 
 log = logging.getLogger(__name__)
 
@@ -155,11 +157,17 @@ class _Turn:
 
     def _steps_done(self, fence: Fence) -> float:
         if fence.dry_run:
-            return self._end(PlanState.REHEARSED, "every write was checked by the server")
+            return self._rehearsed()
         until = timezone.now() + VERIFY_FOR
         Execution.objects.filter(plan=self.plan).update(verify_until=until)
         self._move(PlanState.VERIFYING, "every step is done")
         return verify(self.plan, tier_key=self.tier_key)
+
+    def _rehearsed(self) -> float:
+        if current_sources():
+            shadow = settle_at(timezone.now())
+            Execution.objects.filter(plan=self.plan).update(settle_at=shadow)
+        return self._end(PlanState.REHEARSED, "every write was checked by the server")
 
     def _clear_up(self) -> float:
         """After an abort or a failure: no cordon of ours stays, no lock, no open step."""

@@ -8,7 +8,6 @@ While a cluster cannot be read nothing is judged, and the fifteen minutes have n
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 
 from infra_console.cluster.errors import ClusterError, ObjectMissing
@@ -19,6 +18,7 @@ from infra_console.plans.lifecycle import journal
 from infra_console.plans.locks import release_locks
 from infra_console.plans.models import Execution, Plan, Step
 from infra_console.plans.promises import Verdict, judge_now
+from infra_console.plans.settlement import settle_at
 from infra_console.plans.spec import Move
 from infra_console.plans.states import PlanState
 from infra_console.telemetry.sources import current_sources
@@ -127,7 +127,7 @@ def _close(plan: Plan, found: dict[str, Any], *, metrics: bool) -> None:
             verification=found,
             verified_at=now,
             finished_at=now,
-            settle_at=now + timedelta(seconds=settings.SETTLE_AFTER_S),
+            settle_at=settle_at(now) if metrics else None,
             outcome="the cluster stands as planned",
         )
         release_locks(plan)

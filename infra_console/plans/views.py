@@ -58,17 +58,19 @@ def detail(request: HttpRequest, plan_id: UUID) -> HttpResponse:
     """One plan whole; each part refreshes by itself."""
     plan = get_object_or_404(Plan.objects.select_related("superseded_by"), id=plan_id)
     steps = cache(lambda: list(plan.steps.all()))
+    execution = cache(lambda: Execution.objects.filter(plan=plan).first())
+    settlement = cache(lambda: Settlement.objects.filter(plan=plan).first())
     context = {
         "plan": plan,
         "spec": plan.spec,
         "tier_changes": lambda: tier_changes(plan.spec),
         "workload_changes": lambda: workload_changes(plan.spec),
-        "execution": lambda: Execution.objects.filter(plan=plan).first(),
-        "settlement": lambda: Settlement.objects.filter(plan=plan).first(),
+        "execution": execution,
+        "settlement": settlement,
         "lanes": lambda: pages.timeline(steps()) if steps() else pages.planned_timeline(plan),
         "ended": lambda: progress(steps())[0],
         "total": lambda: len(plan.spec.steps),
-        "promises": lambda: pages.promise_rows(plan, Settlement.objects.filter(plan=plan).first()),
+        "promises": lambda: pages.promise_rows(plan, execution(), settlement()),
         "approvals": plan.approvals.all,
         "transitions": plan.transitions.all,
         "armed": lambda: pages.is_armed(plan),

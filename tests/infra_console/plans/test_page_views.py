@@ -1,5 +1,7 @@
 """The plan pages: what is shown, what is refused, and that a refusal says why."""
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
 from django.utils import timezone
@@ -141,6 +143,18 @@ def test_a_settlement_tells_kept_missed_and_unknown_apart():
     assert "<span>kept</span>" in page
     assert "<span>unknown</span>" in page
     assert "<span>missed</span>" not in page
+
+
+def test_a_promise_unkept_at_verification_is_shown_and_the_settlement_is_due():
+    plan = plan_row(7, state="verifying")
+    first = plan.spec.promises[0]
+    later = timezone.now() + timedelta(minutes=10)
+    found = {"cluster": [], "metrics": [{"title": first.title, "realised": 40, "kept": False}]}
+    Execution.objects.create(plan=plan, mode="real", settle_at=later, verification=found)
+    page = text(as_role("viewer"), f"/plans/{plan.id}/")
+    assert "<span>missed</span></span>" in page
+    assert "due <time" in page
+    assert "settled <time" not in page
 
 
 def test_a_plan_that_does_not_exist_is_not_found():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
+from infra_console.audit.models import AuditRow
 from infra_console.cluster.errors import ClusterUnavailable
 from infra_console.plans import verification
 from infra_console.plans.models import Execution, LockRow, Plan, Settlement
@@ -111,6 +112,7 @@ def test_without_a_metric_source_it_ends_verified_never_settled(done):
     assert verify(plan, tier_key=TIER_KEY) == 0
     plan.refresh_from_db()
     assert (plan.state, Settlement.objects.count()) == ("verified", 0)
+    assert Execution.objects.get(plan=plan).settle_at is None
     assert "metrics are unknown" in plan.state_reason
 
 
@@ -171,6 +173,21 @@ def test_a_source_that_is_away_is_waited_for_then_the_plan_ends_unsettled(done, 
     settle_due()
     plan.refresh_from_db()
     assert (plan.state, Settlement.objects.get().unknown_count) == ("verified", 1)
+
+
+def test_a_rehearsal_is_settled_as_a_shadow_and_stays_rehearsed(done, source):
+    fill(source, TIER_GPUS, [40.0] * 40, until=timezone.now(), tier="inference")
+    plan = done(promises=(promise(),))
+    Plan.objects.filter(id=plan.id).update(state="rehearsed")
+    now = timezone.now()
+    Execution.objects.filter(plan=plan).update(
+        mode="dry_run", finished_at=now - timedelta(seconds=HORIZON_S), settle_at=now
+    )
+    assert settle_due() == 1
+    plan.refresh_from_db()
+    assert (plan.state, Settlement.objects.get(plan=plan).missed_count) == ("rehearsed", 1)
+    assert AuditRow.objects.filter(action="plan.shadow_settled").count() == 1
+    assert settle_due() == 0
 
 
 def test_it_is_settled_once(done, source):
