@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from infra_console.audit.models import AuditRow
 from infra_console.cluster.errors import ClusterUnavailable
-from infra_console.plans import verification
+from infra_console.plans import promises, verification
 from infra_console.plans.models import Execution, LockRow, Plan, Settlement
 from infra_console.plans.promises import judge_span
 from infra_console.plans.queries import plan_detail
@@ -196,6 +196,19 @@ def test_it_is_settled_once(done, source):
     settle_later(plan)
     assert settle_due() == 0
     assert Settlement.objects.count() == 1
+
+
+def test_a_span_is_looked_at_in_whole_seconds(db, source, monkeypatch):
+    now, real, steps = timezone.now(), telemetry.read_range, []
+
+    def watched(name, *, step_s, **rest):
+        steps.append(step_s)
+        return real(name, step_s=step_s, **rest)
+
+    monkeypatch.setattr(promises, "read_range", watched)
+    for seconds in (1000, 20, 4 * 3600):
+        judge_span(promise(), start=now - timedelta(seconds=seconds), end=now)
+    assert steps == [33, 1, 60]
 
 
 @pytest.mark.parametrize(("aggregate", "realised"), [("min", 1.0), ("max", 3.0), ("last", 3.0)])
