@@ -7,7 +7,7 @@ in a plain shell finds the embedded servers.
 
 import secrets
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
@@ -124,7 +124,10 @@ TEMPLATES = [
 
 
 def _database(url: str) -> dict[str, object]:
-    """Django's DATABASES entry for postgresql://user:password@host:port/name."""
+    """Django's DATABASES entry for postgresql://user:password@host:port/name?sslmode=…
+
+    The query holds libpq's own parameters.
+    """
     parts = urlsplit(url)
     if parts.scheme not in {"postgresql", "postgres"}:
         raise ImproperlyConfigured(
@@ -139,7 +142,7 @@ def _database(url: str) -> dict[str, object]:
         "PORT": str(parts.port or 5432),
         # Under ASGI a kept connection belongs to a thread that may never serve again.
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"connect_timeout": 5},
+        "OPTIONS": {"connect_timeout": 5, **dict(parse_qsl(parts.query))},
         "TEST": {"TEMPLATE": "template0"},
     }
 
@@ -225,13 +228,20 @@ CELERY_TASK_ROUTES = {
 }
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CYCLE_EVERY_S = env_int("CYCLE_EVERY_S", 120 if DEMO else 600)
+
+
+def _every(schedule_s: float, task: str) -> dict[str, object]:
+    """A beat entry. What no worker took until the next one is due is dropped, not piled up."""
+    return {"task": task, "schedule": schedule_s, "options": {"expire_seconds": int(schedule_s)}}
+
+
 CELERY_BEAT_SCHEDULE = {
-    "tiers cycle": {"task": "tiers.run_cycle", "schedule": CYCLE_EVERY_S},
-    "tiers observe": {"task": "tiers.observe", "schedule": 15.0},
-    "tiers training": {"task": "tiers.train", "schedule": 60.0},
-    "plans sweep": {"task": "plans.sweep", "schedule": 5.0},
-    "plans settle": {"task": "plans.settle_due", "schedule": 15.0},
-    "plans expire": {"task": "plans.expire_due", "schedule": 30.0},
+    "tiers cycle": _every(CYCLE_EVERY_S, "tiers.run_cycle"),
+    "tiers observe": _every(15.0, "tiers.observe"),
+    "tiers training": _every(60.0, "tiers.train"),
+    "plans sweep": _every(5.0, "plans.sweep"),
+    "plans settle": _every(15.0, "plans.settle_due"),
+    "plans expire": _every(30.0, "plans.expire_due"),
 }
 
 # --- the product ------------------------------------------------------------------------------
