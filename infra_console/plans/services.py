@@ -24,7 +24,7 @@ from infra_console.plans.errors import (
 )
 from infra_console.plans.lifecycle import Journal, journal
 from infra_console.plans.models import Approval, Execution, Outbox, Plan, Step
-from infra_console.plans.outbox import EXECUTE, send_waiting
+from infra_console.plans.outbox import EXECUTE, order_again, send_waiting
 from infra_console.plans.patience import begin_anew
 from infra_console.plans.proposals import check_spec, overlaps, still_the_same
 from infra_console.plans.queries import unfinished
@@ -172,7 +172,7 @@ def resume_execution(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
     with journal() as moves:
         plan = moves.move(plan_id, to=PlanState.EXECUTING, who=by.get_username(), why=reason)
         begin_anew(plan.id)
-        _start_now(plan)
+        order_again(plan.id)
     return plan
 
 
@@ -185,7 +185,7 @@ def abort_execution(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
     require_right(by, "execution.control")
     with journal() as moves:
         plan = moves.move(plan_id, to=PlanState.ABORTED, who=by.get_username(), why=reason)
-        _start_now(plan)
+        order_again(plan.id)
     return plan
 
 
@@ -292,11 +292,4 @@ def _order_execution(plan: Plan) -> None:
     )
     Outbox.objects.create(kind=EXECUTE, plan=plan, created_at=timezone.now())
     # Not a partial: Django names the function when it logs what a robust hook raised.
-    transaction.on_commit(lambda: send_waiting(plan.id), robust=True)
-
-
-def _start_now(plan: Plan) -> None:
-    """Let the next sweep, or the worker at once, pick the execution up."""
-    Execution.objects.filter(plan=plan).update(not_before=None)
-    Outbox.objects.filter(kind=EXECUTE, plan=plan).update(sent_at=None)
     transaction.on_commit(lambda: send_waiting(plan.id), robust=True)
