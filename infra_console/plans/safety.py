@@ -16,7 +16,7 @@ from infra_console.plans.errors import ArmingInvalid, NotAllowed
 from infra_console.plans.models import Arming, KillSwitch
 from infra_console.plans.spec import Tier
 
-MAX_ARMED_HOURS = 168.0
+MAX_ARMED_HOURS = 168  # a week
 
 
 def require_right(user: User, right: str) -> None:
@@ -35,7 +35,7 @@ def arm(cluster: str, tier: str, *, by: User, hours: float) -> Arming:
     require_right(by, "cluster.arm")
     known = _known_cluster(cluster, tier)
     if not 0 < hours <= MAX_ARMED_HOURS:
-        raise ArmingInvalid(f"Arm for more than 0 and at most {MAX_ARMED_HOURS:g} hours.")
+        raise ArmingInvalid(f"Arm for more than 0 and at most {MAX_ARMED_HOURS} hours.")
     now = timezone.now()
     values = {
         "context": known.context,

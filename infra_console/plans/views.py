@@ -16,7 +16,9 @@ from infra_console.overview.queries import kill_switch
 from infra_console.overview.scope import TIERS, scope_of
 from infra_console.plans import pages, queries
 from infra_console.plans.changes import progress, tier_changes, workload_changes
+from infra_console.plans.decisions import DEFAULT_HOURS
 from infra_console.plans.models import Execution, Plan, Settlement
+from infra_console.plans.safety import MAX_ARMED_HOURS
 from infra_console.plans.states import PlanState
 
 PAGE_SIZE = 50
@@ -96,6 +98,8 @@ def arming(request: HttpRequest) -> HttpResponse:
     context = {
         "rows": pages.arming_rows,
         "tiers": TIERS,
+        "default_hours": DEFAULT_HOURS,
+        "max_hours": MAX_ARMED_HOURS,
         "switch": kill_switch(),
         "lacks_arm": missing_right(request.user, "cluster.arm"),
         "lacks_switch": missing_right(request.user, "killswitch"),
