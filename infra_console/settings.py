@@ -1,21 +1,26 @@
 """Settings, read once from the environment and checked at start.
 
-Every variable starts with INFRA_CONSOLE_; docs/configure.md lists them with unit and reason.
+Every variable starts with INFRA_CONSOLE_; docs/configure.md lists them with unit and reason. What
+the environment does not name is taken as the stack of the state folder chose it, so that a command
+in a plain shell finds the embedded servers.
 """
 
-import os
 import secrets
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 
+from infra_console.embedded.environment import given, kept_for_shells
+
 BASE_DIR = Path(__file__).resolve().parent.parent
+STATE_DIR = Path(given("STATE") or BASE_DIR / ".state").resolve()
+_KEPT = kept_for_shells(STATE_DIR)
 
 
 def env(name: str, default: str = "") -> str:
-    return os.environ.get(f"INFRA_CONSOLE_{name}", default)
+    return given(name) or _KEPT.get(name, default)
 
 
 def env_bool(name: str) -> bool:
@@ -32,7 +37,6 @@ def env_int(name: str, default: int) -> int:
         ) from err
 
 
-STATE_DIR = Path(env("STATE", str(BASE_DIR / ".state"))).resolve()
 DEMO = env_bool("DEMO")
 DEBUG = env_bool("DEBUG")
 
@@ -52,7 +56,9 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
-ALLOWED_HOSTS = env("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]").split(",")
+# This machine always: the supervisor asks its own web process whether it is ready.
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+ALLOWED_HOSTS = [*filter(None, map(str.strip, env("ALLOWED_HOSTS").split(","))), *LOOPBACK]
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -85,6 +91,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "infra_console.api.nul.RefuseNul",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -118,7 +125,10 @@ TEMPLATES = [
 
 
 def _database(url: str) -> dict[str, object]:
-    """Django's DATABASES entry for postgresql://user:password@host:port/name."""
+    """Django's DATABASES entry for postgresql://user:password@host:port/name?sslmode=…
+
+    The query holds libpq's own parameters.
+    """
     parts = urlsplit(url)
     if parts.scheme not in {"postgresql", "postgres"}:
         raise ImproperlyConfigured(
@@ -133,7 +143,7 @@ def _database(url: str) -> dict[str, object]:
         "PORT": str(parts.port or 5432),
         # Under ASGI a kept connection belongs to a thread that may never serve again.
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"connect_timeout": 5},
+        "OPTIONS": {"connect_timeout": 5, **dict(parse_qsl(parts.query))},
         "TEST": {"TEMPLATE": "template0"},
     }
 
@@ -159,6 +169,7 @@ CSRF_COOKIE_SAMESITE = "Lax"
 BEHIND_TLS = env_bool("BEHIND_TLS")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SECURE_SSL_REDIRECT = BEHIND_TLS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked on this machine, beside the proxy
 SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
 SECURE_REFERRER_POLICY = "same-origin"
@@ -218,13 +229,20 @@ CELERY_TASK_ROUTES = {
 }
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CYCLE_EVERY_S = env_int("CYCLE_EVERY_S", 120 if DEMO else 600)
+
+
+def _every(schedule_s: float, task: str) -> dict[str, object]:
+    """A beat entry. What no worker took until the next one is due is dropped, not piled up."""
+    return {"task": task, "schedule": schedule_s, "options": {"expire_seconds": int(schedule_s)}}
+
+
 CELERY_BEAT_SCHEDULE = {
-    "tiers cycle": {"task": "tiers.run_cycle", "schedule": CYCLE_EVERY_S},
-    "tiers observe": {"task": "tiers.observe", "schedule": 15.0},
-    "tiers training": {"task": "tiers.train", "schedule": 60.0},
-    "plans sweep": {"task": "plans.sweep", "schedule": 5.0},
-    "plans settle": {"task": "plans.settle_due", "schedule": 15.0},
-    "plans expire": {"task": "plans.expire_due", "schedule": 30.0},
+    "tiers cycle": _every(CYCLE_EVERY_S, "tiers.run_cycle"),
+    "tiers observe": _every(15.0, "tiers.observe"),
+    "tiers training": _every(60.0, "tiers.train"),
+    "plans sweep": _every(5.0, "plans.sweep"),
+    "plans settle": _every(15.0, "plans.settle_due"),
+    "plans expire": _every(30.0, "plans.expire_due"),
 }
 
 # --- the product ------------------------------------------------------------------------------

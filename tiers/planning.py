@@ -132,8 +132,10 @@ def _node_step(
 ) -> StepSpec:
     giving = kind in {"node.cordon", "node.drain"}
     params: dict[str, Any] = {}
+    if kind != "node.uncordon":
+        params = {"key": facts.tier_key, "from": change.from_tier, **_uid(change.node.uid)}
     if kind == "node.assign_tier":
-        params = {"key": facts.tier_key, "from": change.from_tier, "to": change.to_tier}
+        params["to"] = change.to_tier
     return StepSpec(
         key=f"{cluster}/{change.node.name}/{kind}",
         kind=kind,

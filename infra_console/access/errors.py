@@ -5,6 +5,13 @@ class AccessError(Exception):
     """Base of this package's errors."""
 
 
+class UnknownRole(AccessError):
+    """A person was to get roles that the table does not have; nothing was changed."""
+
+    def __init__(self, roles: list[str]) -> None:
+        super().__init__(f"There is no role {', '.join(roles)}; nothing was changed.")
+
+
 class UnknownScope(AccessError):
     """A token was asked for rights that no role knows; no token was made."""
 

@@ -5,12 +5,13 @@ import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from infra_console.access.errors import ScopeNotHeld, UnknownScope
+from infra_console.access.errors import ScopeNotHeld, UnknownRole, UnknownScope
 from infra_console.access.models import ApiToken
 from infra_console.access.roles import RIGHTS, ROLES, rights_of
 from infra_console.audit.services import record_audit
@@ -25,23 +26,31 @@ def create_demo_users(passwords: Mapping[str, str]) -> None:
     """Make one user per role, named by it, with these passwords; existing ones are updated.
 
     Raises:
-        ValueError: a name is not a role.
+        UnknownRole: a name is not a role; nobody was made.
     """
-    if unknown := sorted(set(passwords) - set(ROLES)):
-        raise ValueError(f"not roles: {', '.join(unknown)}")
     for role, password in passwords.items():
-        user, _ = User.objects.get_or_create(username=role)
+        save_user(role, roles=[role], by="system:demo", password=password)
+
+
+@transaction.atomic
+def save_user(username: str, *, roles: Sequence[str], by: str, password: str = "") -> None:
+    """Make a person, or change one, to hold exactly these roles; an empty password changes none.
+
+    Raises:
+        UnknownRole: a name is not a role; nothing was changed.
+    """
+    if unknown := sorted(set(roles) - set(ROLES)):
+        raise UnknownRole(unknown)
+    user, is_new = User.objects.get_or_create(
+        username=username, defaults={"password": make_password(None)}
+    )
+    if password:
         user.set_password(password)
         user.is_active = True
         user.save(update_fields=["password", "is_active"])
-        user.groups.set([Group.objects.get_or_create(name=role)[0]])
-    record_audit(
-        actor="system:demo",
-        action="users.created",
-        object_kind="user",
-        object_id=",".join(sorted(passwords)),
-        detail={},
-    )
+    user.groups.set(Group.objects.get_or_create(name=role)[0] for role in roles)
+    action, detail = "user.created" if is_new else "user.changed", {"roles": sorted(roles)}
+    record_audit(actor=by, action=action, object_kind="user", object_id=username, detail=detail)
 
 
 @transaction.atomic

@@ -36,12 +36,6 @@ def verify_chain() -> ChainReport:
     return ChainReport(rows, seq, head, broken_at=None, problem="")
 
 
-def list_audit(*, object_kind: str, object_id: str, limit: int = 200) -> list[AuditRow]:
-    """The newest rows about one object, oldest first."""
-    rows = AuditRow.objects.filter(object_kind=object_kind, object_id=object_id)
-    return list(rows.order_by("-seq")[:limit])[::-1]
-
-
 def _problem(row: AuditRow, *, expected_seq: int, prev_hash: str) -> str:
     if row.seq != expected_seq:
         return f"row {expected_seq} is missing"

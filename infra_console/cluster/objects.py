@@ -81,18 +81,6 @@ class DeploymentState:
     resource_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class PdbState:
-    """A PodDisruptionBudget and what it allows now."""
-
-    namespace: str
-    name: str
-    selector: Mapping[str, str]
-    allowed: int
-    healthy: int
-    desired: int
-
-
 def node_state(item: Mapping[str, Any]) -> NodeState:
     meta, spec, status = _parts(item)
     return NodeState(
@@ -147,18 +135,6 @@ def deployment_state(item: Mapping[str, Any]) -> DeploymentState:
         ready=int(status.get("readyReplicas") or 0),
         observed=int(status.get("observedGeneration") or 0) >= int(meta.get("generation") or 0),
         resource_version=meta.get("resourceVersion", ""),
-    )
-
-
-def pdb_state(item: Mapping[str, Any]) -> PdbState:
-    meta, spec, status = _parts(item)
-    return PdbState(
-        namespace=meta["namespace"],
-        name=meta["name"],
-        selector=(spec.get("selector") or {}).get("matchLabels") or {},
-        allowed=int(status.get("disruptionsAllowed") or 0),
-        healthy=int(status.get("currentHealthy") or 0),
-        desired=int(status.get("desiredHealthy") or 0),
     )
 
 

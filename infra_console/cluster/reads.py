@@ -4,18 +4,16 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kubernetes.client import AppsV1Api, CoreV1Api, PolicyV1Api, VersionApi
+from kubernetes.client import AppsV1Api, CoreV1Api, VersionApi
 
 from infra_console.cluster.client import client_for
 from infra_console.cluster.errors import translated
 from infra_console.cluster.objects import (
     DeploymentState,
     NodeState,
-    PdbState,
     PodState,
     deployment_state,
     node_state,
-    pdb_state,
     pod_state,
 )
 
@@ -42,12 +40,6 @@ def list_deployments(cluster_id: str) -> list[DeploymentState]:
     api = AppsV1Api(client_for(cluster_id))
     call = api.list_deployment_for_all_namespaces
     return [deployment_state(i) for i in _pages(cluster_id, "list deployments", call)]
-
-
-def list_pdbs(cluster_id: str) -> list[PdbState]:
-    api = PolicyV1Api(client_for(cluster_id))
-    call = api.list_pod_disruption_budget_for_all_namespaces
-    return [pdb_state(i) for i in _pages(cluster_id, "list disruption budgets", call)]
 
 
 def read_node(cluster_id: str, name: str) -> NodeState:

@@ -16,6 +16,7 @@ from kubernetes.client.exceptions import ApiException
 from infra_console.cluster.client import FIELD_MANAGER, client_for
 from infra_console.cluster.errors import (
     EvictionBlocked,
+    InvalidRequest,
     ObjectConflict,
     retry_after_s,
     status_body,
@@ -23,6 +24,7 @@ from infra_console.cluster.errors import (
     translated,
 )
 from infra_console.cluster.objects import DeploymentState, NodeState, PodState, Taint, node_state
+from infra_console.cluster.reads import read_node
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -44,6 +46,7 @@ def change_node(
 
     Raises:
         ObjectConflict: the node changed since `node` was read; nothing was written.
+        InvalidRequest: the node is as it was read, and the server refuses the change itself.
     """
     patch: Operations = [_op("test", "/metadata/resourceVersion", node.resource_version)]
     patch += _map_operations("/metadata/labels", node.labels, labels or {})
@@ -54,9 +57,17 @@ def change_node(
         patch += _cordon_operations(node, unschedulable)
     call = CoreV1Api(client_for(cluster_id)).patch_node
     what = f"patch node {node.name}"
-    return node_state(
-        _write(cluster_id, what, call, dry_run, name=node.name, body=patch, kind=JSON_PATCH)
-    )
+    try:
+        written = _write(
+            cluster_id, what, call, dry_run, name=node.name, body=patch, kind=JSON_PATCH
+        )
+    except InvalidRequest as err:
+        # A failed `test` and a change that is refused both are a 422, in words that differ from
+        # server to server. The test is on the resourceVersion, so that tells them apart.
+        if read_node(cluster_id, node.name).resource_version == node.resource_version:
+            raise
+        raise ObjectConflict(cluster_id, err.problem) from err
+    return node_state(written)
 
 
 def scale_deployment(
@@ -162,14 +173,9 @@ def _write(
     if kind:
         options["_content_type"] = kind
     with translated(cluster_id, what):
-        try:
-            answer = call(**options, field_manager=FIELD_MANAGER, _preload_content=False)
-            written: dict[str, Any] = json.loads(answer.data)
-            return written
-        except ApiException as err:
-            if kind == JSON_PATCH and err.status == 422:  # how a failed `test` is answered
-                raise ObjectConflict(cluster_id, f"{what}: {status_message(err)}") from err
-            raise
+        answer = call(**options, field_manager=FIELD_MANAGER, _preload_content=False)
+        written: dict[str, Any] = json.loads(answer.data)
+        return written
 
 
 def _op(verb: str, path: str, value: Any) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from infra_console.access.services import create_demo_users
 from infra_console.embedded.private import new_password, write_private
 from infra_console.fleet.queries import list_clusters
 from infra_console.plans import services as plans
+from infra_console.plans.safety import MAX_ARMED_HOURS
 
 TIERS = ("inference", "training", "operational")
-ARMED_HOURS = 168.0  # a week, the longest there is; a demo that runs longer shows the expiry
 
 
 def ensure_demo_users(users_file: Path) -> bool:
@@ -27,9 +27,12 @@ def ensure_demo_users(users_file: Path) -> bool:
 
 
 def arm_demo_clusters() -> int:
-    """Let plans move capacity everywhere, in the operator's name; how many pairs were armed."""
+    """Let plans move capacity everywhere, in the operator's name; how many pairs were armed.
+
+    For as long as there is: a demo that runs longer shows the expiry.
+    """
     operator = User.objects.get(username="operator")
     pairs = [(cluster.id, tier) for cluster in list_clusters() for tier in TIERS]
     for cluster_id, tier in pairs:
-        plans.arm(cluster_id, tier, by=operator, hours=ARMED_HOURS)
+        plans.arm(cluster_id, tier, by=operator, hours=MAX_ARMED_HOURS)
     return len(pairs)

@@ -36,15 +36,6 @@ def require_free(port: int, *, purpose: str, option: str) -> None:
         )
 
 
-def accepts(port: int, timeout_s: float = 0.5) -> bool:
-    """Whether something answers a connection on this port."""
-    try:
-        with closing(socket.create_connection((HOST, port), timeout=timeout_s)):
-            return True
-    except OSError:
-        return False
-
-
 def usable_port(kept: object) -> int:
     """The port kept from the last start when it still is free, so that addresses stay the same."""
     if isinstance(kept, int) and is_free(kept):

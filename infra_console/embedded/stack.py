@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infra_console.embedded.child import Child
 from infra_console.embedded.disk import require_room
-from infra_console.embedded.environment import common_environment, given
+from infra_console.embedded.environment import common_environment, given, keep_for_shells
 from infra_console.embedded.errors import StageFailed
 from infra_console.embedded.lock import single_copy
 from infra_console.embedded.loopback import HOST, require_free
@@ -117,6 +117,7 @@ def _processes(options: StackOptions, servers: Servers) -> Processes:
     values = servers.environment() | {"FLEET_FILE": str(options.fleet_file)}
     if options.demo:
         values["DEMO"] = "1"
+    keep_for_shells(options.state_dir, values)
     env = common_environment(options.state_dir, values)
     return Processes(env=env, checkout=options.checkout, log_dir=options.log_dir)
 

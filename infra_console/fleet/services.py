@@ -5,11 +5,14 @@ from django.db import transaction
 from infra_console.audit.services import record_audit
 from infra_console.fleet.config import FleetConfig
 from infra_console.fleet.models import Cluster, FleetSetting, Pool, Region, Workload
+from infra_console.plans.safety import disarm_changed
 
 
 @transaction.atomic
 def apply_fleet_config(config: FleetConfig, *, by: str) -> None:
     """Make the database say what the fleet file says; identities gone from the file are removed.
+
+    A cluster that is gone, or whose name leads elsewhere now, is disarmed.
 
     Raises:
         django.db.models.ProtectedError: something still refers to a removed identity; nothing
@@ -37,6 +40,7 @@ def apply_fleet_config(config: FleetConfig, *, by: str) -> None:
     Region.objects.exclude(id__in=[r.id for r in config.regions]).delete()
     document = config.model_dump(mode="json", by_alias=True)
     FleetSetting.objects.update_or_create(id=1, defaults={"document": document})
+    disarm_changed(by=by)
     record_audit(
         actor=by,
         action="fleet.applied",

@@ -13,6 +13,7 @@ from infra_console.access.roles import can
 from infra_console.live.services import GROUP
 
 NOT_SIGNED_IN = 4401
+MAY_NOT_VIEW = 4403
 TOO_CHATTY = 4429
 RECHECK_S = 30.0
 MAX_CLIENT_MESSAGES = 20  # a page has nothing to say; a few pings do no harm
@@ -28,12 +29,12 @@ class LiveEvent(TypedDict):
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):
-    """ws/live: refused with 4401 unless signed in with the right to view."""
+    """ws/live: refused with 4401 unless signed in, with 4403 without the right to view."""
 
     async def connect(self) -> None:
         await self.accept()  # a close code reaches the browser only after the handshake
-        if not await self._may_view():
-            await self.close(code=NOT_SIGNED_IN)
+        if refusal := await self._refusal():
+            await self.close(code=refusal)
             return
         self.received = 0
         await self.channel_layer.group_add(GROUP, self.channel_name)
@@ -62,12 +63,15 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         """Signing out, or losing the right, ends the socket too."""
         while True:
             await asyncio.sleep(RECHECK_S)
-            if not await self._may_view():
-                await self.close(code=NOT_SIGNED_IN)
+            if refusal := await self._refusal():
+                await self.close(code=refusal)
                 return
 
-    async def _may_view(self) -> bool:
-        """Read the session and the person anew; the handshake's copies never change."""
+    async def _refusal(self) -> int:
+        """The close code for who may not listen, 0 for who may. The session and the person are read
+        anew: the handshake's copies never change."""
         session = SessionStore(self.scope["session"].session_key)
         user = await get_user({**self.scope, "session": session})
-        return await database_sync_to_async(can)(user, "view")
+        if not user.is_authenticated:
+            return NOT_SIGNED_IN
+        return 0 if await database_sync_to_async(can)(user, "view") else MAY_NOT_VIEW

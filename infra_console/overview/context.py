@@ -1,4 +1,5 @@
-"""What every page's frame shows. Each value is read only when a template asks for it.
+"""What every page's frame shows to people who may view. Each value is read only when a template
+asks for it.
 
 The freshness pill is not here: it may wait for a metric source, so the page fetches it by itself.
 """
@@ -8,7 +9,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from infra_console.access.roles import rights_of, roles_of
+from infra_console.access.roles import can, rights_of, roles_of
 from infra_console.fleet.models import FleetSetting
 from infra_console.fleet.queries import list_regions
 from infra_console.overview.queries import armed_pairs, kill_switch, plans_waiting
@@ -16,7 +17,7 @@ from infra_console.overview.scope import PAST_HOURS, TIERS, scope_of
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    if not getattr(request, "user", None) or not request.user.is_authenticated:
+    if not getattr(request, "user", None) or not can(request.user, "view"):
         return {"shell": None}
     return {
         "shell": {

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 PATHS: Mapping[str, str] = {
     "alert": "M12 3.5 21.5 20h-19z M12 10v4.5 M12 17.4v.2",
     "armed": "M12 3 20 6v6c0 4.5-3.2 7.6-8 9-4.8-1.4-8-4.5-8-9V6z M8.5 12l2.5 2.5 4.5-5",
-    "bolt": "M13 3 5 14h6l-1 7 8-11h-6z",
     "check": "M5 12.5 10 17.5 19.5 7",
     "clock": "M12 3.5a8.5 8.5 0 1 0 .01 0z M12 7.5V12l3 2",
     "cross": "M6 6 18 18 M18 6 6 18",
@@ -19,7 +18,6 @@ PATHS: Mapping[str, str] = {
     "moon": "M19 14.5A8 8 0 1 1 9.5 5a6.5 6.5 0 0 0 9.5 9.5z",
     "off": "M12 4v8 M7 6.8a7.5 7.5 0 1 0 10 0",
     "pause": "M8.5 5v14 M15.5 5v14",
-    "pencil": "M5 19l1-4L16 5l3 3L9 18z",
     "plan": "M6 4h12v16H6z M9 9h6 M9 13h6 M9 17h3",
     "play": "M7 5 19 12 7 19z",
     "pulse": "M3 12h4l3-7 4 14 3-7h4",

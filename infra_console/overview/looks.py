@@ -28,7 +28,6 @@ FRESHNESS = _looks(
     ("down", "off", "bad", "Source down"),
 )
 PLAN = _looks(
-    ("draft", "pencil", "quiet", ""),
     ("proposed", "inbox", "busy", "proposed"),
     ("approved", "check", "good", ""),
     ("executing", "play", "busy", ""),

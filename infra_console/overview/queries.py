@@ -1,19 +1,17 @@
 """Reads of plans for the first page and the frame."""
 
-from collections.abc import Iterable
-
-from django.utils import timezone
-
 from infra_console.fleet.queries import list_clusters
-from infra_console.plans.models import Arming, Execution, KillSwitch, Plan
+from infra_console.plans.models import Execution, KillSwitch, Plan
+from infra_console.plans.queries import unfinished
+from infra_console.plans.safety import armed_now
 from infra_console.plans.states import PlanState
 
 MOST_PLANS = 200  # what one page looks through; far more than ever wait or run at once
 
 
-def plans_by_state(states: Iterable[str], *, region: str = "", limit: int = 100) -> list[Plan]:
-    """Plans in these states, newest first, urgent ones ahead; of one region when given."""
-    rows = Plan.objects.filter(state__in=list(states)).order_by("-urgency", "-number")
+def plans_by_state(*states: PlanState, region: str = "", limit: int = 100) -> list[Plan]:
+    """Plans in these states and not yet verified, newest first; of one region when given."""
+    rows = unfinished(states).order_by("-number")
     clusters = _clusters(region)
     return [plan for plan in rows[:MOST_PLANS] if _touches(plan, clusters)][:limit]
 
@@ -35,7 +33,7 @@ def kill_switch_engaged() -> bool:
 
 def armed_pairs() -> int:
     """How many (cluster, tier) pairs may be written to now."""
-    return Arming.objects.filter(expires_at__gt=timezone.now()).count()
+    return armed_now().count()
 
 
 def plans_waiting() -> int:

@@ -3,9 +3,10 @@
 from functools import cache
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from infra_console.access.decorators import needs
-from infra_console.overview.cards import Card, contributed_cards
+from infra_console.overview.cards import Alert, Card, contributed_cards
 from infra_console.overview.looks import look_of
 from infra_console.overview.pages import render_page
 from infra_console.overview.queries import (
@@ -15,7 +16,7 @@ from infra_console.overview.queries import (
 )
 from infra_console.overview.scope import Scope, scope_of
 from infra_console.overview.verdict import Verdict, judge
-from infra_console.plans.states import LIVE, PlanState
+from infra_console.plans.states import PlanState
 from infra_console.telemetry.queries import fleet_freshness
 
 PARTS = {
@@ -36,7 +37,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "wide": lambda: [c for c in cards() if c.place == "wide"],
         "side": lambda: [c for c in cards() if c.place == "side"],
         "card": lambda: next((c for c in cards() if f"card-{c.key}" == target), None),
-        "proposed": lambda: plans_by_state([PlanState.PROPOSED], limit=3, region=scope.region),
+        "proposed": lambda: plans_by_state(PlanState.PROPOSED, limit=3, region=scope.region),
         "executions": lambda: recent_executions(limit=6, region=scope.region),
     }
     return render_page(request, "overview/index.html", context, parts=PARTS | card_parts)
@@ -44,12 +45,26 @@ def index(request: HttpRequest) -> HttpResponse:
 
 def _verdict(cards: list[Card], scope: Scope) -> Verdict:
     return judge(
-        [alert for card in cards for alert in card.alerts],
+        [alert for card in cards for alert in card.alerts] + _paused(scope),
         known=all(card.known for card in cards),
         kill_switch=kill_switch_engaged(),
-        waiting=len(plans_by_state([PlanState.PROPOSED], region=scope.region)),
-        executing=len(plans_by_state(LIVE, region=scope.region)),
+        waiting=len(plans_by_state(PlanState.PROPOSED, region=scope.region)),
+        executing=len(
+            plans_by_state(PlanState.EXECUTING, PlanState.VERIFYING, region=scope.region)
+        ),
     )
+
+
+def _paused(scope: Scope) -> list[Alert]:
+    """A paused plan holds its locks until somebody looks at it."""
+    return [
+        Alert(
+            "warn",
+            f"Plan {plan.number} is paused: {plan.state_reason or 'no reason was given'}",
+            reverse("plans:detail", args=[plan.id]),
+        )
+        for plan in plans_by_state(PlanState.PAUSED, region=scope.region)
+    ]
 
 
 @needs("view")

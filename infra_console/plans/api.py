@@ -29,7 +29,6 @@ class PlanSummary(Schema):
     title: str
     authors: list[str]
     hash: str
-    urgency: int
     created_at: datetime
     expires_at: datetime
 

@@ -51,6 +51,7 @@ class Lane:
 
     cluster: str
     kind: str
+    namespace: str
     name: str
     steps: tuple[Any, ...]
 
@@ -95,11 +96,11 @@ def workload_changes(spec: PlanSpec) -> list[WorkloadChange]:
 def lanes(steps: Iterable[StepRow]) -> list[Lane]:
     """Steps gathered by the object they touch, objects in order of their first step."""
 
-    def touched(step: StepRow) -> tuple[str, str, str]:
-        return (step.cluster, step.target["kind"], step.target["name"])
+    def touched(step: StepRow) -> tuple[str, ...]:
+        return (step.cluster, *(step.target[part] for part in ("kind", "namespace", "name")))
 
     ordered = list(steps)
-    first: dict[tuple[str, str, str], int] = {}
+    first: dict[tuple[str, ...], int] = {}
     for place, step in enumerate(ordered):
         first.setdefault(touched(step), place)
     rows = sorted(ordered, key=lambda step: first[touched(step)])

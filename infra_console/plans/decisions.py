@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
@@ -13,7 +13,7 @@ from infra_console.access.decorators import needs
 from infra_console.plans import services
 from infra_console.plans.errors import PlanError
 
-MAX_HOURS = 72
+DEFAULT_HOURS = 8
 CONTROLS: Mapping[str, tuple[Callable[..., Any], str]] = {
     "pause": (services.pause_execution, "Paused: no further step starts."),
     "resume": (services.resume_execution, "Resumed."),
@@ -51,6 +51,8 @@ def withdraw(request: HttpRequest, plan_id: UUID) -> HttpResponse:
 @require_POST
 @needs("execution.control")
 def control(request: HttpRequest, plan_id: UUID, verb: str) -> HttpResponse:
+    if verb not in CONTROLS:
+        raise Http404
     act, said = CONTROLS[verb]
     return _decide(request, plan_id, act, said, reason=_reason(request))
 
@@ -94,7 +96,8 @@ def arm(request: HttpRequest) -> HttpResponse:
 
 
 def _hours(text: str) -> int:
-    return min(max(int(text), 1), MAX_HOURS) if text.isdecimal() else 8
+    """The hours in a form; services says which are too many."""
+    return int(text[:6]) if text.isdecimal() else DEFAULT_HOURS
 
 
 @require_POST

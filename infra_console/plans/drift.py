@@ -7,10 +7,12 @@ a status that moved a resourceVersion voids nothing.
 from collections.abc import Iterable
 from typing import Any
 
-from infra_console.cluster.errors import ObjectMissing
+from infra_console.cluster.errors import ClusterError, ObjectMissing
 from infra_console.cluster.reads import read_deployment, read_node
 from infra_console.plans.errors import Drifted
+from infra_console.plans.models import Plan, Step
 from infra_console.plans.spec import ObjectRef, Precondition
+from infra_console.plans.states import STEP_ENDED
 
 
 def check_drift(preconditions: Iterable[Precondition], *, tier_key: str) -> None:
@@ -21,6 +23,32 @@ def check_drift(preconditions: Iterable[Precondition], *, tier_key: str) -> None
     """
     if changes := [c for p in preconditions for c in _changes(p, tier_key)]:
         raise Drifted(changes)
+
+
+def changes_ahead(plan: Plan, *, tier_key: str) -> list[str]:
+    """What has changed of the objects that the plan has not written to yet, one line each.
+
+    An object that cannot be read now tells nothing: the steps on it wait for its cluster.
+    """
+    begun = _begun(plan)
+    changes: list[str] = []
+    for precondition in plan.spec.preconditions:
+        if precondition.target in begun:
+            continue
+        try:
+            changes += _changes(precondition, tier_key)
+        except ClusterError:
+            continue
+    return changes
+
+
+def _begun(plan: Plan) -> set[ObjectRef]:
+    """The objects on which a step has ended, or has kept what stood there before its write."""
+    return {
+        ObjectRef.model_validate(step.target)
+        for step in Step.objects.filter(plan=plan)
+        if step.prior is not None or step.state in STEP_ENDED
+    }
 
 
 def _changes(precondition: Precondition, tier_key: str) -> list[str]:

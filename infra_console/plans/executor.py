@@ -6,7 +6,7 @@ clearing up after an end. Whatever is not finished within a turn is handed out a
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,19 +15,22 @@ from django.utils import timezone
 from infra_console.cluster.errors import ClusterError
 from infra_console.fleet.queries import current_fleet
 from infra_console.plans.cleanup import lift_our_cordons
-from infra_console.plans.drift import check_drift
-from infra_console.plans.errors import Drifted, LockHeld, WrongState
+from infra_console.plans.drift import changes_ahead, check_drift
+from infra_console.plans.errors import Drifted, LockHeld, WrongState, describe_drift
 from infra_console.plans.fence import EXECUTOR, Fence, Halted, NotArmed
 from infra_console.plans.lease import LeaseLost, acquire_lease, release_lease
 from infra_console.plans.lifecycle import journal
 from infra_console.plans.locks import release_locks, take_locks
 from infra_console.plans.models import Execution, Plan, Step
+from infra_console.plans.patience import begin_anew
 from infra_console.plans.runner import Progress, Runner
 from infra_console.plans.safety import is_armed, is_killed
+from infra_console.plans.settlement import settle_at
 from infra_console.plans.spec import plan_hash
 from infra_console.plans.states import STEP_ENDED, Mode, PlanState, StepState
 from infra_console.plans.steps.base import Blocked, Failed
 from infra_console.plans.verification import VERIFY_FOR, verify
+from infra_console.telemetry.sources import current_sources
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ def execute(plan_id: UUID, *, sleep: Callable[[float], None] = time.sleep) -> st
         retry_s = _Turn(plan_id, lease, sleep).work()
     except Halted as halt:
         _say(plan_id, halt.reason)
+        begin_anew(plan_id)
         retry_s = halt.retry_s
     except LeaseLost:
         log.warning("Plan %s: lease lost at epoch %s", plan_id, lease.epoch)
@@ -128,6 +132,9 @@ class _Turn:
         """Carry out the steps, and say how it went."""
         fence = self._fence()
         _say(self.plan.id, "")
+        # Again under the locks, and each turn: a pause or a wait may have lasted for hours.
+        if changes := changes_ahead(self.plan, tier_key=self.tier_key):
+            return self._drifted(changes)
         try:
             progress = Runner(self.plan, fence, tier_key=self.tier_key, sleep=self.sleep).run()
         except NotArmed as err:
@@ -140,13 +147,27 @@ class _Turn:
                 return self._clear_up()
         return self._steps_done(fence) if progress.finished else progress.retry_s
 
+    def _drifted(self, changes: Sequence[str]) -> float:
+        """Void while nothing was written; later it has failed, and is cleared up after."""
+        written = Step.objects.filter(plan=self.plan).exclude(prior=None).exists()
+        if not written:
+            return self._end(PlanState.VOID, str(Drifted(changes)))
+        self._move(PlanState.FAILED, f"{describe_drift(changes)}. What is done stays done.")
+        return self._clear_up()
+
     def _steps_done(self, fence: Fence) -> float:
         if fence.dry_run:
-            return self._end(PlanState.REHEARSED, "every write was checked by the server")
+            return self._rehearsed()
         until = timezone.now() + VERIFY_FOR
         Execution.objects.filter(plan=self.plan).update(verify_until=until)
         self._move(PlanState.VERIFYING, "every step is done")
         return verify(self.plan, tier_key=self.tier_key)
+
+    def _rehearsed(self) -> float:
+        if current_sources():
+            shadow = settle_at(timezone.now())
+            Execution.objects.filter(plan=self.plan).update(settle_at=shadow)
+        return self._end(PlanState.REHEARSED, "every write was checked by the server")
 
     def _clear_up(self) -> float:
         """After an abort or a failure: no cordon of ours stays, no lock, no open step."""

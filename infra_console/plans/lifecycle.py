@@ -20,10 +20,9 @@ from infra_console.plans.models import Plan, Transition
 from infra_console.plans.states import PlanState as S
 
 ALLOWED: Mapping[str, frozenset[str]] = {
-    S.DRAFT: frozenset({S.PROPOSED, S.WITHDRAWN}),
     S.PROPOSED: frozenset({S.APPROVED, S.REJECTED, S.WITHDRAWN, S.EXPIRED, S.SUPERSEDED, S.VOID}),
     S.APPROVED: frozenset({S.EXECUTING, S.WITHDRAWN, S.EXPIRED, S.VOID}),
-    S.EXECUTING: frozenset({S.PAUSED, S.VERIFYING, S.REHEARSED, S.ABORTED, S.FAILED}),
+    S.EXECUTING: frozenset({S.PAUSED, S.VERIFYING, S.REHEARSED, S.ABORTED, S.FAILED, S.VOID}),
     S.PAUSED: frozenset({S.EXECUTING, S.ABORTED, S.FAILED}),
     S.VERIFYING: frozenset({S.SETTLED, S.VERIFIED, S.FAILED}),
     S.SETTLED: frozenset(),
@@ -37,7 +36,6 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     S.ABORTED: frozenset(),
     S.FAILED: frozenset(),
 }
-TERMINAL = frozenset(state for state, targets in ALLOWED.items() if not targets)
 
 
 class Journal:

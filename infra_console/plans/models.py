@@ -27,7 +27,6 @@ class Plan(models.Model):
     hash = models.CharField(max_length=HASH_LENGTH)
     moves_key = models.CharField(max_length=HASH_LENGTH, db_index=True)
     authors = models.JSONField()
-    urgency = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     superseded_by = models.ForeignKey(
@@ -155,10 +154,14 @@ class LockRow(models.Model):
 
 
 class Arming(models.Model):
-    """Permission to write to one tier of one cluster until it expires."""
+    """Permission to write to one tier of one cluster until it expires.
+
+    It holds for the kubeconfig context that the cluster's name led to when it was given.
+    """
 
     cluster = models.CharField(max_length=63)
     tier = models.CharField(max_length=16)
+    context = models.CharField(max_length=253)
     armed_by = models.CharField(max_length=USERNAME_LENGTH)
     armed_at = models.DateTimeField()
     expires_at = models.DateTimeField()

@@ -6,13 +6,22 @@ A message that waited too long is dropped by the broker; the sweep has sent a ne
 from uuid import UUID
 
 from celery import current_app
+from django.db import transaction
 from django.utils import timezone
 
-from infra_console.plans.models import Outbox
+from infra_console.plans.models import Execution, Outbox
 
 EXECUTE = "execute"
 EXECUTE_TASK = "plans.execute"
 MESSAGE_LIFE_S = 30.0
+
+
+def order_again(plan_id: UUID) -> None:
+    """Once this transaction has committed, let a worker pick the execution up at once."""
+    Execution.objects.filter(plan_id=plan_id).update(not_before=None)
+    Outbox.objects.filter(kind=EXECUTE, plan_id=plan_id).update(sent_at=None)
+    # Not a partial: Django names the function when it logs what a robust hook raised.
+    transaction.on_commit(lambda: send_waiting(plan_id), robust=True)
 
 
 def send_waiting(plan_id: UUID) -> None:

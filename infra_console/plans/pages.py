@@ -4,20 +4,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils import timezone
-
 from infra_console.fleet.queries import list_clusters
 from infra_console.overview.looks import Tone, look_of
 from infra_console.overview.scope import TIERS
 from infra_console.plans.changes import Lane, lanes
-from infra_console.plans.models import Arming, Plan, Settlement, Step
-from infra_console.plans.states import LIVE, UNDER_REVIEW, PlanState
+from infra_console.plans.models import Arming, Execution, Plan, Settlement, Step
+from infra_console.plans.safety import armed_now
+from infra_console.plans.states import LIVE, PlanState
 
 SEARCHED = 2000  # plans looked through when a region is asked for
 
 GROUPS: Mapping[str, tuple[str, frozenset[str]]] = {
     "all": ("All", frozenset(PlanState.values)),
-    "review": ("To decide", frozenset(UNDER_REVIEW)),
+    "review": ("To decide", frozenset({PlanState.PROPOSED})),
     "live": ("Under way", frozenset(LIVE)),
     "good": (
         "Carried out",
@@ -66,16 +65,16 @@ class TimelineStep:
 
 @dataclass(frozen=True, slots=True)
 class PromiseRow:
-    """A promise beside what came of it; `kept` is None where nothing was measured."""
+    """A promise beside what came of it: `realised` and `kept` (None where nothing was measured)
+    right after the last step, and at the settlement; None where that has not been looked at."""
 
     title: str
     op: str
     bound: float
     unit: str
     verifies: bool
-    settled: bool
-    realised: float | None
-    kept: bool | None
+    verified: Mapping[str, Any] | None
+    settled: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +152,13 @@ def _timeline_step(step: Step) -> TimelineStep:
     )
 
 
-def promise_rows(plan: Plan, settlement: Settlement | None) -> list[PromiseRow]:
-    """Each promise of the plan, with its realised value once it is settled."""
-    judged = {row["title"]: row for row in settlement.promises} if settlement else {}
+def promise_rows(
+    plan: Plan, execution: Execution | None, settlement: Settlement | None
+) -> list[PromiseRow]:
+    """Each promise of the plan, with what was found at verification and at settlement."""
+    metrics = execution.verification.get("metrics") if execution else None
+    verified = _by_title(metrics if isinstance(metrics, list) else [])
+    settled = _by_title(settlement.promises if settlement else [])
     return [
         PromiseRow(
             title=promise.title,
@@ -163,18 +166,20 @@ def promise_rows(plan: Plan, settlement: Settlement | None) -> list[PromiseRow]:
             bound=promise.bound,
             unit=promise.unit,
             verifies=promise.verifies,
-            settled=settlement is not None,
-            realised=judged.get(promise.title, {}).get("realised"),
-            kept=judged.get(promise.title, {}).get("kept"),
+            verified=verified.get(promise.title),
+            settled=settled.get(promise.title),
         )
         for promise in plan.spec.promises
     ]
 
 
+def _by_title(verdicts: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {verdict["title"]: verdict for verdict in verdicts}
+
+
 def arming_rows() -> list[ArmingRow]:
     """Every cluster with what is armed of it now."""
-    live = Arming.objects.filter(expires_at__gt=timezone.now())
-    armed = {(row.cluster, row.tier): row for row in live}
+    armed = {(row.cluster, row.tier): row for row in armed_now()}
     return [
         ArmingRow(c.id, tuple(ArmingCell(tier, armed.get((c.id, tier))) for tier in TIERS))
         for c in list_clusters()
@@ -183,6 +188,5 @@ def arming_rows() -> list[ArmingRow]:
 
 def is_armed(plan: Plan) -> bool:
     """Whether every (cluster, tier) that the plan locks may be written to now."""
-    live = Arming.objects.filter(expires_at__gt=timezone.now())
-    armed = set(live.values_list("cluster", "tier"))
+    armed = set(armed_now().values_list("cluster", "tier"))
     return {(k["cluster"], k["tier"]) for k in plan.document["locks"]} <= armed

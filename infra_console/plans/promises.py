@@ -12,8 +12,8 @@ from infra_console.plans.spec import Promise
 from infra_console.telemetry.errors import AmbiguousReading, QueryUnknown
 from infra_console.telemetry.queries import read_instant, read_range
 
-# A span is looked at about thirty times, at least every minute.
-LOOKS, MIN_STEP_S, MAX_STEP_S = 30, 1.0, 60.0
+# A span is looked at about thirty times, at least every minute, in whole seconds.
+LOOKS, MIN_STEP_S, MAX_STEP_S = 30, 1, 60
 _JUDGE: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -61,7 +61,7 @@ def judge_now(promise: Promise, *, after: datetime) -> Verdict:
 
 def judge_span(promise: Promise, *, start: datetime, end: datetime) -> Verdict:
     """The promise against its aggregate over a span; moments without a sample do not count."""
-    step_s = min(MAX_STEP_S, max(MIN_STEP_S, (end - start).total_seconds() / LOOKS))
+    step_s = min(MAX_STEP_S, max(MIN_STEP_S, int((end - start).total_seconds() / LOOKS)))
     inside = min(end, start + timedelta(seconds=step_s))  # the grid rounds its start down
     try:
         match, le = _match(promise)

@@ -11,6 +11,8 @@ from infra_console.plans.steps.registry import installed_kinds
 
 # A gain that moved by more than this share is another proposal, though its moves are the same.
 GAIN_TOLERANCE = 0.2
+# What an approval binds to beside the moves: what is relied on, done, kept to and promised.
+TERMS = ("preconditions", "steps", "locks", "guards", "budgets", "promises")
 
 
 def check_spec(spec: PlanSpec) -> None:
@@ -32,9 +34,9 @@ def check_spec(spec: PlanSpec) -> None:
 
 
 def still_the_same(standing: Plan, spec: PlanSpec) -> bool:
-    """Whether a plan with the same moves may stay: same facts relied on, gain within 20 %."""
+    """Whether a plan with the same moves may stay: on the same terms, gain within 20 %."""
     held = standing.spec
-    if held.preconditions != spec.preconditions:
+    if any(getattr(held, term) != getattr(spec, term) for term in TERMS):
         return False
     if held.gain_usd is None or spec.gain_usd is None:
         return held.gain_usd == spec.gain_usd

@@ -1,4 +1,4 @@
-"""Reads of plans: who may decide, one plan whole as JSON, and the console's own track record."""
+"""Reads of plans: who may decide, which are at work, and one plan whole as JSON."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db.models import Sum
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from infra_console.access.roles import Person, missing_right
@@ -20,21 +20,6 @@ class ApprovalState:
 
     allowed: bool
     missing: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TrackRecord:
-    """How the console's own promises came out."""
-
-    settled: int
-    kept: int
-    missed: int
-    unknown: int
-
-    @property
-    def kept_share(self) -> float | None:
-        judged = self.kept + self.missed
-        return self.kept / judged if judged else None
 
 
 def approval_state(plan: Plan, user: Person) -> ApprovalState:
@@ -71,10 +56,9 @@ def list_plans(*, states: Iterable[str] = (), limit: int = 100) -> list[Plan]:
     return list((rows.filter(state__in=wanted) if wanted else rows)[:limit])
 
 
-def open_plans() -> list[Plan]:
-    """Plans that wait for a decision, urgent ones first."""
-    waiting = Plan.objects.filter(state=PlanState.PROPOSED)
-    return list(waiting.order_by("-urgency", "-number"))
+def unfinished(states: Iterable[str]) -> QuerySet[Plan]:
+    """Plans of these states that are not yet verified; after that one is only watched."""
+    return Plan.objects.filter(state__in=states).exclude(execution__verified_at__isnull=False)
 
 
 def clusters_at_work() -> dict[str, int]:
@@ -82,16 +66,6 @@ def clusters_at_work() -> dict[str, int]:
     at_work = (PlanState.APPROVED, PlanState.EXECUTING, PlanState.PAUSED)
     held = Plan.objects.filter(state__in=at_work).values_list("number", "document")
     return {lock["cluster"]: number for number, document in held for lock in document["locks"]}
-
-
-def track_record() -> TrackRecord:
-    """Promises kept, missed and unknown over every settled plan."""
-    sums = Settlement.objects.aggregate(
-        kept=Sum("kept_count", default=0),
-        missed=Sum("missed_count", default=0),
-        unknown=Sum("unknown_count", default=0),
-    )
-    return TrackRecord(settled=Settlement.objects.count(), **sums)
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:

@@ -29,16 +29,15 @@ from infra_console.plans.fence import Fence
 from infra_console.plans.guards import GuardRail
 from infra_console.plans.lease import renew_lease
 from infra_console.plans.models import Plan, Step
+from infra_console.plans.patience import patient
 from infra_console.plans.spec import ObjectRef, PlanSpec
 from infra_console.plans.states import STEP_ENDED, StepState
 from infra_console.plans.steps.base import Blocked, Done, Failed, Outcome, StepContext, Waiting
 from infra_console.plans.steps.registry import step_kind
 
-# How long one task keeps at it before it lets go, and how long one step may wait before a person
-# is asked.
+# How long one task keeps at it before it lets go.
 WORK_S = 20.0
-PATIENCE = timedelta(minutes=30)
-CONFLICT_RETRY_S = 0.2
+CONFLICT_RETRY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class Runner:
             started_at=Coalesce("started_at", timezone.now()),
         )
         step.refresh_from_db()
-        outcome = _patient(step, self._outcome(step))
+        outcome = patient(step, self._outcome(step))
         self._record(step, outcome)
         return outcome
 
@@ -172,15 +171,6 @@ def runnable(steps: list[Step], *, now: datetime) -> tuple[list[Step], float]:
     due = [s for s in turn if s.next_try_at is None or s.next_try_at <= now]
     waits = [(s.next_try_at - now).total_seconds() for s in turn if s.next_try_at]
     return due, max(0.0, min(waits, default=0.0))
-
-
-def _patient(step: Step, outcome: Outcome) -> Outcome:
-    """A step that waited too long needs a person."""
-    since = step.started_at
-    if isinstance(outcome, Waiting) and since and timezone.now() - since > PATIENCE:
-        minutes = PATIENCE.total_seconds() / 60
-        return Blocked(f"waited {minutes:.0f} minutes: {outcome.reason}")
-    return outcome
 
 
 def _outcome_of(err: ClusterError) -> Outcome:

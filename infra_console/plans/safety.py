@@ -5,6 +5,7 @@ from typing import get_args
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from infra_console.access.roles import can, missing_right
@@ -15,7 +16,7 @@ from infra_console.plans.errors import ArmingInvalid, NotAllowed
 from infra_console.plans.models import Arming, KillSwitch
 from infra_console.plans.spec import Tier
 
-MAX_ARMED_HOURS = 168.0
+MAX_ARMED_HOURS = 168  # a week
 
 
 def require_right(user: User, right: str) -> None:
@@ -32,18 +33,20 @@ def arm(cluster: str, tier: str, *, by: User, hours: float) -> Arming:
         NotAllowed, ArmingInvalid: see each; nothing was changed.
     """
     require_right(by, "cluster.arm")
-    _check_pair(cluster, tier)
+    known = _known_cluster(cluster, tier)
     if not 0 < hours <= MAX_ARMED_HOURS:
-        raise ArmingInvalid(f"Arm for more than 0 and at most {MAX_ARMED_HOURS:g} hours.")
+        raise ArmingInvalid(f"Arm for more than 0 and at most {MAX_ARMED_HOURS} hours.")
     now = timezone.now()
     values = {
+        "context": known.context,
         "armed_by": by.get_username(),
         "armed_at": now,
         "expires_at": now + timedelta(hours=hours),
     }
     arming, _ = Arming.objects.update_or_create(cluster=cluster, tier=tier, defaults=values)
     _tell("arming", f"{cluster}/{tier}", now)
-    _audit(by, "cluster.armed", "arming", f"{cluster}/{tier}", {"hours": hours})
+    detail = {"hours": hours, "context": known.context}
+    _audit(by.get_username(), "cluster.armed", "arming", f"{cluster}/{tier}", detail)
     return arming
 
 
@@ -57,7 +60,20 @@ def disarm(cluster: str, tier: str, *, by: User) -> None:
     require_right(by, "cluster.arm")
     Arming.objects.filter(cluster=cluster, tier=tier).delete()
     _tell("arming", f"{cluster}/{tier}", timezone.now())
-    _audit(by, "cluster.disarmed", "arming", f"{cluster}/{tier}", {})
+    _audit(by.get_username(), "cluster.disarmed", "arming", f"{cluster}/{tier}", {})
+
+
+@transaction.atomic
+def disarm_changed(*, by: str) -> int:
+    """Disarm what the fleet no longer names, or names by another context; return how many."""
+    changed = list(Arming.objects.exclude(_same_context()))
+    for arming in changed:
+        pair = f"{arming.cluster}/{arming.tier}"
+        detail = {"why": f"the fleet file no longer leads to the context {arming.context!r}"}
+        arming.delete()
+        _tell("arming", pair, timezone.now())
+        _audit(by, "cluster.disarmed", "arming", pair, detail)
+    return len(changed)
 
 
 def engage_kill_switch(*, by: User, reason: str) -> None:
@@ -83,10 +99,19 @@ def is_killed() -> bool:
     return KillSwitch.objects.filter(id=1, engaged=True).exists()
 
 
+def armed_now() -> QuerySet[Arming]:
+    """What may be written to now, of clusters that are still those that were armed."""
+    return Arming.objects.filter(_same_context(), expires_at__gt=timezone.now())
+
+
 def is_armed(cluster: str, tier: str) -> bool:
     """Whether writes to this tier of this cluster are allowed now."""
-    now = timezone.now()
-    return Arming.objects.filter(cluster=cluster, tier=tier, expires_at__gt=now).exists()
+    return armed_now().filter(cluster=cluster, tier=tier).exists()
+
+
+def _same_context() -> Exists:
+    """Whether an arming's cluster is known and has the context that was armed."""
+    return Exists(Cluster.objects.filter(id=OuterRef("cluster"), context=OuterRef("context")))
 
 
 @transaction.atomic
@@ -97,21 +122,21 @@ def _turn(*, by: User, engaged: bool, reason: str) -> None:
     KillSwitch.objects.update_or_create(id=1, defaults=values)
     _tell("killswitch", "1", now)
     action = "killswitch.engaged" if engaged else "killswitch.released"
-    _audit(by, action, "killswitch", "1", {"reason": reason})
+    _audit(by.get_username(), action, "killswitch", "1", {"reason": reason})
 
 
-def _check_pair(cluster: str, tier: str) -> None:
-    if not Cluster.objects.filter(id=cluster).exists():
+def _known_cluster(cluster: str, tier: str) -> Cluster:
+    known = Cluster.objects.filter(id=cluster).first()
+    if known is None:
         raise ArmingInvalid(f"The fleet names no cluster {cluster!r}.")
     if tier not in get_args(Tier):
         raise ArmingInvalid(f"There is no tier {tier!r}: {', '.join(get_args(Tier))}.")
+    return known
 
 
 def _tell(kind: str, key: str, at: datetime) -> None:
     publish(kind=kind, id=key, version=int(at.timestamp() * 1000))
 
 
-def _audit(by: User, action: str, kind: str, key: str, detail: dict[str, object]) -> None:
-    record_audit(
-        actor=by.get_username(), action=action, object_kind=kind, object_id=key, detail=detail
-    )
+def _audit(by: str, action: str, kind: str, key: str, detail: dict[str, object]) -> None:
+    record_audit(actor=by, action=action, object_kind=kind, object_id=key, detail=detail)

@@ -24,8 +24,10 @@ from infra_console.plans.errors import (
 )
 from infra_console.plans.lifecycle import Journal, journal
 from infra_console.plans.models import Approval, Execution, Outbox, Plan, Step
-from infra_console.plans.outbox import EXECUTE, send_waiting
+from infra_console.plans.outbox import EXECUTE, order_again, send_waiting
+from infra_console.plans.patience import begin_anew
 from infra_console.plans.proposals import check_spec, overlaps, still_the_same
+from infra_console.plans.queries import unfinished
 from infra_console.plans.safety import (
     arm,
     disarm,
@@ -35,7 +37,7 @@ from infra_console.plans.safety import (
 )
 from infra_console.plans.spec import PlanSpec, moves_key
 from infra_console.plans.spec import plan_hash as hash_of
-from infra_console.plans.states import LIVE, Decision, PlanState, StepState
+from infra_console.plans.states import LIVE, Decision, PlanState
 
 __all__ = [
     "abort_execution",
@@ -169,11 +171,8 @@ def resume_execution(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
     require_right(by, "execution.control")
     with journal() as moves:
         plan = moves.move(plan_id, to=PlanState.EXECUTING, who=by.get_username(), why=reason)
-        # Their patience starts anew.
-        Step.objects.filter(plan=plan, state=StepState.WAITING).update(
-            started_at=None, next_try_at=None
-        )
-        _start_now(plan)
+        begin_anew(plan.id)
+        order_again(plan.id)
     return plan
 
 
@@ -186,7 +185,7 @@ def abort_execution(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
     require_right(by, "execution.control")
     with journal() as moves:
         plan = moves.move(plan_id, to=PlanState.ABORTED, who=by.get_username(), why=reason)
-        _start_now(plan)
+        order_again(plan.id)
     return plan
 
 
@@ -209,11 +208,15 @@ def _check_approvable(plan: Plan, who: str, plan_hash: str) -> None:
 
 
 def _standing(spec: PlanSpec) -> Plan | None:
-    """The plan with the same moves that is live, or under review and still the same."""
-    same = Plan.objects.filter(moves_key=moves_key(spec), domain=spec.domain)
-    if live := same.filter(state__in=LIVE).first():
+    """The plan with the same moves that is being carried out, or under review and still the same.
+
+    One that has been carried out does not count: its moves may be needed again before it settles.
+    """
+    same = {"moves_key": moves_key(spec), "domain": spec.domain}
+    if live := unfinished(LIVE).filter(**same).first():
         return live
-    plan = same.filter(state=PlanState.PROPOSED, expires_at__gt=timezone.now()).first()
+    proposed = Plan.objects.filter(state=PlanState.PROPOSED, expires_at__gt=timezone.now())
+    plan = proposed.filter(**same).first()
     return plan if plan and still_the_same(plan, spec) else None
 
 
@@ -289,11 +292,4 @@ def _order_execution(plan: Plan) -> None:
     )
     Outbox.objects.create(kind=EXECUTE, plan=plan, created_at=timezone.now())
     # Not a partial: Django names the function when it logs what a robust hook raised.
-    transaction.on_commit(lambda: send_waiting(plan.id), robust=True)
-
-
-def _start_now(plan: Plan) -> None:
-    """Let the next sweep, or the worker at once, pick the execution up."""
-    Execution.objects.filter(plan=plan).update(not_before=None)
-    Outbox.objects.filter(kind=EXECUTE, plan=plan).update(sent_at=None)
     transaction.on_commit(lambda: send_waiting(plan.id), robust=True)

@@ -4,7 +4,6 @@ from django.db.models import TextChoices
 
 
 class PlanState(TextChoices):
-    DRAFT = "draft"
     PROPOSED = "proposed"
     APPROVED = "approved"
     EXECUTING = "executing"
@@ -42,6 +41,5 @@ class Decision(TextChoices):
     REJECT = "reject"
 
 
-UNDER_REVIEW = frozenset({PlanState.DRAFT, PlanState.PROPOSED})
 LIVE = frozenset({PlanState.APPROVED, PlanState.EXECUTING, PlanState.PAUSED, PlanState.VERIFYING})
 STEP_ENDED = frozenset({StepState.DONE, StepState.REHEARSED, StepState.SKIPPED, StepState.FAILED})

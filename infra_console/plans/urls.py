@@ -1,6 +1,6 @@
 """Addresses of plans."""
 
-from django.urls import path, re_path
+from django.urls import path
 
 from infra_console.plans import decisions, views
 
@@ -14,9 +14,5 @@ urlpatterns = [
     path("<uuid:plan_id>/approve", decisions.approve, name="approve"),
     path("<uuid:plan_id>/reject", decisions.reject, name="reject"),
     path("<uuid:plan_id>/withdraw", decisions.withdraw, name="withdraw"),
-    re_path(
-        r"^(?P<plan_id>[0-9a-f-]{36})/(?P<verb>pause|resume|abort)$",
-        decisions.control,
-        name="control",
-    ),
+    path("<uuid:plan_id>/<slug:verb>", decisions.control, name="control"),
 ]

@@ -2,12 +2,12 @@
 
 The cluster is asked first. Promises marked `verifies` are then read from samples taken after the
 last step, for at most fifteen minutes; a promise not kept by then is written down, not hidden.
+While a cluster cannot be read nothing is judged, and the fifteen minutes have not begun.
 """
 
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 
 from infra_console.cluster.errors import ClusterError, ObjectMissing
@@ -18,12 +18,14 @@ from infra_console.plans.lifecycle import journal
 from infra_console.plans.locks import release_locks
 from infra_console.plans.models import Execution, Plan, Step
 from infra_console.plans.promises import Verdict, judge_now
+from infra_console.plans.settlement import settle_at
 from infra_console.plans.spec import Move
 from infra_console.plans.states import PlanState
 from infra_console.telemetry.sources import current_sources
 
 VERIFY_FOR = timedelta(minutes=15)
 POLL_S = 5.0
+UNREAD_POLL_S = 15.0
 
 
 def verify(plan: Plan, *, tier_key: str) -> float:
@@ -36,13 +38,22 @@ def verify(plan: Plan, *, tier_key: str) -> float:
     if execution.verified_at is not None:
         return 0.0
     overdue = execution.verify_until is not None and timezone.now() > execution.verify_until
-    problems = _cluster_problems(plan, tier_key)
-    if problems:
-        _note(plan, {"cluster": problems})
-        if overdue:
-            _fail(plan, problems)
-            return 0.0
+    try:
+        problems = _cluster_problems(plan, tier_key)
+    except ClusterError as err:
+        _wait_for_cluster(plan, err)
+        return UNREAD_POLL_S
+    if not problems:
+        return _ask_metrics(plan, overdue=overdue)
+    _note(plan, {"cluster": problems})
+    if not overdue:
         return POLL_S
+    _fail(plan, problems)
+    return 0.0
+
+
+def _ask_metrics(plan: Plan, *, overdue: bool) -> float:
+    """The cluster stands as planned: do the promises that verify hold too?"""
     if not current_sources():
         _close(
             plan, {"cluster": [], "metrics": "unknown: there is no metric source"}, metrics=False
@@ -64,14 +75,17 @@ def _verdicts(plan: Plan) -> list[Verdict]:
 
 
 def _cluster_problems(plan: Plan, tier_key: str) -> list[str]:
+    """How the cluster differs from the plan.
+
+    Raises:
+        ClusterError: it cannot be read, which says nothing about how it stands.
+    """
     problems: list[str] = []
     for move in plan.spec.moves:
         try:
             problems += _move_problems(move, tier_key)
         except ObjectMissing:
             problems.append(f"{move.target.name} is gone")
-        except ClusterError as err:
-            problems.append(str(err))
     return problems
 
 
@@ -95,7 +109,14 @@ def _move_problems(move: Move, tier_key: str) -> list[str]:
 
 
 def _note(plan: Plan, found: dict[str, Any]) -> None:
-    Execution.objects.filter(plan=plan).update(verification=found)
+    Execution.objects.filter(plan=plan).update(verification=found, outcome="")
+
+
+def _wait_for_cluster(plan: Plan, err: ClusterError) -> None:
+    Execution.objects.filter(plan=plan).update(
+        outcome=f"waits to verify, unknown how it stands: {err}",
+        verify_until=timezone.now() + VERIFY_FOR,
+    )
 
 
 def _close(plan: Plan, found: dict[str, Any], *, metrics: bool) -> None:
@@ -106,7 +127,7 @@ def _close(plan: Plan, found: dict[str, Any], *, metrics: bool) -> None:
             verification=found,
             verified_at=now,
             finished_at=now,
-            settle_at=now + timedelta(seconds=settings.SETTLE_AFTER_S),
+            settle_at=settle_at(now) if metrics else None,
             outcome="the cluster stands as planned",
         )
         release_locks(plan)

@@ -16,7 +16,9 @@ from infra_console.overview.queries import kill_switch
 from infra_console.overview.scope import TIERS, scope_of
 from infra_console.plans import pages, queries
 from infra_console.plans.changes import progress, tier_changes, workload_changes
+from infra_console.plans.decisions import DEFAULT_HOURS
 from infra_console.plans.models import Execution, Plan, Settlement
+from infra_console.plans.safety import MAX_ARMED_HOURS
 from infra_console.plans.states import PlanState
 
 PAGE_SIZE = 50
@@ -58,17 +60,19 @@ def detail(request: HttpRequest, plan_id: UUID) -> HttpResponse:
     """One plan whole; each part refreshes by itself."""
     plan = get_object_or_404(Plan.objects.select_related("superseded_by"), id=plan_id)
     steps = cache(lambda: list(plan.steps.all()))
+    execution = cache(lambda: Execution.objects.filter(plan=plan).first())
+    settlement = cache(lambda: Settlement.objects.filter(plan=plan).first())
     context = {
         "plan": plan,
         "spec": plan.spec,
         "tier_changes": lambda: tier_changes(plan.spec),
         "workload_changes": lambda: workload_changes(plan.spec),
-        "execution": lambda: Execution.objects.filter(plan=plan).first(),
-        "settlement": lambda: Settlement.objects.filter(plan=plan).first(),
+        "execution": execution,
+        "settlement": settlement,
         "lanes": lambda: pages.timeline(steps()) if steps() else pages.planned_timeline(plan),
         "ended": lambda: progress(steps())[0],
         "total": lambda: len(plan.spec.steps),
-        "promises": lambda: pages.promise_rows(plan, Settlement.objects.filter(plan=plan).first()),
+        "promises": lambda: pages.promise_rows(plan, execution(), settlement()),
         "approvals": plan.approvals.all,
         "transitions": plan.transitions.all,
         "armed": lambda: pages.is_armed(plan),
@@ -94,6 +98,8 @@ def arming(request: HttpRequest) -> HttpResponse:
     context = {
         "rows": pages.arming_rows,
         "tiers": TIERS,
+        "default_hours": DEFAULT_HOURS,
+        "max_hours": MAX_ARMED_HOURS,
         "switch": kill_switch(),
         "lacks_arm": missing_right(request.user, "cluster.arm"),
         "lacks_switch": missing_right(request.user, "killswitch"),

@@ -45,11 +45,18 @@ def ages_from_up(answer: Answer, *, at_s: float) -> dict[tuple[str, str], float 
     return ages
 
 
-def exporter_age(ages: ScrapeAges, *, cluster: str, exporter: str) -> tuple[bool, float | None]:
-    """Whether jobs of this exporter are known in the cluster, and the oldest of their ages."""
+def exporter_age(ages: ScrapeAges, *, cluster: str, exporter: str) -> float | None:
+    """The oldest age of this exporter's jobs in the cluster; None when one of them has none, or no
+    job is known as the exporter's."""
     found = [age for (where, job), age in ages.items() if where == cluster and exporter in job]
     known = [age for age in found if age is not None]
-    return bool(found), max(known) if known and len(known) == len(found) else None
+    return max(known) if known and len(known) == len(found) else None
+
+
+def exporters_missing(ages: ScrapeAges, *, cluster: str, exporters: Iterable[str]) -> list[str]:
+    """The exporters that no job of the cluster is known as."""
+    jobs = [job for where, job in ages if where == cluster]
+    return [name for name in exporters if not any(name in job for job in jobs)]
 
 
 def cluster_freshness(

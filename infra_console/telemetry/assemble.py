@@ -63,10 +63,10 @@ def instant_reading(
         written = {_key(s): float(s.values[-1]) for s in found.stamps.series}
         for raw in _own(source, found.answer.series, match):
             stamp_s = written.get(_key(raw), at_s)
-            known, scraped = exporter_age(
+            scraped = exporter_age(
                 ages, cluster=raw.labels.get("cluster", ""), exporter=spec.exporter
             )
-            age_s = None if known and scraped is None else max(scraped or 0.0, at_s - stamp_s, 0.0)
+            age_s = None if scraped is None else max(scraped, at_s - stamp_s)
             series.append(_series(source, raw, raw.times, raw.values, age_s))
     return _reading(spec, match, asked, series, at)
 

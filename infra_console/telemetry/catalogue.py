@@ -77,8 +77,11 @@ def _pushed_down(match: Match) -> Match:
     return {name: wanted for name, wanted in match.items() if name in _RAW_LABELS}
 
 
-# Scrapes of every exporter, with their own times: the source of all ages.
-SCRAPES = "up"
+# Whose scrapes date which numbers: a part of the job's name, as docs/connect.md says.
+VLLM, DCGM, KSM = EXPORTERS = ("vllm", "dcgm", "kube-state-metrics")
+# Their scrapes with their own times: the source of all ages. A cluster has many jobs more, which
+# say nothing about our numbers.
+SCRAPES = f'up{{job=~".*({"|".join(EXPORTERS)}).*"}}'
 
 _TTFT = "vllm:time_to_first_token_seconds"
 # `le="1"` (Go clients) and `le="1.0"` (vLLM) are the same edge.
@@ -122,7 +125,6 @@ _REQUESTS = (
 )
 _GPU_NODES = 'max by (cluster, node) (kube_node_status_capacity{resource="nvidia_com_gpu",{match}})'
 
-VLLM, DCGM, KSM = "vllm", "dcgm", "kube-state-metrics"
 _MODEL = ("cluster", "model_name")
 
 _SPECS = (

@@ -3,8 +3,13 @@
 from datetime import UTC, datetime
 
 from infra_console.overview.doctor import Check
-from infra_console.telemetry.ages import WINDOW_S, ages_from_up, cluster_freshness
-from infra_console.telemetry.catalogue import SCRAPES, fill, spec_of
+from infra_console.telemetry.ages import (
+    WINDOW_S,
+    ages_from_up,
+    cluster_freshness,
+    exporters_missing,
+)
+from infra_console.telemetry.catalogue import EXPORTERS, SCRAPES, VLLM, fill, spec_of
 from infra_console.telemetry.errors import SourceError
 from infra_console.telemetry.series import Freshness
 from infra_console.telemetry.sources import BoundSource, current_sources
@@ -45,6 +50,11 @@ def _check(bound: BoundSource, now: datetime) -> list[Check]:
         ).state
         for cluster in bound.clusters
     }
+    unknown = {
+        cluster: missing
+        for cluster in sorted(bound.clusters)
+        if (missing := exporters_missing(ages, cluster=cluster, exporters=EXPORTERS))
+    }
     old = sorted(c for c, state in states.items() if state is not Freshness.LIVE)
     return [
         Check(
@@ -56,6 +66,7 @@ def _check(bound: BoundSource, now: datetime) -> list[Check]:
             if old
             else "",
         ),
+        _exporters(bound, unknown),
         Check(
             f"recording rules at {bound.id}",
             ok=bool(recorded.series),
@@ -63,3 +74,16 @@ def _check(bound: BoundSource, now: datetime) -> list[Check]:
             remedy="" if recorded.series else "load deploy/prometheus/rules.yml at the source",
         ),
     ]
+
+
+def _exporters(bound: BoundSource, unknown: dict[str, list[str]]) -> Check:
+    """Numbers of an exporter that no job is known as count as down. A cluster that serves no model
+    has no vLLM."""
+    bad = any(name != VLLM for names in unknown.values() for name in names)
+    lacks = "; ".join(f"{c} has no job called {' or '.join(names)}" for c, names in unknown.items())
+    return Check(
+        f"exporters at {bound.id}",
+        ok=not bad,
+        detail=lacks or f"every cluster has jobs of {', '.join(EXPORTERS)}",
+        remedy="let the names of their jobs contain these words: docs/connect.md" if bad else "",
+    )

@@ -114,15 +114,6 @@ def read_range(
     return range_reading(spec, wanted, asked, grid=grid)
 
 
-def scrape_ages(
-    *, at: datetime | None = None, sources: Sequence[BoundSource] | None = None
-) -> dict[tuple[str, str], float | None]:
-    """Seconds since the last good scrape by (cluster, job); None when none in ten minutes."""
-    bound = current_sources() if sources is None else tuple(sources)
-    moment = at or datetime.now(UTC)
-    return dict(_scrapes_at(bound, moment, cached=at is None and sources is None).ages)
-
-
 def fleet_freshness(*, sources: Sequence[BoundSource] | None = None) -> FleetFreshness:
     """How fresh the fleet's metrics are, overall and by cluster; at most five seconds old."""
     bound = current_sources() if sources is None else tuple(sources)

@@ -8,8 +8,6 @@ from infra_console.fleet.queries import current_fleet
 from infra_console.telemetry.adapters.prometheus import PrometheusSource
 from infra_console.telemetry.ports import MetricSource
 
-DEFAULT_SCRAPE_INTERVAL_S = 15.0
-
 
 @dataclass(frozen=True, slots=True)
 class BoundSource:

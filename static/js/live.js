@@ -4,8 +4,10 @@
   const SETTLE_MS = 250; // many messages about one plan arrive together
   const BACKOFF_MS = [500, 1000, 2000, 4000, 8000, 15000];
   const SIGNED_OUT = 4401;
+  const MAY_NOT_VIEW = 4403;
   let attempts = 0;
   let poll = null;
+  let missed = false; // something may have changed while nobody looked
   const waiting = new Map();
 
   function concerns(part, kind, id) {
@@ -28,7 +30,8 @@
   }
 
   function refreshAll() {
-    if (document.hidden) return;
+    missed = document.hidden;
+    if (missed) return;
     for (const part of document.querySelectorAll("[data-live-kind]")) refresh(part);
   }
 
@@ -60,6 +63,11 @@
         location.reload(); // the server sends us to the sign-in page and back
         return;
       }
+      if (event.code === MAY_NOT_VIEW) { // asking again would be refused again
+        clearInterval(poll);
+        document.body.setAttribute("data-live", "refused");
+        return;
+      }
       lost();
       const pause = BACKOFF_MS[Math.min(attempts, BACKOFF_MS.length - 1)];
       attempts += 1;
@@ -67,5 +75,8 @@
     });
   }
 
+  document.addEventListener("visibilitychange", () => {
+    if (missed) refreshAll();
+  });
   connect();
 })();

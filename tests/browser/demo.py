@@ -10,10 +10,13 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from infra_console.embedded.environment import kept_for_shells
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 START_S = 240.0
@@ -36,10 +39,14 @@ class Demo:
         return dict(line.split() for line in lines if len(line.split()) == 2)
 
     def manage(self, *words: str) -> str:
-        """Run a management command inside the demo's environment."""
+        """Run a management command as in a shell: it names the state folder, and may read."""
+        named = {
+            "INFRA_CONSOLE_STATE": str(self.state_dir),
+            "INFRA_CONSOLE_KUBECONFIG": str(self.state_dir / "twin" / "kubeconfig-viewer"),
+        }
         result = subprocess.run(
             [sys.executable, "manage.py", *words],
-            cwd=CHECKOUT, env=self.environment(), capture_output=True, text=True, timeout=120,
+            cwd=CHECKOUT, env=shell() | named, capture_output=True, text=True, timeout=120,
             check=False,
         )  # fmt: skip
         if result.returncode not in {0, 3}:
@@ -49,22 +56,13 @@ class Demo:
     def json(self, *words: str) -> Any:
         return json.loads(self.manage(*words, "--json"))
 
-    def environment(self) -> dict[str, str]:
-        """The variables that the supervisor gave its workers, read from one of them."""
-        for path in Path("/proc").glob("[0-9]*/environ"):
-            try:
-                pairs = path.read_bytes().split(b"\0")
-            except OSError:
-                continue
-            values = dict(p.decode().partition("=")[::2] for p in pairs if b"=" in p)
-            ours = values.get("INFRA_CONSOLE_STATE") == str(self.state_dir)
-            if ours and "INFRA_CONSOLE_KUBECONFIG" in values:
-                return values
-        raise RuntimeError("no worker of this demo is running")
+    @cached_property
+    def database_url(self) -> str:
+        return str(kept_for_shells(self.state_dir)["DATABASE_URL"])
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows straight from the demo's database: commands take seconds, steps do not."""
-        with psycopg.connect(self.environment()["INFRA_CONSOLE_DATABASE_URL"]) as database:
+        with psycopg.connect(self.database_url) as database:
             return database.execute(sql, values).fetchall()
 
     def worker_pids(self, queue: str) -> list[int]:
@@ -93,13 +91,11 @@ class Demo:
 def start_demo(state_dir: Path, port: int, *words: str) -> Demo:
     """Start a demo and wait until it answers; its log is in the error when it does not."""
     log = state_dir.parent / f"{state_dir.name}.log"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("INFRA_CONSOLE_")}
-    environment.pop("DJANGO_SETTINGS_MODULE", None)
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "demo", "--state", str(state_dir), "--port", str(port),
              *words],
-            cwd=CHECKOUT, env=environment | FAST, stdout=out, stderr=subprocess.STDOUT,
+            cwd=CHECKOUT, env=shell() | FAST, stdout=out, stderr=subprocess.STDOUT,
         )  # fmt: skip
     demo = Demo(f"http://127.0.0.1:{port}", state_dir, process, log)
     give_up_at = time.monotonic() + START_S
@@ -109,6 +105,12 @@ def start_demo(state_dir: Path, port: int, *words: str) -> Demo:
         time.sleep(0.5)
     demo.stop()
     raise RuntimeError(f"the demo did not come up:\n{log.read_text()[-4000:]}")
+
+
+def shell() -> dict[str, str]:
+    """Our environment without what concerns the tests' own console."""
+    ours = ("INFRA_CONSOLE_", "DJANGO_SETTINGS_MODULE")
+    return {name: text for name, text in os.environ.items() if not name.startswith(ours)}
 
 
 def _ready(url: str) -> bool:

@@ -1,5 +1,6 @@
 """`manage.py up` as a person runs it: every process real, on a fleet file of one cluster."""
 
+import json
 import os
 import signal
 import subprocess
@@ -56,14 +57,26 @@ def processes_of(state_dir):
     return found
 
 
+def plain_shell():
+    hidden = ("INFRA_CONSOLE_", "PYTEST_", "DJANGO_SETTINGS_MODULE")
+    return {name: text for name, text in os.environ.items() if not name.startswith(hidden)}
+
+
+def in_a_plain_shell(state_dir, *words):
+    env = plain_shell() | {"INFRA_CONSOLE_STATE": str(state_dir)}
+    return subprocess.run(
+        [sys.executable, "manage.py", *words], cwd=CHECKOUT, env=env, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def up(open_dir):
-    """A stack that answers: (process, port, output file)."""
+    """A stack behind a proxy that answers: (process, port, output file)."""
     fleet, output, port = open_dir / "mine.toml", open_dir / "output", free_port()
     fleet.write_text(FLEET)
-    hidden = ("INFRA_CONSOLE_", "PYTEST_")
-    env = {name: text for name, text in os.environ.items() if not name.startswith(hidden)}
-    env |= {"INFRA_CONSOLE_FLEET_FILE": str(fleet), "PYTHONUNBUFFERED": "1"}
+    env = plain_shell() | {"INFRA_CONSOLE_FLEET_FILE": str(fleet), "PYTHONUNBUFFERED": "1"}
+    env |= {"INFRA_CONSOLE_BEHIND_TLS": "1", "INFRA_CONSOLE_ALLOWED_HOSTS": "console.example"}
     command = [sys.executable, "manage.py", "up", "--port", str(port), "--state"]
     with output.open("w") as out:
         process = subprocess.Popen(
@@ -83,7 +96,13 @@ def up(open_dir):
 def test_up_serves_pages_refuses_a_second_copy_and_stops_clean(up, open_dir):
     process, port, output = up
     state = open_dir / "state"
+    doctor = in_a_plain_shell(state, "doctor", "--json")
+    found = {check["name"]: check["ok"] for check in json.loads(doctor.stdout)["checks"]}
+    assert found["database"], doctor
+    assert found["broker"], doctor
+    assert (state / "environment.json").stat().st_mode & 0o077 == 0
     assert http_status(port, "/readyz", timeout_s=10) == 200
+    assert http_status(port, "/login") == 301  # people are sent to https
     assert f"http://127.0.0.1:{port}/" in output.read_text()
     assert not (state / "demo-users.txt").exists()
     assert sorted(path.stem for path in (state / "log").glob("worker-*.log")) == [

@@ -53,6 +53,8 @@ def test_demand_above_what_runs_becomes_a_plan_that_takes_the_idle_node(run, met
     assert [s.kind for s in spec.steps] == [
         "node.cordon", "node.drain", "node.assign_tier", "node.uncordon", "workload.scale",
     ]  # fmt: skip
+    relied_on = {"from": "training", "key": "infra-console.dev/tier"}
+    assert all(s.params.items() >= relied_on.items() for s in spec.steps[:3])
     assert {(lock.cluster, lock.tier) for lock in spec.locks} == {
         ("north", "inference"), ("north", "training"),
     }  # fmt: skip

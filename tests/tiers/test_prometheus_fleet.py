@@ -73,6 +73,8 @@ def fleet(monkeypatch):
     def with_source(source, **others):
         """The fleet behind `main`, which owns north, and one more source and cluster a keyword."""
         sources = {"north": ("main", source), **{c: (c, s) for c, s in others.items()}}
+        for _, held in sources.values():
+            held.data = {"up": rows(({"job": "kube-state-metrics"}, 1)), **held.data}
         bound = tuple(
             BoundSource(name, frozenset({cluster}), 15.0, held)
             for cluster, (name, held) in sources.items()

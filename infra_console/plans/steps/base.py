@@ -55,8 +55,10 @@ Outcome = Done | Waiting | Blocked | Failed
 class StepContext:
     """One try of one step.
 
-    `prior` is what stood there before our first write, None until `keep_prior` is called;
-    `attempts` counts tries, this one included. `guards` checks floors and budgets on fresh reads.
+    `prior` is what stood there before our first write, None until `keep_prior` is called. Call it
+    before that write: an object without a `prior` must still be as the plan found it, or the plan
+    ends. `attempts` counts tries, this one included. `guards` checks floors and budgets on fresh
+    reads.
     """
 
     plan_id: str

@@ -2,6 +2,9 @@
 
 A cordon of ours carries the plan and what stood before, written in the same patch. A cordon or
 taint of somebody else is never lifted, and a node that somebody else took meanwhile is left alone.
+
+Params: key and from (the tier label that the giving steps rely on), uid of the node where it is
+known; assigning takes `to` as well.
 """
 
 from collections.abc import Iterable
@@ -24,6 +27,8 @@ class Cordon:
 
     def run(self, step: StepContext) -> Outcome:
         node = _node(step)
+        if refusal := _refuse_other(step, node):
+            return refusal
         if _is_ours(step, node) and node.unschedulable:
             return Done("closed to new pods by this plan")
         if refusal := _refuse_cordon(step, node):
@@ -34,22 +39,27 @@ class Cordon:
 
     def rehearse(self, step: StepContext) -> Outcome:
         node = _node(step)
-        if refusal := _refuse_cordon(step, node):
+        if refusal := _refuse_other(step, node) or _refuse_cordon(step, node):
             return refusal
         _write_cordon(step, node)
         return Done("the server would close it to new pods")
 
 
 class Drain:
-    """Evict what runs on a node, as its disruption budgets allow, until it is gone."""
+    """Evict what runs on a node, as its disruption budgets allow, until it is gone.
+
+    A pod that nothing would make anew elsewhere is never evicted: a person decides about it.
+    """
 
     def run(self, step: StepContext) -> Outcome:
         node = _node(step)
-        if refusal := _refuse_unheld(step, node):
+        if refusal := _refuse_other(step, node) or _refuse_unheld(step, node):
             return refusal
         leaving = _leaving(step)
         if not leaving:
             return Done("no pod is left that must leave")
+        if lost := _for_good(leaving):
+            return lost
         if broken := step.guards.below_floor(step.tier):
             return Blocked(f"floor: {broken}")
         blocked = _evict_all(step, [p for p in leaving if not p.deleting])
@@ -60,7 +70,11 @@ class Drain:
         return Waiting(f"waits for {_names(p.name for p in leaving)} to stop", DRAIN_POLL_S)
 
     def rehearse(self, step: StepContext) -> Outcome:
+        if refusal := _refuse_other(step, _node(step)):
+            return refusal
         leaving = _leaving(step)
+        if lost := _for_good(leaving):
+            return lost
         blocked = _evict_all(step, [p for p in leaving if not p.deleting])
         if blocked:
             return Done(f"a disruption budget would make it wait for {_names(blocked)}")
@@ -68,14 +82,16 @@ class Drain:
 
 
 class AssignTier:
-    """Set the tier label and taint of a node that we hold. Params: key, from, to."""
+    """Set the tier label and taint of a node that we hold."""
 
     def run(self, step: StepContext) -> Outcome:
         node = _node(step)
         key, to = step.params["key"], step.params["to"]
+        if refusal := _refuse_other(step, node):
+            return refusal
         if _has_tier(node, key, to):
             return Done(f"carries {key}={to}")
-        if refusal := _refuse_unheld(step, node) or _refuse_label(step, node):
+        if refusal := _refuse_unheld(step, node):
             return refusal
         held = {"label": node.labels.get(key), "taints": _tier_taints(node, key)}
         step.keep_prior(held)
@@ -84,7 +100,7 @@ class AssignTier:
 
     def rehearse(self, step: StepContext) -> Outcome:
         node = _node(step)
-        if refusal := _refuse_label(step, node):
+        if refusal := _refuse_other(step, node):
             return refusal
         _write_tier(step, node)
         return Done(f"the server would set {step.params['key']}={step.params['to']}")
@@ -127,6 +143,17 @@ def _newer_worker(node: NodeState) -> Waiting:
     return Waiting(f"{node.name} carries a newer epoch: another worker goes on", MAX_RETRY_S)
 
 
+def _refuse_other(step: StepContext, node: NodeState) -> Outcome | None:
+    """Why this is no longer the node that was approved: replaced, or given to another tier."""
+    uid, key = step.params.get("uid"), step.params.get("key")
+    if uid and node.uid != uid:
+        return Failed(f"{node.name} was replaced by another node of its name")
+    held = node.labels.get(key) if key else None
+    if key and held not in {step.params[end] for end in ("from", "to") if end in step.params}:
+        return Failed(f"{node.name} now carries {key}={held}, set by somebody else")
+    return None
+
+
 def _refuse_cordon(step: StepContext, node: NodeState) -> Outcome | None:
     """Why this node may not be closed now; None when it may."""
     if holder := held_by(node):
@@ -159,13 +186,6 @@ def _refuse_unheld(step: StepContext, node: NodeState) -> Outcome | None:
     if not node.unschedulable:
         return Failed(f"{node.name} was opened to new pods by somebody else")
     return _newer_worker(node) if _overtaken(step, node) else None
-
-
-def _refuse_label(step: StepContext, node: NodeState) -> Outcome | None:
-    key, held = step.params["key"], node.labels.get(step.params["key"])
-    if held not in (step.params["from"], step.params["to"]):
-        return Failed(f"{node.name} now carries {key}={held}, set by somebody else")
-    return None
 
 
 def _write_cordon(step: StepContext, node: NodeState) -> None:
@@ -209,6 +229,17 @@ def _tier_taints(node: NodeState, key: str) -> list[list[str]]:
 def _leaving(step: StepContext) -> list[PodState]:
     pods = list_pods(step.cluster, node=step.target.name)
     return [p for p in pods if not p.stays_on_drain]
+
+
+def _for_good(leaving: Iterable[PodState]) -> Blocked | None:
+    """The refusal when an eviction would end a pod for good; None when all would come again."""
+    bare = [f"{p.namespace}/{p.name}" for p in leaving if not (p.owner_kind or p.deleting)]
+    if not bare:
+        return None
+    return Blocked(
+        f"{_names(bare)} has no controller that would start it elsewhere; "
+        "stop or move it and resume, or abort"
+    )
 
 
 def _evict_all(step: StepContext, pods: list[PodState]) -> dict[str, EvictionBlocked]:

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from infra_console.access.errors import ScopeNotHeld, UnknownScope
+from infra_console.access.errors import ScopeNotHeld, UnknownRole, UnknownScope
 from infra_console.access.models import ApiToken
 from infra_console.access.roles import roles_of
 from infra_console.access.services import (
@@ -38,9 +38,24 @@ def test_demo_users_made_again_get_the_new_password_and_stay_one_each(client):
 
 
 def test_a_demo_user_without_a_role_is_refused_and_nobody_is_made():
-    with pytest.raises(ValueError, match="not roles"):
+    with pytest.raises(UnknownRole, match="boss"):
         create_demo_users({"viewer": "x" * 12, "boss": "x" * 12})
     assert not User.objects.exists()
+
+
+def test_a_person_is_made_with_a_password_and_given_other_roles_without(client):
+    out = StringIO()
+    call_command("user_add", "ada", "--role", "planner", "--role", "approver", stdout=out)
+    password = out.getvalue().strip()
+    assert client.login(username="ada", password=password)
+    call_command("user_add", "ada", "--role", "operator", stdout=out)
+    assert roles_of(User.objects.get(username="ada")) == {"operator"}
+    assert client.login(username="ada", password=password)
+    rows = AuditRow.objects.filter(object_id="ada").order_by("seq")
+    assert [(r.action, r.detail["roles"]) for r in rows] == [
+        ("user.created", ["approver", "planner"]), ("user.changed", ["operator"]),
+    ]  # fmt: skip
+    assert password not in str(list(rows.values()))
 
 
 def test_a_token_opens_by_its_text_and_the_text_is_nowhere_in_the_row():
@@ -99,3 +114,17 @@ def test_the_command_prints_a_working_token_and_refuses_strangers():
     assert use_token(out.getvalue().strip(), at=timezone.now()) is not None
     with pytest.raises(CommandError, match="no user is called"):
         call_command("token_issue", "stranger", "--name", "ci")
+
+
+def test_the_commands_list_tokens_without_their_text_and_revoke_one():
+    token, text = issue_token(user=person("viewer"), name="ci", scopes=["view"], by="admin")
+    out = StringIO()
+    call_command("token_list", stdout=out)
+    assert f"{token.id} live until" in out.getvalue()
+    assert text not in out.getvalue()
+    call_command("token_revoke", str(token.id), stdout=out)
+    assert use_token(text, at=timezone.now()) is None
+    call_command("token_list", stdout=out)
+    assert f"{token.id} revoked" in out.getvalue()
+    with pytest.raises(CommandError, match="No live token"):
+        call_command("token_revoke", str(token.id))

@@ -95,3 +95,23 @@ def test_an_unexpected_failure_is_a_problem_without_its_inner_words(caller, monk
     assert (answer.status_code, answer["Content-Type"]) == (500, PROBLEM)
     assert "secret" not in answer.content.decode()
     assert "a secret detail" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "address", ["/?region=%00", "/api/v1/plans?region=a%00", "/plans/?tier=%00"]
+)
+def test_a_nul_in_an_address_is_refused_not_asked_of_the_database(client, address):
+    client.force_login(person("viewer"))
+    answer = client.get(address)
+    assert (answer.status_code, answer.json()["code"]) == (400, "nul")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+def test_a_nul_in_a_body_is_refused(client, kind):
+    plan = plan_row(7)
+    client.force_login(person("approver"))
+    body = {"application/json": '{"hash": "x", "reason": "a\\u0000b"}'}.get(kind, "reason=a%00b")
+    answer = client.post(f"/plans/{plan.id}/reject", body, content_type=kind)
+    assert (answer.status_code, answer.json()["code"]) == (400, "nul")
+    plan.refresh_from_db()
+    assert plan.state == "proposed"

@@ -13,6 +13,7 @@ from infra_console.cluster.errors import (
     ClusterNotConfigured,
     ClusterUnavailable,
     EvictionBlocked,
+    InvalidRequest,
     ObjectConflict,
     ObjectMissing,
     translated,
@@ -21,7 +22,6 @@ from infra_console.cluster.objects import Taint
 from infra_console.cluster.reads import (
     list_deployments,
     list_nodes,
-    list_pdbs,
     list_pods,
     read_deployment,
     read_node,
@@ -51,7 +51,6 @@ def test_the_fleet_is_read_whole(twin):
     assert {n.labels[TIER_KEY] for n in nodes} == {"inference", "training", "operational"}
     assert all(n.ready and not n.unschedulable and n.uid for n in nodes)
     assert {d.name for d in list_deployments(CLUSTER)} >= {"chat-7b", "chat-405b"}
-    assert {p.name for p in list_pdbs(CLUSTER)}
     pod = serving_pods()[0]
     assert pod.gpus > 0
     assert pod.node in {n.name for n in nodes}
@@ -105,6 +104,13 @@ def test_a_write_on_a_changed_node_is_a_conflict_and_writes_nothing(twin):
     with pytest.raises(ObjectConflict):
         change_node(CLUSTER, seen, unschedulable=True, dry_run=False)
     assert not read_node(CLUSTER, NODE).unschedulable
+
+
+def test_a_change_that_the_server_refuses_is_no_conflict(twin):
+    with pytest.raises(InvalidRequest, match="no label value"):
+        change_node(
+            CLUSTER, read_node(CLUSTER, NODE), labels={"tier": "no label value!"}, dry_run=False
+        )
 
 
 def test_dry_runs_persist_nothing(twin):

@@ -3,9 +3,15 @@
 import pytest
 from django.core.management import CommandError, call_command
 
+from infra_console.audit.models import AuditRow
 from infra_console.fleet.models import Cluster, Pool, Workload
 from infra_console.fleet.queries import current_fleet, list_clusters
 from infra_console.fleet.services import apply_fleet_config
+from infra_console.overview.queries import armed_pairs
+from infra_console.plans.models import Arming
+from infra_console.plans.pages import arming_rows
+from infra_console.plans.safety import arm, is_armed
+from tests.people import person
 from tests.tiers.factories import fleet_config, fleet_document
 
 pytestmark = pytest.mark.django_db
@@ -32,3 +38,43 @@ def test_a_refused_file_changes_nothing(tmp_path):
     with pytest.raises(CommandError, match="The fleet stays as it was"):
         call_command("fleet_apply", str(path))
     assert Cluster.objects.count() == 1
+
+
+@pytest.fixture
+def armed_north():
+    apply_fleet_config(fleet_config(), by="tester")
+    arm("north", "training", by=person("operator"), hours=1)
+
+
+def _elsewhere(**changes):
+    (cluster,) = fleet_document()["clusters"]
+    return fleet_config(clusters=[cluster | changes])
+
+
+def test_the_same_context_stays_armed(armed_north):
+    apply_fleet_config(fleet_config(), by="tester")
+    assert is_armed("north", "training")
+
+
+def test_a_cluster_whose_name_leads_elsewhere_is_disarmed_and_the_audit_says_so(armed_north):
+    apply_fleet_config(_elsewhere(context="production"), by="tester")
+    assert not is_armed("north", "training")
+    assert not Arming.objects.exists()
+    row = AuditRow.objects.get(action="cluster.disarmed")
+    assert (row.actor, row.object_id) == ("tester", "north/training")
+    apply_fleet_config(fleet_config(), by="tester")
+    assert not is_armed("north", "training")
+
+
+def test_an_arming_of_another_context_counts_nowhere(armed_north):
+    Cluster.objects.update(context="production")
+    assert not is_armed("north", "training")
+    assert armed_pairs() == 0
+    assert not any(cell.arming for row in arming_rows() for cell in row.cells)
+
+
+def test_a_cluster_that_left_the_file_is_not_armed_when_it_returns(armed_north):
+    Arming.objects.update(cluster="south")
+    assert armed_pairs() == 0
+    apply_fleet_config(fleet_config(), by="tester")
+    assert not Arming.objects.exists()

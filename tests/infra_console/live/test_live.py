@@ -75,10 +75,10 @@ async def test_anonymous_people_are_closed_with_4401(broker_url):
     assert await _close_code(socket) == 4401
 
 
-async def test_somebody_without_the_right_to_view_is_closed_too(broker_url):
+async def test_somebody_without_the_right_to_view_is_closed_with_4403(broker_url):
     socket = Socket(await sync_to_async(_cookie)(await sync_to_async(person)()))
     await socket.connect()
-    assert await _close_code(socket) == 4401
+    assert await _close_code(socket) == 4403
 
 
 async def test_another_sites_page_gets_no_socket(broker_url):
@@ -107,11 +107,19 @@ async def test_a_change_that_was_rolled_back_is_not_announced(broker_url):
     await socket.leave()
 
 
-async def test_losing_the_role_ends_an_open_socket(broker_url, monkeypatch):
+async def test_being_deactivated_ends_an_open_socket(broker_url, monkeypatch):
     monkeypatch.setattr(consumer, "RECHECK_S", 0.1)
     socket = await _opened("viewer")
     await User.objects.filter(username="viewer").aupdate(is_active=False)
     assert await _close_code(socket) == 4401
+
+
+async def test_losing_the_role_ends_an_open_socket(broker_url, monkeypatch):
+    monkeypatch.setattr(consumer, "RECHECK_S", 0.1)
+    socket = await _opened("viewer")
+    viewer = await User.objects.aget(username="viewer")
+    await viewer.groups.aclear()
+    assert await _close_code(socket) == 4403
 
 
 async def test_a_page_that_keeps_talking_is_cut_off(broker_url):

@@ -1,8 +1,11 @@
 """The first page and the frame of every page."""
 
 import pytest
+from django.utils import timezone
 
 from infra_console.fleet.services import apply_fleet_config
+from infra_console.plans.models import Execution, Plan
+from infra_console.plans.safety import engage_kill_switch
 from infra_console.telemetry import queries as telemetry
 from tests.observations import observed, service
 from tests.people import person
@@ -56,6 +59,25 @@ def test_a_waiting_plan_is_one_click_from_review_and_counted_in_the_frame(viewer
     assert ">1</span>" in page
 
 
+def test_a_paused_plan_is_something_to_watch_and_is_not_being_carried_out(viewer, fleet):
+    observed()
+    plan = plan_row(3, state="paused")
+    Plan.objects.update(state_reason="floor: inference has 8 ready GPUs")
+    page = text(viewer, "/")
+    assert "One thing is to watch." in page
+    assert f'href="/plans/{plan.id}/">Plan 3 is paused: floor: inference has' in page
+    assert "being carried out" not in page
+
+
+def test_a_plan_that_is_only_watched_until_it_settles_is_no_longer_carried_out(viewer, fleet):
+    observed()
+    run = Execution.objects.create(plan=plan_row(3, state="verifying"))
+    assert "one plan is being carried out" in text(viewer, "/")
+    run.verified_at = timezone.now()
+    run.save(update_fields=["verified_at"])
+    assert "nothing waits for you" in text(viewer, "/")
+
+
 def test_a_frozen_cycle_is_something_to_watch(viewer, fleet):
     snapshot = observed()
     Cycle.objects.create(
@@ -105,6 +127,18 @@ def test_pages_are_strict_about_scripts_and_carry_none_inline(viewer, fleet):
     assert page.count("<script") == page.count("<script src=")
     assert " onclick=" not in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_who_may_not_view_sees_nothing_of_the_fleet_and_can_sign_out(client, fleet):
+    engage_kill_switch(by=person("operator"), reason="a leak in hall 3")
+    client.force_login(person(name="newcomer"))
+    answer = client.get("/")
+    page = answer.content.decode()
+    assert answer.status_code == 403
+    for told in ("north", "hall 3", "armed", "live.js"):
+        assert told not in page
+    assert 'action="/logout"' in page
+    assert "newcomer" in page
 
 
 def test_a_page_and_its_parts_are_never_kept_by_caches(viewer, fleet):

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from infra_console.plans import services
+from infra_console.plans import runner, services
 from infra_console.plans.models import Execution, Plan
 from infra_console.plans.spec import PlanSpec
 from infra_console.plans.steps import node, workload
@@ -48,6 +48,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node, "DRAIN_POLL_S", 0.05)
     monkeypatch.setattr(node, "MAX_RETRY_S", 0.1)
     monkeypatch.setattr(workload, "POLL_S", 0.05)
+    monkeypatch.setattr(runner, "CONFLICT_RETRY_S", 0.05)
 
 
 def let_lease_run_out(plan: Plan) -> None:

@@ -27,6 +27,18 @@ def test_each_object_has_one_lane_with_its_steps_in_order():
     assert len(found[1].steps) == 4
 
 
+def test_two_deployments_of_one_name_have_a_lane_each():
+    step = spec().steps[-1]
+    other = {**step.target.model_dump(), "namespace": "staging"}
+    found = lanes(
+        SimpleNamespace(cluster="uksouth", target=target)
+        for target in (step.target.model_dump(), other)
+    )
+    assert [(lane.namespace, lane.name) for lane in found] == [
+        ("inference", "chat-70b"), ("staging", "chat-70b"),
+    ]  # fmt: skip
+
+
 def test_progress_counts_steps_that_ended_well():
     states = ["done", "rehearsed", "skipped", "failed", "pending"]
     assert progress([SimpleNamespace(state=s) for s in states]) == (3, 5)

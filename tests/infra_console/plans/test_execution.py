@@ -1,17 +1,22 @@
 """Plans carried out on a served cluster: what is written, how often, and what is left behind."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
+from django.utils import timezone
 
 from infra_console.audit.models import AuditRow
 from infra_console.audit.queries import verify_chain
+from infra_console.cluster.reads import list_pods
 from infra_console.plans import executor, runner, services
 from infra_console.plans.fence import Fence
 from infra_console.plans.lease import LeaseLost, acquire_lease, renew_lease
 from infra_console.plans.models import Execution, LockRow, Plan, Step
+from infra_console.plans.patience import PATIENCE
 from infra_console.plans.spec import Budget, Guard
-from infra_console.plans.steps.node import AssignTier, Drain
+from infra_console.plans.steps import node
+from infra_console.plans.steps.node import AssignTier, Drain, Uncordon
 from infra_console.plans.sweep import orphaned_plans
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.conftest import let_lease_run_out
@@ -156,6 +161,7 @@ def test_unarmed_it_is_a_rehearsal_that_persists_nothing(twin, approved):
     assert plan.state == "rehearsed"
     assert twin.mutations() == []
     assert any(r.dry_run for r in twin.log.recent)
+    assert Execution.objects.get(plan=plan).settle_at is None  # nothing measures this fleet
     assert set(steps_of(plan).values()) == {"rehearsed"}
 
 
@@ -325,6 +331,33 @@ def test_the_kill_switch_stops_the_next_write(twin, armed, approved, operator, m
     assert Plan.objects.get(id=plan.id).state == "executing"
 
 
+@pytest.mark.parametrize("stop", ["kill switch", "pause"])
+def test_time_in_which_it_was_stopped_is_no_waiting(
+    twin, armed, approved, operator, monkeypatch, stop
+):
+    """Stopped in the middle of a drain for longer than a step may wait."""
+    plan, real = approved(spec()), Drain.run
+
+    def stop_first(self, step):
+        Step.objects.filter(plan=plan, kind="node.drain").update(
+            started_at=timezone.now() - 2 * PATIENCE
+        )
+        if stop == "pause":
+            services.pause_execution(plan.id, by=operator)
+        else:
+            services.engage_kill_switch(by=operator, reason="smoke")
+        return real(self, step)
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(Drain, "run", stop_first)
+        executor.execute(plan.id)
+    if stop == "pause":
+        services.resume_execution(plan.id, by=operator)
+    else:
+        services.release_kill_switch(by=operator)
+    assert work(plan).state == "verified"
+
+
 def test_disarmed_in_the_middle_it_pauses_and_goes_on_when_armed(
     twin, armed, approved, operator, monkeypatch
 ):
@@ -428,6 +461,22 @@ def test_a_cluster_that_is_away_is_waited_for(twin, armed, approved):
     assert work(plan).state == "verified"
 
 
+def test_a_pod_without_a_controller_is_never_evicted(twin, armed, approved, operator, monkeypatch):
+    def with_one_by_hand(cluster, **where):
+        pods = list_pods(cluster, **where)
+        other = pods[0] if pods else list_pods(cluster)[0]
+        return [*pods, replace(other, namespace="lab", name="by-hand", owner_kind="")]
+
+    plan = approved(spec())
+    with monkeypatch.context() as bare:
+        bare.setattr(node, "list_pods", with_one_by_hand)
+        assert work(plan).state == "paused"
+    assert "lab/by-hand has no controller" in plan.state_reason
+    assert twin.count("create pods/eviction") == 0
+    services.resume_execution(plan.id, by=operator)
+    assert work(plan).state == "verified"
+
+
 def test_a_blocked_drain_says_which_budget_keeps_what(twin, armed, approved, monkeypatch):
     """A node full of replicas that may not all go at once."""
     monkeypatch.setattr(runner, "WORK_S", 0.0)
@@ -444,3 +493,73 @@ def test_a_blocked_drain_says_which_budget_keeps_what(twin, armed, approved, mon
         seen.add(Step.objects.get(plan=plan, kind="node.drain").detail)
         Step.objects.filter(plan=plan).update(next_try_at=None)
     assert any("a disruption budget keeps" in words and "try" in words for words in seen), seen
+
+
+def test_drift_of_a_node_it_has_not_touched_ends_a_plan_that_goes_on(
+    twin, armed, approved, operator, monkeypatch
+):
+    """The second node is given away while the plan rests: what is done stays, the rest stops."""
+    other = "eastus-h100-reserved-05"
+    later = [s.model_copy(update={"wave": s.wave + 4}) for s in node_steps(other)]
+    plan = approved(
+        spec(
+            moves=(node_move(), node_move(other)),
+            steps=(*node_steps(), *later),
+            preconditions=(*preconditions(twin), *preconditions(twin, other)),
+        )
+    )
+    real = Uncordon.run
+
+    def pause_after(self, step):
+        outcome = real(self, step)
+        services.pause_execution(plan.id, by=operator, reason="lunch")
+        return outcome
+
+    with monkeypatch.context() as lunch:
+        lunch.setattr(Uncordon, "run", pause_after)
+        assert work(plan).state == "paused"
+    twin.edit_node(other, metadata={"labels": {TIER_KEY: "operational"}})
+    services.resume_execution(plan.id, by=operator)
+    assert work(plan).state == "failed"
+    assert "1 fact changed" in plan.state_reason
+    assert twin.count(f"patch nodes {other}") == 0
+    assert twin.node(NODE)["metadata"]["labels"][TIER_KEY] == "inference"
+    assert not LockRow.objects.exists()
+
+
+def test_drift_between_the_first_look_and_the_locks_voids_the_plan(
+    twin, armed, approved, monkeypatch
+):
+    plan, real = approved(spec(preconditions=preconditions(twin))), executor.take_locks
+
+    def taken_late(plan):
+        real(plan)
+        twin.edit_node(NODE, metadata={"labels": {TIER_KEY: "operational"}})
+
+    monkeypatch.setattr(executor, "take_locks", taken_late)
+    assert work(plan).state == "void"
+    assert twin.mutations() == []
+    assert not LockRow.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"uid": "another"}, "was replaced by another node of its name"),
+        ({"key": TIER_KEY, "from": "operational"}, "set by somebody else"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["node.cordon", "node.drain", "node.assign_tier"])
+def test_a_node_that_is_not_the_approved_one_is_not_touched(
+    twin, armed, approved, kind, params, words
+):
+    first = node_steps()[0]
+    wrong = next(s for s in node_steps() if s.kind == kind)
+    wrong = wrong.model_copy(update={"params": {**wrong.params, **params}})
+    steps = (wrong,) if kind == "node.cordon" else (first, wrong)
+    plan = work(approved(spec(steps=steps)))
+    assert plan.state == "failed"
+    assert words in plan.state_reason
+    assert twin.count("create pods/eviction") == 0
+    assert twin.node(NODE)["metadata"]["labels"][TIER_KEY] == "training"
+    assert not twin.node(NODE)["spec"].get("unschedulable")

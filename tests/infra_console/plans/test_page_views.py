@@ -1,5 +1,7 @@
 """The plan pages: what is shown, what is refused, and that a refusal says why."""
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
 from django.utils import timezone
@@ -112,6 +114,13 @@ def test_an_operator_pauses_an_execution_from_its_page():
     assert plan.state == "paused"
 
 
+@pytest.mark.parametrize("address", ["-" * 36 + "/pause", "{id}/explode"])
+def test_an_address_that_names_no_plan_or_verb_is_not_found(address):
+    plan = plan_row(7, state="executing")
+    answer = as_role("operator").post("/plans/" + address.format(id=plan.id))
+    assert answer.status_code == 404
+
+
 def test_the_timeline_names_what_a_step_waits_for_and_part_equals_page():
     plan = plan_row(7, state="executing")
     Execution.objects.create(plan=plan, mode="dry_run")
@@ -143,6 +152,18 @@ def test_a_settlement_tells_kept_missed_and_unknown_apart():
     assert "<span>missed</span>" not in page
 
 
+def test_a_promise_unkept_at_verification_is_shown_and_the_settlement_is_due():
+    plan = plan_row(7, state="verifying")
+    first = plan.spec.promises[0]
+    later = timezone.now() + timedelta(minutes=10)
+    found = {"cluster": [], "metrics": [{"title": first.title, "realised": 40, "kept": False}]}
+    Execution.objects.create(plan=plan, mode="real", settle_at=later, verification=found)
+    page = text(as_role("viewer"), f"/plans/{plan.id}/")
+    assert "<span>missed</span></span>" in page
+    assert "due <time" in page
+    assert "settled <time" not in page
+
+
 def test_a_plan_that_does_not_exist_is_not_found():
     answer = as_role("viewer").get("/plans/00000000-0000-0000-0000-000000000000/")
     assert answer.status_code == 404
@@ -164,6 +185,15 @@ def test_arming_a_cluster_that_does_not_exist_is_refused_with_words(uksouth):
     form = {"pair": ["atlantis/inference"], "do": "arm"}
     answer = as_role("operator").post("/plans/arming/pairs", form, follow=True)
     assert "no cluster" in answer.content.decode()
+    assert not Arming.objects.exists()
+
+
+def test_there_is_one_longest_time_to_arm_and_more_is_refused_with_words(uksouth):
+    operator = as_role("operator")
+    assert 'max="168"' in text(operator, "/plans/arming/")
+    form = {"pair": ["uksouth/inference"], "do": "arm", "hours": "169"}
+    answer = operator.post("/plans/arming/pairs", form, follow=True)
+    assert "at most 168 hours" in answer.content.decode()
     assert not Arming.objects.exists()
 
 

@@ -15,7 +15,8 @@ from infra_console.cluster.errors import (
 from infra_console.plans import outbox, sweep
 from infra_console.plans.checks import check_step_kinds
 from infra_console.plans.models import Execution, Outbox, Plan, Step
-from infra_console.plans.runner import PATIENCE, _outcome_of, _patient, runnable
+from infra_console.plans.patience import PATIENCE, patient
+from infra_console.plans.runner import _outcome_of, runnable
 from infra_console.plans.steps.base import Blocked, Failed, Waiting
 from tests.infra_console.plans.specs import spec
 
@@ -67,9 +68,9 @@ def test_each_refusal_has_its_meaning(error, outcome):
 def test_a_step_that_waited_too_long_needs_a_person():
     old = step()
     old.started_at = timezone.now() - PATIENCE - timedelta(seconds=1)
-    assert isinstance(_patient(old, Waiting("a budget keeps web-7")), Blocked)
+    assert isinstance(patient(old, Waiting("a budget keeps web-7")), Blocked)
     old.started_at = timezone.now()
-    assert isinstance(_patient(old, Waiting("a budget keeps web-7")), Waiting)
+    assert isinstance(patient(old, Waiting("a budget keeps web-7")), Waiting)
 
 
 def test_every_installed_step_kind_resolves_and_a_wrong_one_is_named(settings):

@@ -23,11 +23,11 @@ from infra_console.plans.errors import (
     WrongState,
 )
 from infra_console.plans.models import Approval, Arming, Execution, Outbox, Plan, Step
-from infra_console.plans.queries import approval_state, find_plan, open_plans
+from infra_console.plans.queries import approval_state, find_plan
 from infra_console.plans.safety import is_armed, is_killed
-from infra_console.plans.spec import Lock, Precondition, StepSpec
+from infra_console.plans.spec import Budget, Guard, Lock, Precondition, StepSpec
 from tests.infra_console.kube import CLUSTER
-from tests.infra_console.plans.specs import node_move, node_ref, node_steps, spec
+from tests.infra_console.plans.specs import node_move, node_ref, node_steps, promise, spec
 from tests.people import person
 
 
@@ -177,7 +177,7 @@ def test_a_document_that_contradicts_itself_is_refused(db, changes):
 def test_the_same_moves_keep_the_plan_under_review(plan):
     again = services.propose_plan(spec(summary="newer words", gain_usd=115.0), authors=["b"])
     assert again.id == plan.id
-    assert open_plans() == [plan]
+    assert list(Plan.objects.filter(state="proposed")) == [plan]
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,13 @@ def test_the_same_moves_keep_the_plan_under_review(plan):
         {"gain_usd": 130.0},
         {"preconditions": (Precondition(target=node_ref(), facts={"uid": "other"}),)},
         {"moves": (node_move("eastus-h100-reserved-05"),)},
+        {"guards": (Guard(cluster=CLUSTER, tier="training", min_ready_gpus=16),)},
+        {"budgets": (Budget(cluster=CLUSTER, max_nodes=1),)},
+        {"steps": tuple(node_steps())[:3]},
+        {"promises": (promise(),)},
     ],
 )
-def test_another_gain_fact_or_move_supersedes(plan, changes):
+def test_another_gain_move_or_term_supersedes(plan, changes):
     newer = services.propose_plan(spec(**changes), authors=["b"])
     plan.refresh_from_db()
     assert (plan.state, plan.superseded_by, newer.number) == ("superseded", newer, plan.number + 1)
@@ -200,12 +204,23 @@ def test_plans_that_share_no_lock_stand_side_by_side(plan):
     other = services.propose_plan(
         spec(moves=(node_move("x"),), steps=steps, locks=(lock,)), authors=["b"]
     )
-    assert {p.number for p in open_plans()} == {plan.number, other.number}
+    proposed = Plan.objects.filter(state="proposed")
+    assert {p.number for p in proposed} == {plan.number, other.number}
 
 
 def test_the_same_moves_do_not_stand_beside_their_own_execution(plan, approver):
     approve(plan, approver)
     assert services.propose_plan(spec(), authors=["b"]).id == plan.id
+
+
+def test_the_same_moves_may_be_proposed_again_once_they_were_carried_out(plan, approver):
+    approve(plan, approver)
+    Plan.objects.filter(id=plan.id).update(state="verifying")
+    assert services.propose_plan(spec(), authors=["b"]).id == plan.id
+    Execution.objects.filter(plan=plan).update(verified_at=timezone.now())
+    again = services.propose_plan(spec(), authors=["b"])
+    assert again.id != plan.id
+    assert again.state == "proposed"
 
 
 def test_withdrawing_needs_its_right(plan, approver):

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from infra_console.plans import verification
+from infra_console.audit.models import AuditRow
+from infra_console.cluster.errors import ClusterUnavailable
+from infra_console.plans import promises, verification
 from infra_console.plans.models import Execution, LockRow, Plan, Settlement
 from infra_console.plans.promises import judge_span
-from infra_console.plans.queries import plan_detail, track_record
+from infra_console.plans.queries import plan_detail
 from infra_console.plans.settlement import settle_due
 from infra_console.plans.verification import verify
 from infra_console.telemetry import queries as telemetry
@@ -18,7 +20,7 @@ from infra_console.telemetry.errors import SourceUnreachable
 from infra_console.telemetry.series import RawSeries
 from infra_console.telemetry.sources import BoundSource
 from tests.infra_console.kube import CLUSTER
-from tests.infra_console.plans.specs import TIER_KEY, promise, spec
+from tests.infra_console.plans.specs import NODE, TIER_KEY, node_move, promise, spec
 
 TIER_GPUS = "cluster_tier:gpus_allocatable:sum"
 WITHIN = "cluster_model_le:vllm_ttft_within:ratio_5m"
@@ -51,7 +53,7 @@ def done(approved, db):
     """A plan without moves whose last step has just ended."""
 
     def make(**changes) -> Plan:
-        plan = approved(spec(moves=(), **changes))
+        plan = approved(spec(**{"moves": ()} | changes))
         ago = timezone.now() - timedelta(minutes=1)
         plan.steps.update(state="done", finished_at=ago)
         Execution.objects.filter(plan=plan).update(
@@ -110,7 +112,34 @@ def test_without_a_metric_source_it_ends_verified_never_settled(done):
     assert verify(plan, tier_key=TIER_KEY) == 0
     plan.refresh_from_db()
     assert (plan.state, Settlement.objects.count()) == ("verified", 0)
+    assert Execution.objects.get(plan=plan).settle_at is None
     assert "metrics are unknown" in plan.state_reason
+
+
+def test_a_cluster_that_cannot_be_read_is_waited_for_not_failed(done, monkeypatch):
+    plan = done(moves=(node_move(),))
+    Execution.objects.update(verify_until=timezone.now() - timedelta(seconds=1))
+
+    def away(cluster, name):
+        raise ClusterUnavailable(cluster, f"read node {name}: connection refused")
+
+    monkeypatch.setattr(verification, "read_node", away)
+    assert verify(plan, tier_key=TIER_KEY) > 0
+    run = Execution.objects.get(plan=plan)
+    assert Plan.objects.get(id=plan.id).state == "verifying"
+    assert "waits to verify" in run.outcome
+    assert "connection refused" in run.outcome
+    assert run.verify_until > timezone.now()
+
+
+def test_a_cluster_that_stands_otherwise_fails_only_after_its_time(done, twin):
+    plan = done(moves=(node_move(),))  # nobody moved the node
+    assert verify(plan, tier_key=TIER_KEY) > 0
+    Execution.objects.update(verify_until=timezone.now() - timedelta(seconds=1))
+    assert verify(plan, tier_key=TIER_KEY) == 0
+    plan.refresh_from_db()
+    assert plan.state == "failed"
+    assert f"{NODE}: tier is training, planned inference" in plan.state_reason
 
 
 def test_promises_are_settled_kept_missed_and_unknown(done, source):
@@ -133,8 +162,6 @@ def test_promises_are_settled_kept_missed_and_unknown(done, source):
     assert settlement.promises[1]["realised"] == pytest.approx(0.94, abs=0.01)
     assert settlement.promises[2]["kept"] is None
     assert plan_detail(plan)["settlement"]["missed"] == 1
-    record = track_record()
-    assert (record.settled, record.kept_share) == (1, 0.5)
 
 
 def test_a_source_that_is_away_is_waited_for_then_the_plan_ends_unsettled(done, source):
@@ -148,12 +175,40 @@ def test_a_source_that_is_away_is_waited_for_then_the_plan_ends_unsettled(done, 
     assert (plan.state, Settlement.objects.get().unknown_count) == ("verified", 1)
 
 
+def test_a_rehearsal_is_settled_as_a_shadow_and_stays_rehearsed(done, source):
+    fill(source, TIER_GPUS, [40.0] * 40, until=timezone.now(), tier="inference")
+    plan = done(promises=(promise(),))
+    Plan.objects.filter(id=plan.id).update(state="rehearsed")
+    now = timezone.now()
+    Execution.objects.filter(plan=plan).update(
+        mode="dry_run", finished_at=now - timedelta(seconds=HORIZON_S), settle_at=now
+    )
+    assert settle_due() == 1
+    plan.refresh_from_db()
+    assert (plan.state, Settlement.objects.get(plan=plan).missed_count) == ("rehearsed", 1)
+    assert AuditRow.objects.filter(action="plan.shadow_settled").count() == 1
+    assert settle_due() == 0
+
+
 def test_it_is_settled_once(done, source):
     fill(source, TIER_GPUS, [48.0] * 40, until=timezone.now(), tier="inference")
     plan = done(promises=(promise(),))
     settle_later(plan)
     assert settle_due() == 0
     assert Settlement.objects.count() == 1
+
+
+def test_a_span_is_looked_at_in_whole_seconds(db, source, monkeypatch):
+    now, real, steps = timezone.now(), telemetry.read_range, []
+
+    def watched(name, *, step_s, **rest):
+        steps.append(step_s)
+        return real(name, step_s=step_s, **rest)
+
+    monkeypatch.setattr(promises, "read_range", watched)
+    for seconds in (1000, 20, 4 * 3600):
+        judge_span(promise(), start=now - timedelta(seconds=seconds), end=now)
+    assert steps == [33, 1, 60]
 
 
 @pytest.mark.parametrize(("aggregate", "realised"), [("min", 1.0), ("max", 3.0), ("last", 3.0)])

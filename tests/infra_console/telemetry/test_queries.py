@@ -1,23 +1,25 @@
 """Readings over several sources: merging, ages, states, and what is missing."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from infra_console.telemetry.adapters.memory import MemorySource
+from infra_console.telemetry.ages import ages_from_up
 from infra_console.telemetry.catalogue import fallback_query, spec_of
 from infra_console.telemetry.errors import AmbiguousReading, QueryUnknown, SourceUnreachable
 from infra_console.telemetry.queries import (
     fleet_freshness,
     read_instant,
     read_range,
-    scrape_ages,
 )
-from infra_console.telemetry.series import Freshness, RawSeries
+from infra_console.telemetry.series import Answer, Freshness, RawSeries
 from infra_console.telemetry.sources import BoundSource
 from tests.infra_console.telemetry.samples import T0, raw
 
+Data = Mapping[str, Sequence[RawSeries]]
 AT = datetime.fromtimestamp(T0 + 7200, UTC)
 NOW_S = AT.timestamp()
 WAITING = "cluster_model:vllm_requests_waiting:sum"
@@ -33,8 +35,11 @@ def scraped(cluster: str, job: str, *, age_s: float, good: float = 1) -> RawSeri
     return raw({"cluster": cluster, "job": job}, times, [good] * 4)
 
 
-def bound(name: str, *clusters: str, **data: object) -> BoundSource:
-    return BoundSource(name, frozenset(clusters), 15.0, MemorySource(**data))
+def bound(name: str, *clusters: str, data: Data | None = None, **rest: object) -> BoundSource:
+    """A source whose vLLM exporters were all scraped just now, unless the data says otherwise."""
+    scrapes = {"up": [scraped(cluster, "vllm", age_s=1) for cluster in clusters]}
+    source = MemorySource(scrapes | dict(data or {}), **rest)
+    return BoundSource(name, frozenset(clusters), 15.0, source)
 
 
 def test_sources_are_merged_and_each_speaks_for_its_own_clusters() -> None:
@@ -110,6 +115,24 @@ def test_a_rule_that_outlives_its_exporter_is_as_old_as_the_exporter() -> None:
     assert reading.state is Freshness.DELAYED
 
 
+def test_an_exporter_that_no_job_is_known_as_is_not_live() -> None:
+    data = {WAITING: [waiting("a", 3, age_s=2)], "up": [scraped("a", "chat", age_s=1)]}
+    reading = read_instant("requests_waiting", at=AT, sources=[bound("s", "a", data=data)])
+    assert (reading.state, reading.age_s) == (Freshness.DOWN, None)
+    assert reading.value(cluster="a") == 3
+
+
+def test_a_dead_job_that_is_none_of_ours_is_not_counted() -> None:
+    now_s = datetime.now(UTC).timestamp()
+    up = [
+        raw({"cluster": "a", "job": job}, [now_s - 20, now_s - 5], [good, good])
+        for job, good in (("nvidia-dcgm-exporter", 1), ("kube-state-metrics", 1), ("backup", 0))
+    ]
+    fresh = fleet_freshness(sources=[bound("s", "a", data={"up": up})])
+    assert fresh.state is Freshness.LIVE
+    assert "backup" not in fresh.clusters["a"].jobs
+
+
 def test_an_old_recorded_sample_is_as_old_as_it_is() -> None:
     data = {WAITING: [waiting("a", 3, age_s=250)], "up": [scraped("a", "vllm", age_s=1)]}
     reading = read_instant("requests_waiting", at=AT, sources=[bound("s", "a", data=data)])
@@ -180,13 +203,13 @@ def test_means_of_steps_are_asked_for_where_the_series_is_stored() -> None:
 
 def test_scrapes_count_only_when_they_were_good() -> None:
     up = [scraped("a", "vllm", age_s=3), scraped("a", "dcgm", age_s=3, good=0)]
-    ages = scrape_ages(at=AT, sources=[bound("s", "a", data={"up": up})])
+    ages = ages_from_up(Answer(tuple(up)), at_s=NOW_S)
     assert ages == {("a", "vllm"): pytest.approx(3), ("a", "dcgm"): None}
 
 
 def test_a_job_is_as_fresh_as_its_youngest_instance() -> None:
     up = [scraped("a", "dcgm", age_s=3, good=0), scraped("a", "dcgm", age_s=90)]
-    ages = scrape_ages(at=AT, sources=[bound("s", "a", data={"up": up})])
+    ages = ages_from_up(Answer(tuple(up)), at_s=NOW_S)
     assert ages == {("a", "dcgm"): pytest.approx(90)}
 
 

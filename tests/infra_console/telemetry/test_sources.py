@@ -10,6 +10,7 @@ from infra_console.overview.doctor import run_checks
 from infra_console.telemetry import doctor, queries
 from infra_console.telemetry.adapters.memory import MemorySource
 from infra_console.telemetry.cache import ShortCache
+from infra_console.telemetry.catalogue import SCRAPES
 from infra_console.telemetry.errors import SourceUnreachable
 from infra_console.telemetry.sources import BoundSource, current_sources
 from tests.infra_console.telemetry.samples import http_server, raw, success
@@ -66,7 +67,11 @@ def bound(monkeypatch: pytest.MonkeyPatch, source: MemorySource) -> None:
 
 def scrapes(*clusters: str) -> MemorySource:
     now_s = datetime.now(UTC).timestamp()
-    up = [raw({"cluster": c, "job": "vllm"}, [now_s - 16, now_s - 1], [1, 1]) for c in clusters]
+    up = [
+        raw({"cluster": c, "job": job}, [now_s - 16, now_s - 1], [1, 1])
+        for c in clusters
+        for job in ("vllm", "nvidia-dcgm-exporter", "kube-state-metrics")
+    ]
     return MemorySource({"up": up, "cluster:nodes:count": []})
 
 
@@ -74,9 +79,11 @@ def test_the_doctor_names_what_is_not_live_and_missing_rules(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bound(monkeypatch, scrapes("a"))
-    source, rules = doctor.check_sources()
+    source, exporters, rules = doctor.check_sources()
     assert not source.ok
     assert source.detail == "1 of 2 clusters live; not live: b (down)"
+    assert not exporters.ok
+    assert exporters.detail == "b has no job called vllm or dcgm or kube-state-metrics"
     assert not rules.ok
     assert "rules.yml" in rules.remedy
 
@@ -109,10 +116,10 @@ def test_pages_share_one_look_at_the_scrapes(monkeypatch: pytest.MonkeyPatch) ->
     queries.forget_cached()
     first, second = queries.fleet_freshness(), queries.fleet_freshness()
     assert first.clusters == second.clusters
-    assert source.asked == ["up"]
+    assert source.asked == [SCRAPES]
     queries.forget_cached()
     queries.fleet_freshness()
-    assert source.asked == ["up", "up"]
+    assert source.asked == [SCRAPES] * 2
     queries.forget_cached()
 
 
