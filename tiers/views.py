@@ -77,15 +77,22 @@ def spark(request: HttpRequest, tier: str) -> HttpResponse:
     history = timelines.tier_history(
         tier, region=scope.region, start=start, end=now, step_s=SPARK_STEP_S
     )
+    band = timelines.tier_forecast(tier, region=scope.region)
     paths = sparkline(
         history["times"],
         history.get("asked" if tier != "inference" else "busy", []),
-        timelines.tier_forecast(tier, region=scope.region),
+        band,
         start_s=start.timestamp(),
         now_s=now.timestamp(),
         end_s=end.timestamp(),
     )
-    context = {"paths": paths, "tier": tier, "problem": history.get("problem", "")}
+    lacking = sorted({*history["missing"], *band.missing})
+    context = {
+        "paths": paths,
+        "tier": tier,
+        "problem": history.get("problem", ""),
+        "missing": lacking,
+    }
     return render_page(request, "tiers/spark.html", context)
 
 

@@ -87,7 +87,7 @@ _TTFT = "vllm:time_to_first_token_seconds"
 # `le="1"` (Go clients) and `le="1.0"` (vLLM) are the same edge.
 _WITHIN = (
     "label_replace(sum by (cluster, model_name, le)"
-    f' (rate({_TTFT}_bucket{{le=~"0.5|1|1.0|2.5",{{match}}}}[5m])), "le", "$1.0", "le", "([0-9]+)")'
+    f' (rate({_TTFT}_bucket{{le!="+Inf",{{match}}}}[5m])), "le", "$1.0", "le", "([0-9]+)")'
 )
 _ANSWERED = f"sum by (cluster, model_name) (rate({_TTFT}_count{{{{match}}}}[5m])) > 0"
 _IN_FLIGHT = (
@@ -144,7 +144,7 @@ _SPECS = (
     QuerySpec(
         "ttft_within_slo", "cluster_model_le:vllm_ttft_within:ratio_5m{{match}}", "ratio",
         ("cluster", "model_name", "le"), VLLM,
-        "share of requests whose first token came within `le` seconds (0.5, 1.0 or 2.5)",
+        "share of requests whose first token came within `le` seconds, by vLLM's edges",
         f"{_WITHIN} / on (cluster, model_name) group_left () ({_ANSWERED})",
     ),
     QuerySpec(
