@@ -18,23 +18,22 @@ class ApiError(Exception):
         self.code = code
         self.reason = reason
         self.message = message
-        self.details = details or {}
+        self.details = details
 
     def status(self) -> Obj:
         """The body of the answer."""
+        said = {"message": self.message, "reason": self.reason, "details": self.details}
         return {
             "kind": "Status",
             "apiVersion": "v1",
             "metadata": {},
             "status": "Failure",
-            "message": self.message,
-            "reason": self.reason,
-            "details": self.details,
+            **{key: value for key, value in said.items() if value not in ("", None)},
             "code": self.code,
         }
 
     def headers(self) -> dict[str, str]:
-        seconds = self.details.get("retryAfterSeconds")
+        seconds = (self.details or {}).get("retryAfterSeconds")
         return {"Retry-After": str(seconds)} if seconds else {}
 
 
@@ -49,7 +48,11 @@ def not_found(resource: Resource, name: str) -> ApiError:
 
 
 def no_such_path() -> ApiError:
-    return ApiError(404, "NotFound", "the server could not find the requested resource")
+    return ApiError(404, "NotFound", "the server could not find the requested resource", {})
+
+
+class NoSuchPath(Exception):
+    """A path that no part of the server knows: a 404 in plain text, without a Status."""
 
 
 def already_exists(resource: Resource, name: str) -> ApiError:
@@ -83,7 +86,7 @@ def invalid(resource: Resource, name: str, causes: list[tuple[str, str, str]]) -
 def patch_refused() -> ApiError:
     """A JSON patch whose `test` failed or whose path is absent."""
     message = "the server rejected our request due to an error in our request"
-    return ApiError(422, "Invalid", message)
+    return ApiError(422, "Invalid", message, {})
 
 
 def bad_request(message: str) -> ApiError:
@@ -94,15 +97,23 @@ def unauthorized() -> ApiError:
     return ApiError(401, "Unauthorized", "Unauthorized")
 
 
-def forbidden(resource: Resource, name: str, why: str) -> ApiError:
+def failure(code: int, message: str) -> ApiError:
+    """An error of the server's inside, told without a reason."""
+    return ApiError(code, "", message)
+
+
+def forbidden(resource: Resource, name: str, why: str, *, cause: str = "") -> ApiError:
     quoted = f' "{name}"' if name else ""
     message = f"{resource.qualified}{quoted} is forbidden: {why}"
-    return ApiError(403, "Forbidden", message, _details(resource, name))
+    details = _details(resource, name)
+    if cause:
+        details["causes"] = [{"reason": cause, "message": why, "field": "metadata.namespace"}]
+    return ApiError(403, "Forbidden", message, details)
 
 
 def method_not_allowed() -> ApiError:
     message = "the server does not allow this method on the requested resource"
-    return ApiError(405, "MethodNotAllowed", message)
+    return ApiError(405, "MethodNotAllowed", message, {})
 
 
 def unsupported_media(supported: tuple[str, ...]) -> ApiError:
@@ -121,10 +132,34 @@ def too_old(asked: int, oldest: int) -> ApiError:
     return gone(f"too old resource version: {asked} ({oldest})")
 
 
+def not_acceptable(supported: tuple[str, ...]) -> ApiError:
+    message = f"only the following media types are accepted: {', '.join(supported)}"
+    return ApiError(406, "NotAcceptable", message)
+
+
+def version_too_large(asked: int, held: int) -> ApiError:
+    message = f"Too large resource version: {asked}, current: {held}"
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    return ApiError(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1})
+
+
+def invalid_options(kind: str, *problems: str) -> ApiError:
+    """422 for options of a request that contradict each other."""
+    text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
+    return ApiError(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {text}')
+
+
 def too_many_requests(message: str, causes: list[Obj], retry_after_s: int) -> ApiError:
-    details = {"causes": causes, "retryAfterSeconds": retry_after_s}
+    details: dict[str, Any] = {"causes": causes} if causes else {}
+    if retry_after_s:
+        details["retryAfterSeconds"] = retry_after_s
     return ApiError(429, "TooManyRequests", message, details)
 
 
 def internal(message: str) -> ApiError:
     return ApiError(500, "InternalError", f"Internal error occurred: {message}")
+
+
+def unavailable(retry_after_s: int) -> ApiError:
+    message = "the server is currently unable to handle the request"
+    return ApiError(503, "ServiceUnavailable", message, {"retryAfterSeconds": retry_after_s})

@@ -83,7 +83,8 @@ def test_apply_without_a_manager_is_refused(core, node):
     body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}}
     with pytest.raises(ApiException) as caught:
         core.patch_node(node, body, _content_type=APPLY)
-    assert caught.value.status == 400
+    assert caught.value.status == 422
+    assert "fieldManager: Required value: is required for apply patch" in caught.value.body
 
 
 def test_apply_creates_what_is_not_there(running, core, space):
