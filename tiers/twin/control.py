@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tiers.twin import fault_commands
 from tiers.twin.errors import NoSuchThing, TwinAway, TwinRefused
 from tiers.twin.files import TwinSettings
 from tiers.twin.kube.server import HOST, KubeServers
@@ -35,6 +36,7 @@ class Commands:
             "fail-region": self._fail_region,
             "heal-region": self._heal_region,
             "prometheus-down": self._prometheus_down,
+            **fault_commands.commands(servers),
         }
 
     async def _surge(self, words: dict[str, Any]) -> dict[str, Any]:

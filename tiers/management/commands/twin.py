@@ -6,14 +6,14 @@ import logging
 import signal
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tiers.twin import files
+from tiers.twin import fault_commands, files
 from tiers.twin.control import ask
 from tiers.twin.errors import TwinError
 from tiers.twin.history import history_times, past_series, write_openmetrics
@@ -21,6 +21,8 @@ from tiers.twin.load_test import UNITS_PER_GROUP, measure_units_per_group
 from tiers.twin.profile import INFERENCE
 from tiers.twin.serve import running
 from tiers.twin.start import start_world
+
+EVENT_WORDS = ("region", "model", "factor", "minutes", "cluster", "node")
 
 
 class Command(BaseCommand):
@@ -64,6 +66,7 @@ class Command(BaseCommand):
             verb(name, text, self._send(name)).add_argument("region")
         sub = verb("prometheus-down", "make exporters unreachable", self._send("prometheus-down"))
         sub.add_argument("--minutes", type=float, help="0 ends it; without it, until then")
+        fault_commands.add_arguments(verb, self._send)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -130,9 +133,9 @@ class Command(BaseCommand):
     def _status(self, words: Namespace) -> None:
         self._print(ask(files.load_settings(self._paths), "status"))
 
-    def _send(self, command: str) -> Callable[[Namespace], None]:
-        names = ("region", "model", "factor", "minutes", "cluster", "node")
-
+    def _send(
+        self, command: str, names: Sequence[str] = EVENT_WORDS
+    ) -> Callable[[Namespace], None]:
         def send(words: Namespace) -> None:
             given = {name: getattr(words, name, None) for name in names}
             told = {name: value for name, value in given.items() if value is not None}

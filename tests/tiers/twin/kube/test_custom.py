@@ -230,9 +230,11 @@ def test_a_quota_is_changed_while_it_is_what_was_read(custom, queue):
         {"op": "replace", "path": path, "value": "4"},
     ]
     args = (*KUEUE, "clusterqueues", queue, change)
-    assert custom.patch_cluster_custom_object(*args)["metadata"]["generation"] == 2
+    as_json_patch = {"_content_type": "application/json-patch+json"}
+    done = custom.patch_cluster_custom_object(*args, **as_json_patch)
+    assert done["metadata"]["generation"] == 2
     with refused(422):
-        custom.patch_cluster_custom_object(*args)
+        custom.patch_cluster_custom_object(*args, **as_json_patch)
 
 
 def test_a_machine_deployment_is_scaled(custom, space):

@@ -1,7 +1,5 @@
 """Unknown fields: dropped with a warning, refused when strict, pruned from custom objects."""
 
-import json
-
 import pytest
 from kubernetes.client import ApiException
 
