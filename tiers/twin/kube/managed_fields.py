@@ -8,6 +8,7 @@ Limits: what the twin's own controllers write is not tracked, so an object that 
 `before-first-apply` at its first apply; the number of update managers is not capped at ten.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -138,10 +139,14 @@ def _prune(merged: Obj, last: Fields, owned: Fields, resource: Resource) -> None
     """Take out what was applied before, is sent no more, and belongs to nobody."""
     held = {path[:depth] for path in owned for depth in range(1, len(path) + 1)}
     for path in sorted(last - held, key=len, reverse=True):
-        inside = path[-1].startswith("f:") and len(path) > 1 and path[-2].startswith("k:")
-        if inside and path[-1][2:] in path[-2] and path[:-1] in held:
-            continue  # the key of an element that stays
+        if _names_element(path):
+            continue  # the key of an element goes with the element, or stays with it
         drop(merged, path, shape_of(resource), owned)
+
+
+def _names_element(path: Path) -> bool:
+    inside = len(path) > 1 and path[-2].startswith("k:")
+    return inside and path[-1][2:] in json.loads(path[-2][2:])
 
 
 def _refuse_conflicts(owners: Owners, changed: Fields, who: Manager, api_version: str) -> None:
