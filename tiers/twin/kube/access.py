@@ -4,11 +4,15 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tiers.twin.kube.errors import ApiError, unauthorized
+from tiers.twin.kube.errors import ApiError, invalid, unauthorized
 from tiers.twin.kube.rbac import EVERYTHING, READING, SELF_REVIEWS, Asked, Rule
 from tiers.twin.kube.resources import Obj, Resource
+from tiers.twin.kube.values import bad
 
 SIGNED_IN = "system:authenticated"
+_ACCESS_REVIEW = Resource(
+    "authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", False
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,10 @@ def authorize(
 def self_subject_access_review(account: Account, body: Obj) -> Obj:
     """Answer `kubectl auth can-i` for one verb."""
     spec = body.get("spec") or {}
+    given = [key for key in ("resourceAttributes", "nonResourceAttributes") if spec.get(key)]
+    if len(given) != 1:
+        why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        raise invalid(_ACCESS_REVIEW, "", [bad("spec.resourceAttributes", None, why)])
     allowed = _allowed(account, spec)
     reason = f'RBAC: allowed by the rights of User "{account.name}"' if allowed else ""
     status = {"allowed": allowed} | ({"reason": reason} if reason else {})

@@ -9,16 +9,26 @@ from tiers.twin.kube.resources import Obj, Resource
 
 
 class ApiError(Exception):
-    """A request that fails: HTTP code, machine-readable reason, message and details."""
+    """A request that fails: HTTP code, machine-readable reason, message and details.
+
+    `onward` is the token with which a list that cannot be continued goes on all the same.
+    """
 
     def __init__(
-        self, code: int, reason: str, message: str, details: dict[str, Any] | None = None
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        details: dict[str, Any] | None = None,
+        *,
+        onward: str = "",
     ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
         self.message = message
         self.details = details
+        self.onward = onward
 
     def status(self) -> Obj:
         """The body of the answer."""
@@ -26,7 +36,7 @@ class ApiError(Exception):
         return {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": {"continue": self.onward} if self.onward else {},
             "status": "Failure",
             **{key: value for key, value in said.items() if value not in ("", None)},
             "code": self.code,
@@ -72,15 +82,18 @@ def conflict(resource: Resource, name: str, why: str = CHANGED) -> ApiError:
 
 def invalid(resource: Resource, name: str, causes: list[tuple[str, str, str]]) -> ApiError:
     """422 with one cause per wrong field: `(reason, field, message)`."""
+    return _invalid(resource.group, resource.kind, name, causes)
+
+
+def _invalid(group: str, kind: str, name: str, causes: list[tuple[str, str, str]]) -> ApiError:
     text = ", ".join(f"{field}: {message}" for _, field, message in causes)
     if len(causes) > 1:
         text = f"[{text}]"
-    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
-    details = _details(resource, name) | {
-        "kind": resource.kind,
-        "causes": [{"reason": r, "field": f, "message": m} for r, f, m in causes],
-    }
-    return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details)
+    given = {"name": name, "group": group, "kind": kind}
+    details: dict[str, Any] = {key: value for key, value in given.items() if value}
+    details["causes"] = [{"reason": r, "field": f, "message": m} for r, f, m in causes]
+    qualified = f"{kind}.{group}" if group else kind
+    return ApiError(422, "Invalid", f'{qualified} "{name}" is invalid: {text}', details)
 
 
 def patch_refused() -> ApiError:
@@ -124,8 +137,8 @@ def unsupported_media(supported: tuple[str, ...]) -> ApiError:
     return ApiError(415, "UnsupportedMediaType", message)
 
 
-def gone(message: str) -> ApiError:
-    return ApiError(410, "Expired", message)
+def gone(message: str, *, onward: str = "") -> ApiError:
+    return ApiError(410, "Expired", message, onward=onward)
 
 
 def too_old(asked: int, oldest: int) -> ApiError:
@@ -143,10 +156,9 @@ def version_too_large(asked: int, held: int) -> ApiError:
     return ApiError(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1})
 
 
-def invalid_options(kind: str, *problems: str) -> ApiError:
-    """422 for options of a request that contradict each other."""
-    text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
-    return ApiError(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {text}')
+def invalid_options(kind: str, *problems: tuple[str, str, str]) -> ApiError:
+    """422 for options of a request, one cause `(reason, field, message)` per problem."""
+    return _invalid("meta.k8s.io", kind, "", list(problems))
 
 
 def too_many_requests(message: str, causes: list[Obj], retry_after_s: int) -> ApiError:

@@ -58,7 +58,10 @@ class _Reading:
             if key not in members:
                 self.unknown.append(inner)
             elif item is not None:
-                known[key] = self.value(members[key], item, inner)
+                read = self.value(members[key], item, inner)
+                # An empty list or map is not told, as Go's `omitempty` has it.
+                if read not in ([], {}) or not _GENERIC.match(members[key]):
+                    known[key] = read
         return known
 
     def _check(self, value: Any, path: str, wanted: type, name: str) -> None:

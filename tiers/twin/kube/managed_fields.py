@@ -17,7 +17,7 @@ from tiers.twin.kube import field_sets
 from tiers.twin.kube.errors import ApiError
 from tiers.twin.kube.field_sets import NOTHING, Fields, Path, dotted
 from tiers.twin.kube.merging import drop, merge
-from tiers.twin.kube.resources import Obj, Resource
+from tiers.twin.kube.resources import REGISTRY, Obj, Resource
 from tiers.twin.kube.shapes import shape_of
 from tiers.twin.kube.times import rfc3339
 
@@ -74,10 +74,9 @@ def _entry(obj: Obj, who: Manager, fields: Fields, time: str) -> Obj:
     return entry | ({"subresource": who.subresource} if who.subresource else {})
 
 
-def track_update(
-    resource: Resource, before: Obj | None, after: Obj, who: Manager, now: datetime
-) -> Obj:
+def track_update(before: Obj | None, after: Obj, who: Manager, now: datetime) -> Obj:
     """`after` with what `who` changed now owned by `who` alone (create, replace, patch)."""
+    resource = _resource_of(after)
     if after["metadata"].get("managedFields") == [{}]:
         return with_owners(after, {})  # the documented way to forget all owners
     old = field_sets.flatten(resource, before) if before else {}
@@ -88,6 +87,13 @@ def track_update(
     if changed - mine:
         mine, time = mine | changed, rfc3339(now)
     return with_owners(after, kept | {who: (mine, time)})
+
+
+def _resource_of(obj: Obj) -> Resource:
+    resource = REGISTRY.by_kind(obj["apiVersion"], obj["kind"])
+    if resource is None:
+        raise ValueError(f"unknown kind {obj['apiVersion']} {obj['kind']}")
+    return resource
 
 
 def _without(

@@ -12,8 +12,11 @@ from tiers.twin.kube.errors import ApiError, bad_request, gone, invalid_options,
 from tiers.twin.kube.resources import Obj, Resource
 from tiers.twin.kube.selectors import Matcher
 from tiers.twin.kube.store import Change, ClusterStore, key_of
+from tiers.twin.kube.values import forbidden, unsupported
 
 BOOKMARK_EVERY_S = 20.0
+_NOW = -1
+"""The revision in a token that goes on with what is there when it is used."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ def list_objects(query: Query, limit: int, token: str) -> Obj:
     revision = query.store.revision
     if token:
         revision, start = _read_token(token)
-        objects = _continued(query, revision)
+        objects = _continued(query, revision, start)
+        revision = query.store.revision if revision == _NOW else revision
     else:
         revision, objects = _moment(query)
     if start is not None:
@@ -70,13 +74,18 @@ def listed(resource: Resource, objects: list[Obj], metadata: Obj) -> Obj:
     }
 
 
-def _continued(query: Query, revision: int) -> list[Obj]:
+def _continued(query: Query, revision: int, start: tuple[str, str]) -> list[Obj]:
+    if revision == _NOW:
+        return query.store.all(query.resource, query.namespace)
     try:
         return query.store.all_at(query.resource, revision, query.namespace)
     except ApiError as err:
         raise gone(
             "The provided continue parameter is too old to display a consistent list result. "
-            "You can start a new list without the continue parameter."
+            "You can start a new list without the continue parameter, or use the continue token "
+            "in this response to retrieve the remainder of the results, which may be "
+            "inconsistent with the earlier ones.",
+            onward=_token(_NOW, start),
         ) from err
 
 
@@ -97,24 +106,25 @@ def check_version_options(query: Mapping[str, str], *, watches: bool) -> None:
     """Raise a 422 for a `resourceVersionMatch` or `sendInitialEvents` that cannot be meant."""
     match, version = query.get("resourceVersionMatch", ""), query.get("resourceVersion", "")
     initial = query.get("sendInitialEvents")
+    field, supported = "resourceVersionMatch", ("Exact", "NotOlderThan")
     problems = []
-    if match and match not in ("Exact", "NotOlderThan"):
-        problems.append(f'resourceVersionMatch: Unsupported value: "{match}": supported values: '
-                        '"Exact", "NotOlderThan"')  # fmt: skip
+    if match and match not in supported:
+        problems.append(unsupported(field, match, supported))
     if watches and match and initial is None:
-        problems.append("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for "
-                        "watch unless sendInitialEvents is provided")  # fmt: skip
+        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        problems.append(forbidden(field, why))
     if initial is not None and not watches:
-        problems.append("sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list")
+        why = "sendInitialEvents is forbidden for list"
+        problems.append(forbidden("sendInitialEvents", why))
     if initial is not None and watches and match != "NotOlderThan":
-        problems.append("resourceVersionMatch: Forbidden: sendInitialEvents requires setting "
-                        "resourceVersionMatch to NotOlderThan")  # fmt: skip
+        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        problems.append(forbidden(field, why))
     if not watches and match and not version:
-        problems.append("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden "
-                        "unless resourceVersion is provided")  # fmt: skip
+        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        problems.append(forbidden(field, why))
     if match == "Exact" and version == "0":
-        problems.append('resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is '
-                        'forbidden for resourceVersion "0"')  # fmt: skip
+        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        problems.append(forbidden(field, why))
     if problems:
         raise invalid_options("ListOptions", *problems)
 

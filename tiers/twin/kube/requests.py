@@ -18,6 +18,7 @@ from tiers.twin.kube.errors import (
     unsupported_media,
 )
 from tiers.twin.kube.resources import NAMESPACES, REGISTRY, Resource
+from tiers.twin.kube.values import forbidden, too_long, unsupported
 
 _NAMESPACE_PARTS = ("status", "finalize")
 _ITEM_VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -99,9 +100,8 @@ def dry_run_of(query: Mapping[str, str], verb: str, body: Any = None) -> bool:
     options = options.get("deleteOptions") or options
     given = [v for v in (query.get("dryRun"), *(options.get("dryRun") or ())) if v]
     if any(value != "All" for value in given):
-        listed = ", ".join(f'"{value}"' for value in given)
-        why = f'dryRun: Unsupported value: [{listed}]: supported values: "All"'
-        raise invalid_options(_OPTIONS.get(verb, "DeleteOptions"), why)
+        problem = unsupported("dryRun", given, ("All",))
+        raise invalid_options(_OPTIONS.get(verb, "DeleteOptions"), problem)
     return bool(given)
 
 
@@ -109,17 +109,16 @@ def validation_of(query: Mapping[str, str], verb: str) -> str:
     """What unknown fields lead to; `Warn` unless said. Raises a 422."""
     given = query.get("fieldValidation") or "Warn"
     if given not in _VALIDATIONS:
-        supported = ", ".join(f'"{word}"' for word in _VALIDATIONS)
-        why = f'fieldValidation: Unsupported value: "{given}": supported values: {supported}'
-        raise invalid_options(_OPTIONS.get(verb, "PatchOptions"), why)
+        problem = unsupported("fieldValidation", given, _VALIDATIONS)
+        raise invalid_options(_OPTIONS.get(verb, "PatchOptions"), problem)
     return given
 
 
 def check_patch_options(query: Mapping[str, str], *, applies: bool) -> None:
     """`force` belongs to an apply alone. Raises a 422."""
     if "force" in query and not applies:
-        why = "force: Forbidden: may not be specified for non-apply patch"
-        raise invalid_options("PatchOptions", why)
+        problem = forbidden("force", "may not be specified for non-apply patch")
+        raise invalid_options("PatchOptions", problem)
 
 
 def number(query: Mapping[str, str], key: str) -> int | None:
@@ -150,8 +149,7 @@ def read_body(raw: bytes, content_type: str) -> Any:
 def manager_of(query: Mapping[str, str], user_agent: str) -> str:
     """The field manager: as given, else the user agent up to its version, as the server does."""
     if len(query.get("fieldManager", "")) > _LONGEST_MANAGER:
-        why = f"fieldManager: Too long: may not be more than {_LONGEST_MANAGER} bytes"
-        raise invalid_options("PatchOptions", why)
+        raise invalid_options("PatchOptions", too_long("fieldManager", _LONGEST_MANAGER))
     return query.get("fieldManager") or user_agent.split("/", 1)[0][:128] or "unknown"
 
 

@@ -7,12 +7,14 @@ from tiers.twin.kube.errors import (
     ApiError,
     bad_request,
     failure,
+    invalid,
     invalid_options,
     unsupported_media,
 )
 from tiers.twin.kube.json_patch import json_patch
 from tiers.twin.kube.resources import NODES, PODS, QUOTAS, Obj, Resource
 from tiers.twin.kube.shapes import shape_of
+from tiers.twin.kube.values import bad, required
 from tiers.twin.kube.verbs import (
     SERVER_SET,
     Write,
@@ -38,10 +40,13 @@ def replace(write: Write, body: Any) -> Obj:
     """
     obj = sent_object(write, body)
     before = write.store.find(write.resource, write.namespace, write.name)
-    if before is None and write.resource in validate.CREATED_BY_PUT:
+    meant = obj["metadata"].get("uid")
+    if before is None and write.resource in validate.CREATED_BY_PUT and not meant:
+        obj["metadata"].pop("resourceVersion", None)
         return create(write, obj)
     before = write.store.get(write.resource, write.namespace, write.name)
     validate.check_version_given(write.resource, obj)
+    validate.check_preconditions(write.resource, before, obj["metadata"])
     return update(write, before, obj)
 
 
@@ -82,12 +87,19 @@ def patched(resource: Resource, content_type: str, before: Obj, body: Any) -> Ob
 
 def update(write: Write, before: Obj, after: Obj) -> Obj:
     """Store `after`, as far as this request may change the object, owned by its manager."""
-    validate.check_preconditions(write.resource, before, after["metadata"])
+    _check_identity(write, before, after)
     after = _settled(write, before, after)
-    tracked = managed_fields.track_update(
-        write.resource, before, after, write.by("Update"), write.now
-    )
+    tracked = managed_fields.track_update(before, after, write.by("Update"), write.now)
     return _stored(write, tracked)
+
+
+def _check_identity(write: Write, before: Obj, after: Obj) -> None:
+    """A uid cannot be patched (422); another resourceVersion means another state (409)."""
+    uid = after["metadata"].get("uid")
+    if uid and uid != before["metadata"]["uid"]:
+        cause = bad("metadata.uid", uid, "field is immutable")
+        raise invalid(write.resource, write.name, [cause])
+    validate.check_preconditions(write.resource, before, after["metadata"])
 
 
 def _stored(write: Write, obj: Obj) -> Obj:
@@ -142,7 +154,7 @@ def _apply(write: Write, body: Any, *, force: bool) -> Obj:
     before = write.store.find(write.resource, write.namespace, write.name)
     if before is None:
         return _create_by_apply(write, sent)
-    validate.check_preconditions(write.resource, before, sent["metadata"])
+    _check_identity(write, before, sent)
     return apply_fields(write, before, sent, force=force)
 
 
@@ -155,9 +167,7 @@ def apply_fields(write: Write, before: Obj, sent: Obj, *, force: bool) -> Obj:
 
 
 def refuse_no_manager() -> NoReturn:
-    raise invalid_options(
-        "PatchOptions", "fieldManager: Required value: is required for apply patch"
-    )
+    raise invalid_options("PatchOptions", required("fieldManager", "is required for apply patch"))
 
 
 def applied_object(write: Write, body: Any) -> Obj:

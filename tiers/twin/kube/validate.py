@@ -3,7 +3,7 @@
 from typing import Any
 
 from tiers.twin.kube import kind_defaults, rules
-from tiers.twin.kube.errors import ApiError, bad_request, conflict, invalid
+from tiers.twin.kube.errors import bad_request, conflict, invalid, invalid_options
 from tiers.twin.kube.resources import EVENTS, LEASES, NAMESPACES, NODES, PDBS, Obj, Resource
 from tiers.twin.kube.store import json_copy
 from tiers.twin.kube.values import (
@@ -13,6 +13,7 @@ from tiers.twin.kube.values import (
     key_problem,
     name_problem,
     required,
+    unsupported,
     value_problem,
 )
 
@@ -150,11 +151,8 @@ def check_delete_preconditions(resource: Resource, before: Obj, options: Obj) ->
     wanted, held = options.get("preconditions") or {}, before["metadata"]
     policy = options.get("propagationPolicy")
     if policy not in (None, "", "Orphan", "Background", "Foreground"):
-        raise ApiError(
-            422, "Invalid",
-            f'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: '
-            f'"{policy}": supported values: "Foreground", "Background", "Orphan", "nil"',
-        )  # fmt: skip
+        known = ("Foreground", "Background", "Orphan")
+        raise invalid_options("DeleteOptions", unsupported("propagationPolicy", policy, known))
     if (uid := wanted.get("uid")) and uid != held["uid"]:
         why = (
             f"the UID in the precondition ({uid}) does not match the UID in record "

@@ -47,8 +47,13 @@ def forbidden(field: str, why: str) -> Cause:
 
 def unsupported(field: str, value: Any, supported: Sequence[str]) -> Cause:
     listed = ", ".join(f'"{word}"' for word in sorted(supported))
-    text = f"Unsupported value: {json.dumps(value)}: supported values: {listed}"
+    shown = json.dumps(value, separators=(",", ":"))
+    text = f"Unsupported value: {shown}: supported values: {listed}"
     return ("FieldValueNotSupported", field, text)
+
+
+def too_long(field: str, most: int) -> Cause:
+    return ("FieldValueTooLong", field, f"Too long: may not be more than {most} bytes")
 
 
 def name_problem(name: str, *, label: bool = False) -> str:

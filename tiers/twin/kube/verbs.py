@@ -80,9 +80,7 @@ def create(write: Write, body: Any) -> Obj:
     return store_new(
         write,
         obj,
-        lambda made: managed_fields.track_update(
-            write.resource, None, made, write.by("Update"), write.now
-        ),
+        lambda made: managed_fields.track_update(None, made, write.by("Update"), write.now),
     )
 
 
