@@ -4,7 +4,16 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from tiers.twin.controllers import deployment, gc, kubelet, nodes, pdb, scheduler, training
+from tiers.twin.controllers import (
+    dependents,
+    deployment,
+    gc,
+    kubelet,
+    nodes,
+    pdb,
+    scheduler,
+    training,
+)
 from tiers.twin.controllers.config import ControllerConfig
 from tiers.twin.controllers.training import Arrivals
 from tiers.twin.kube.store import ClusterStore
@@ -21,6 +30,7 @@ def tick(
     nodes.tick(store, now, config)
     training.tick(store, now, config, arrivals)
     deployment.tick(store, now, rng, config)
+    dependents.tick(store, now)
     gc.tick(store, now)
     scheduler.tick(store, now)
     kubelet.tick(store, now, config)

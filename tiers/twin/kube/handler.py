@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from tiers.twin.kube.access import Account
+from tiers.twin.kube.answering import Answering
 from tiers.twin.kube.call import Call
 from tiers.twin.kube.errors import ApiError, NoSuchPath, internal, too_many_requests, unavailable
 from tiers.twin.kube.faults import Fault, Faults, Match
@@ -77,7 +78,7 @@ class ClusterApi:
                 continue
             call.fault = fault.kind
             return await self._struck(call, fault)
-        return await call.answer()
+        return await Answering(call).answer()
 
     async def _struck(self, call: Call, fault: Fault) -> web.StreamResponse:
         match fault.kind:
@@ -89,7 +90,7 @@ class ClusterApi:
             case "unavailable":
                 raise unavailable(max(1, round(fault.seconds)))
             case "stall":
-                return await call.answer()
+                return await Answering(call).answer()
             case "lost":
                 await self._carry_out(call)
             case _:
@@ -102,7 +103,7 @@ class ClusterApi:
     async def _carry_out(self, call: Call) -> None:
         """Do what is asked; a refusal is as lost as an answer."""
         try:
-            await call.answer()
+            await Answering(call).answer()
             call.applied = not call.dry_run
         except ApiError as err:
             call.code = err.code

@@ -21,7 +21,9 @@ SERVER_SET = ("uid", "creationTimestamp", "generation", "deletionTimestamp",
               "deletionGracePeriodSeconds")  # fmt: skip
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _LONGEST_BASE = 58
-_DEPENDENTS = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
+FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+"""Finalizers that the garbage collector takes off when it has seen to the dependents."""
+_DEPENDENTS = {"Foreground": FOREGROUND, "Orphan": ORPHAN}
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def delete(write: Write, options: Obj) -> Obj:
 
 
 def _with_dependents_finalizer(obj: Obj, options: Obj) -> Obj:
-    """The garbage collector takes these finalizers off when it has seen to the dependents."""
+    """The object with the finalizer that its `propagationPolicy` asks for."""
     policy = options.get("propagationPolicy", "")
     if options.get("orphanDependents"):
         policy = "Orphan"
