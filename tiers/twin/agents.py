@@ -22,7 +22,7 @@ from tiers.twin.kube.times import rfc3339
 from tiers.twin.world import World
 
 Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-WORDS = ("kind", "namespace", "name", "field", "off", "pool", "chance")
+WORDS = ("cluster", "minutes", "kind", "namespace", "name", "field", "off", "pool", "chance")
 
 
 def agent_commands(world: World) -> dict[str, Command]:
@@ -39,16 +39,18 @@ def agent_commands(world: World) -> dict[str, Command]:
 
 
 def add_agent_verbs(
-    verb: Callable[..., ArgumentParser], send: Callable[[str], Callable[..., None]]
+    verb: Callable[..., ArgumentParser], send: Callable[..., Callable[..., None]]
 ) -> None:
     """The commands' words on the command line."""
-    sub = verb("gitops", "let a GitOps agent own fields of an object", send("gitops"))
+    sub = verb("gitops", "let a GitOps agent own fields of an object", send("gitops", WORDS))
     for name in ("cluster", "kind", "name"):
         sub.add_argument(f"--{name}", required=True)
     sub.add_argument("--namespace")
     sub.add_argument("--field", action="append", help="a JSON pointer, as /spec/replicas")
     sub.add_argument("--off", action="store_true", default=None, help="own it no longer")
-    sub = verb("no-capacity", "let the cloud have no machines for a while", send("no-capacity"))
+    sub = verb(
+        "no-capacity", "let the cloud have no machines for a while", send("no-capacity", WORDS)
+    )
     sub.add_argument("cluster")
     sub.add_argument("--pool", help="one NodePool or MachineDeployment; all without it")
     sub.add_argument("--minutes", type=float, help="0 ends it")

@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tiers.twin import fault_commands
 from tiers.twin.agents import agent_commands
 from tiers.twin.errors import TwinAway, TwinError, TwinRefused
 from tiers.twin.exporter_commands import exporter_commands
@@ -39,6 +40,7 @@ class Commands:
             "prometheus-down": self._prometheus_down,
             **exporter_commands(world),
             **agent_commands(world),
+            **fault_commands.commands(servers),
         }
 
     async def _surge(self, words: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,19 @@ from tiers.twin.world import World
 Words = dict[str, Any]
 Command = Callable[[Words], Awaitable[Words]]
 DEFAULT_MINUTES = 5.0
-WORDS = ("exporter", "fault", "variant", "clear", "field", "amount", "gpu", "code")
+WORDS = (
+    "cluster",
+    "node",
+    "minutes",
+    "exporter",
+    "fault",
+    "variant",
+    "clear",
+    "field",
+    "amount",
+    "gpu",
+    "code",
+)
 """Arguments of these commands that the shell passes on."""
 
 
@@ -85,10 +97,12 @@ def set_xid(world: World, words: Words) -> Words:
 
 
 def add_exporter_verbs(
-    verb: Callable[..., ArgumentParser], send: Callable[[str], Callable[..., None]]
+    verb: Callable[..., ArgumentParser], send: Callable[..., Callable[..., None]]
 ) -> None:
     """The commands in the shell."""
-    sub = verb("exporter", "make an exporter err or look like another version", send("exporter"))
+    sub = verb(
+        "exporter", "make an exporter err or look like another version", send("exporter", WORDS)
+    )
     sub.add_argument("--cluster", required=True)
     sub.add_argument("--exporter", required=True, choices=EXPORTERS)
     sub.add_argument("--fault", choices=tuple(KINDS), help=_help(KINDS))
@@ -100,7 +114,9 @@ def add_exporter_verbs(
     sub.add_argument("--variant", choices=(DEFAULT, *known))
     sub.add_argument("--clear", action="store_true", default=None, help="healthy again")
     sub = verb(
-        "xid", "let a GPU report an XID error, and a health agent taint its node", send("xid")
+        "xid",
+        "let a GPU report an XID error, and a health agent taint its node",
+        send("xid", WORDS),
     )
     sub.add_argument("--node", required=True)
     sub.add_argument("--code", type=int, required=True, help="0 clears it")

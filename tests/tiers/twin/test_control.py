@@ -6,6 +6,7 @@ import stat
 
 import aiohttp
 import pytest
+from django.core.management import call_command
 
 from infra_console.fleet.config import load_fleet_file
 from tests.tiers.twin.objects import NOW_S, add_deployment, add_pod, small_cluster
@@ -243,3 +244,42 @@ def small_second(world, paths):
         {c: build(c) for c in world.stores}, world.demand, world.settings,
         step=lambda store, now: None, by_hand=ByHand(), now_s=NOW_S,
     )  # fmt: skip
+
+
+async def test_faults_are_made_listed_and_cleared_by_command(paths):
+    world = small_world(paths)
+    async with running(world, paths) as servers:
+
+        async def tell(command, **words):
+            return await asyncio.to_thread(ask, world.settings, command, words)
+
+        wanted = {"cluster": "eastus", "kind": "reset", "verb": "patch", "resource": "nodes"}
+        made = await tell("fault", **wanted, times=3)
+        assert made["made"]["eastus"]["times"] == 3
+        (held,) = servers.apis["eastus"].faults.active()
+        assert (held.kind, held.match.verb, held.match.resource) == ("reset", "patch", "nodes")
+        listed = (await tell("faults"))["faults"]
+        assert {cluster: len(found) for cluster, found in listed.items()} == {
+            "eastus": 1,
+            "uksouth": 0,
+        }
+        assert await tell("fault-clear", cluster="eastus", id=held.id) == {"cleared": 1}
+        with pytest.raises(TwinRefused, match="unknown kind of fault"):
+            await tell("fault", kind="gremlin")
+        with pytest.raises(TwinRefused, match="nowhere"):
+            await tell("fault", kind="error", cluster="nowhere")
+
+
+def test_the_fault_command_passes_on_what_was_said(monkeypatch, paths, settings, capsys):
+    told = []
+    settings.STATE_DIR = paths.state_dir
+    init(paths)
+    monkeypatch.setattr(
+        "tiers.management.commands.twin.ask",
+        lambda made, command, words: told.append((command, words)) or {},
+    )
+    call_command(
+        "twin", "fault", "--cluster", "eastus", "--kind", "lost", "--verb", "patch", "--times", "2"
+    )
+    words = {"cluster": "eastus", "kind": "lost", "verb": "patch", "times": 2}
+    assert told == [("fault", words)]

@@ -6,19 +6,17 @@ import logging
 import signal
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tiers.twin import files
-from tiers.twin.agents import WORDS as AGENT_WORDS
+from tiers.twin import fault_commands, files
 from tiers.twin.agents import add_agent_verbs
 from tiers.twin.control import ask
 from tiers.twin.errors import TwinError
-from tiers.twin.exporter_commands import WORDS as EXPORTER_WORDS
 from tiers.twin.exporter_commands import add_exporter_verbs
 from tiers.twin.exporters.catalogue import markdown
 from tiers.twin.history import history_times, past_series, write_openmetrics
@@ -26,6 +24,8 @@ from tiers.twin.load_test import UNITS_PER_GROUP, measure_units_per_group
 from tiers.twin.profile import INFERENCE
 from tiers.twin.serve import running
 from tiers.twin.start import start_world
+
+EVENT_WORDS = ("region", "model", "factor", "minutes", "cluster", "node")
 
 
 class Command(BaseCommand):
@@ -73,6 +73,7 @@ class Command(BaseCommand):
         sub.add_argument("--minutes", type=float, help="0 ends it; without it, until then")
         add_exporter_verbs(verb, self._send)
         add_agent_verbs(verb, self._send)
+        fault_commands.add_arguments(verb, self._send)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -146,11 +147,9 @@ class Command(BaseCommand):
     def _status(self, words: Namespace) -> None:
         self._print(ask(files.load_settings(self._paths), "status"))
 
-    def _send(self, command: str) -> Callable[[Namespace], None]:
-        names = (
-            "region", "model", "factor", "minutes", "cluster", "node", *EXPORTER_WORDS, *AGENT_WORDS
-        )  # fmt: skip
-
+    def _send(
+        self, command: str, names: Sequence[str] = EVENT_WORDS
+    ) -> Callable[[Namespace], None]:
         def send(words: Namespace) -> None:
             given = {name: getattr(words, name, None) for name in names}
             told = {name: value for name, value in given.items() if value is not None}

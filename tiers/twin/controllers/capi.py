@@ -14,6 +14,7 @@ import numpy as np
 from tiers.twin.controllers import events, machines, pods
 from tiers.twin.controllers.config import ControllerConfig
 from tiers.twin.controllers.machines import INSUFFICIENT
+from tiers.twin.controllers.pods import status_of
 from tiers.twin.kube.resources import MACHINE_DEPLOYMENTS, MACHINES, NODES, Obj
 from tiers.twin.kube.selectors import selector_text
 from tiers.twin.kube.store import ClusterStore
@@ -49,7 +50,7 @@ def machines_of(store: ClusterStore, deployment: Obj) -> list[Obj]:
 
 
 def node_of(machine: Obj) -> str:
-    return str((machine["status"].get("nodeRef") or {}).get("name", ""))
+    return str((status_of(machine).get("nodeRef") or {}).get("name", ""))
 
 
 def _machine(deployment: Obj, name: str) -> Obj:
@@ -119,9 +120,9 @@ def _ask(
         for about in (machine, deployment):
             events.record(store, about, INSUFFICIENT, words[2], now, by=BY, warning=True)
     value, reason, message = words
-    others = [c for c in machine["status"].get("conditions") or ()
+    others = [c for c in status_of(machine).get("conditions") or ()
               if c["type"] != "InfrastructureReady"]  # fmt: skip
-    status = machine["status"] | {"conditions": others}  # a new attempt has a new time
+    status = status_of(machine) | {"conditions": others}  # a new attempt has a new time
     _put(store, machine, pods.with_condition(
         status, "InfrastructureReady", value, now, reason=reason, message=message))  # fmt: skip
 
@@ -150,7 +151,7 @@ def _running(store: ClusterStore, machine: Obj, name: str, now: datetime) -> Obj
         "cluster.x-k8s.io/cluster-namespace": machine["metadata"]["namespace"],
     }
     store.put(NODES, {**node, "metadata": node["metadata"] | {"annotations": notes}})
-    status = machine["status"] | {"phase": "Running", "nodeRef": {"name": name}}
+    status = status_of(machine) | {"phase": "Running", "nodeRef": {"name": name}}
     for kind in ("InfrastructureReady", "NodeReady", "Ready"):
         status = pods.with_condition(status, kind, "True", now, reason="Ready", message="")
     return _put(store, machine, status)
@@ -162,7 +163,7 @@ def _terminate(store: ClusterStore, machine: Obj, now: datetime) -> None:
     if node is not None:
         if not node["spec"].get("unschedulable"):
             store.put(NODES, {**node, "spec": node["spec"] | {"unschedulable": True}})
-        _put(store, machine, machine["status"] | {"phase": "Deleting"})
+        _put(store, machine, status_of(machine) | {"phase": "Deleting"})
         if not machines.drain(store, name, now):
             return
         machines.forget(store, name)
@@ -199,11 +200,11 @@ def _first_to_go(deployment: Obj, staying: list[Obj]) -> list[Obj]:
 
 def _report(store: ClusterStore, deployment: Obj, now: datetime) -> None:
     held = machines_of(store, deployment)
-    ready = sum(1 for m in held if m["status"].get("phase") == "Running")
+    ready = sum(1 for m in held if status_of(m).get("phase") == "Running")
     wanted = int(deployment["spec"].get("replicas", 1))
     more, less = len(held) < wanted or ready < wanted, len(held) > wanted
     phase = "ScalingDown" if less else "ScalingUp" if more else "Running"
-    status = deployment["status"] | {
+    status = status_of(deployment) | {
         "phase": phase,
         "replicas": len(held),
         "readyReplicas": ready,

@@ -12,6 +12,7 @@ import hashlib
 from datetime import datetime
 
 from tiers.twin.controllers import pods
+from tiers.twin.controllers.pods import status_of
 from tiers.twin.kube.resources import (
     NODES,
     PODS,
@@ -120,7 +121,7 @@ def _requests(claim: Obj) -> list[tuple[str, int]]:
 
 
 def _allocation(claim: Obj) -> Obj | None:
-    found: Obj | None = claim["status"].get("allocation")
+    found: Obj | None = status_of(claim).get("allocation")
     return found
 
 
@@ -168,7 +169,7 @@ def allocate(store: ClusterStore, pod: Obj, node: str) -> None:
     for claim in of_pod(store, pod):
         if claim is None:
             continue
-        status = dict(claim["status"])
+        status = dict(status_of(claim))
         if _allocation(claim) is None:
             status["allocation"] = _given(claim, node, free_devices(store).get(node, []))
         status["reservedFor"] = [*(status.get("reservedFor") or ()), user]
@@ -187,7 +188,7 @@ def _given(claim: Obj, node: str, free: list[str]) -> Obj:
 
 def _release(store: ClusterStore, claim: Obj) -> None:
     """Forget pods that have ended; without any the devices are free again."""
-    metadata, status = claim["metadata"], claim["status"]
+    metadata, status = claim["metadata"], status_of(claim)
     users = [u for u in status.get("reservedFor") or () if _lives(store, metadata, u)]
     if users == (status.get("reservedFor") or []):
         return
@@ -208,6 +209,6 @@ def held_devices(store: ClusterStore) -> dict[str, int]:
     """GPUs that each pod holds through its claims, by pod uid."""
     held: dict[str, int] = {}
     for claim in store.all(RESOURCE_CLAIMS):
-        for user in claim["status"].get("reservedFor") or ():
+        for user in status_of(claim).get("reservedFor") or ():
             held[user["uid"]] = held.get(user["uid"], 0) + len(_results(claim))
     return held

@@ -7,6 +7,7 @@ import numpy as np
 from tiers.twin.controllers import (
     capi,
     claims,
+    dependents,
     deployment,
     events,
     gc,
@@ -53,6 +54,7 @@ def tick(
     deployment.tick(store, now, rng, config)
     leaderworkerset.tick(store, now)
     statefulset.tick(store, now, leaderworkerset.mark)
+    dependents.tick(store, now)
     gc.tick(store, now)
     karpenter.tick(store, now, rng, config)
     capi.tick(store, now, rng, config)

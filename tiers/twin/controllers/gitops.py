@@ -14,7 +14,8 @@ from tiers.twin.controllers.config import ControllerConfig
 from tiers.twin.kube.errors import ApiError
 from tiers.twin.kube.resources import NAMESPACES, REGISTRY, Obj
 from tiers.twin.kube.store import ClusterStore
-from tiers.twin.kube.verbs import APPLY_PATCHES, Write, patch
+from tiers.twin.kube.updates import APPLY_PATCH, patch
+from tiers.twin.kube.verbs import Write
 
 MANAGER = "argocd-controller"
 HOME = "argocd"
@@ -76,7 +77,7 @@ def _sync(store: ClusterStore, manifest: Obj, now: datetime) -> None:
     before = store.find(resource, namespace, name)
     write = Write(store, resource, namespace, name, now, manager=MANAGER)
     try:
-        after = patch(write, APPLY_PATCHES[0], manifest, force=True)
+        after = patch(write, APPLY_PATCH, manifest, force=True)
     except ApiError:
         return  # a partial manifest cannot bring back what somebody deleted
     if before is not None and before.get("spec") != after.get("spec"):

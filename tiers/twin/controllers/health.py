@@ -10,7 +10,8 @@ from tiers.twin.controllers import events, pods
 from tiers.twin.kube.resources import NODES, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import rfc3339
-from tiers.twin.kube.verbs import Write, replace
+from tiers.twin.kube.updates import replace
+from tiers.twin.kube.verbs import Write
 
 XID_KEY = "twin/xid"
 TAINT = "nvidia.com/gpu-health"

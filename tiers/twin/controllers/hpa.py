@@ -14,6 +14,7 @@ from math import ceil
 
 from tiers.twin.controllers import events, pods
 from tiers.twin.controllers.config import ControllerConfig
+from tiers.twin.controllers.pods import status_of
 from tiers.twin.controllers.quantities import quantity
 from tiers.twin.controllers.scaling import Metric, find_target, set_replicas
 from tiers.twin.kube.resources import HPAS, Obj, Resource
@@ -169,7 +170,7 @@ def _paced(hpa: Obj, wanted: int, current: int, now: datetime, config: Controlle
     policies = rules.get("policies") or (_UP_POLICIES if up else _DOWN_POLICIES)
     if rules.get("selectPolicy") == "Disabled":
         return current
-    last = hpa["status"].get("lastScaleTime")
+    last = status_of(hpa).get("lastScaleTime")
     since_s = (now - parse_time(last)).total_seconds() if last else float("inf")
     steps = [
         0 if since_s < config.shortened(p["periodSeconds"])
@@ -226,7 +227,7 @@ def _counts(current: int, desired: int) -> Obj:
 def _say(
     store: ClusterStore, hpa: Obj, now: datetime, counts: Obj, **conditions: tuple[str, str, str]
 ) -> None:
-    status = hpa["status"] | counts
+    status = status_of(hpa) | counts
     if "AbleToScale" not in conditions:
         conditions["AbleToScale"] = ("True", "SucceededGetScale", "the HPA controller was able "
                                      "to get the target's current scale")  # fmt: skip

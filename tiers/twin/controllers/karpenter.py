@@ -16,6 +16,7 @@ from tiers.twin.controllers import events, fit, machines, pods
 from tiers.twin.controllers.config import ControllerConfig
 from tiers.twin.controllers.karpenter_rules import budget, consolidate_after, limit_nodes, shape
 from tiers.twin.controllers.machines import INSUFFICIENT
+from tiers.twin.controllers.pods import status_of
 from tiers.twin.controllers.rooms import Room, rooms
 from tiers.twin.kube.resources import NODE_CLAIMS, NODE_POOLS, NODES, PODS, Obj
 from tiers.twin.kube.store import ClusterStore
@@ -90,7 +91,7 @@ def _new_claim(store: ClusterStore, pool: Obj, now: datetime, rng: np.random.Gen
 
 
 def node_of(claim: Obj) -> str:
-    return str(claim["status"].get("nodeName", ""))
+    return str(status_of(claim).get("nodeName", ""))
 
 
 def _is(claim: Obj, kind: str, value: str) -> bool:
@@ -139,7 +140,7 @@ def _launch(store: ClusterStore, claim: Obj, now: datetime, rng: np.random.Gener
 def _mark(
     store: ClusterStore, claim: Obj, now: datetime, kind: str, value: str, reason: str, said: str
 ) -> Obj:
-    status = pods.with_condition(claim["status"], kind, value, now, reason=reason, message=said)
+    status = pods.with_condition(status_of(claim), kind, value, now, reason=reason, message=said)
     return store.put(NODE_CLAIMS, {**claim, "status": status})
 
 
@@ -157,7 +158,7 @@ def _join(store: ClusterStore, claim: Obj, now: datetime) -> None:
 def _ready(store: ClusterStore, claim: Obj, node: str, now: datetime) -> Obj:
     found = store.get(NODES, "", node)
     capacity = {key: found["status"][key] for key in ("capacity", "allocatable")}
-    claim = {**claim, "status": claim["status"] | {"nodeName": node, **capacity}}
+    claim = {**claim, "status": status_of(claim) | {"nodeName": node, **capacity}}
     for kind in ("Launched", "Registered", "Initialized", "Ready"):
         claim = _mark(store, claim, now, kind, "True", kind, "")
     return claim
@@ -275,7 +276,7 @@ def _consolidate(store: ClusterStore, pool: Obj, now: datetime, config: Controll
 
 def _empty_since(store: ClusterStore, claim: Obj, now: datetime) -> datetime | None:
     """When the last pod left, kept in the claim's `lastPodEventTime`; None while any is there."""
-    status = claim["status"]
+    status = status_of(claim)
     if machines.working_pods(store, node_of(claim)):
         if "lastPodEventTime" in status:
             kept = {k: v for k, v in status.items() if k != "lastPodEventTime"}
@@ -291,7 +292,7 @@ def _empty_since(store: ClusterStore, claim: Obj, now: datetime) -> datetime | N
 def _report(store: ClusterStore, pool: Obj, now: datetime) -> None:
     nodes = [store.find(NODES, "", node_of(c)) for c in claims_of(store, pool) if node_of(c)]
     gpus = sum(int(n["status"]["capacity"].get("nvidia.com/gpu", 0)) for n in nodes if n)
-    status = pool["status"] | {"nodes": len(nodes)}
+    status = status_of(pool) | {"nodes": len(nodes)}
     status["resources"] = {"nodes": str(len(nodes)), "nvidia.com/gpu": str(gpus)}
     status = pods.with_condition(status, "Ready", "True", now, reason="Ready", message="")
     fresh = store.get(NODE_POOLS, "", pool["metadata"]["name"])

@@ -13,6 +13,7 @@ from datetime import datetime
 from tiers.twin.controllers import events, pods
 from tiers.twin.controllers.config import ControllerConfig
 from tiers.twin.controllers.hpa import METRIC_KEY
+from tiers.twin.controllers.pods import status_of
 from tiers.twin.controllers.scaling import Metric, find_target, set_replicas
 from tiers.twin.kube.resources import HPAS, SCALED_OBJECTS, Obj, Resource
 from tiers.twin.kube.store import ClusterStore
@@ -76,7 +77,7 @@ def _run(
 ) -> None:  # fmt: skip
     _keep_hpa(store, scaled, now)
     active = _is_active(scaled, target, metric)
-    status = dict(scaled["status"])
+    status = dict(status_of(scaled))
     if active or "lastActiveTime" not in status:
         status["lastActiveTime"] = rfc3339(now)
     status.setdefault("originalReplicaCount", target["spec"].get("replicas", 1))
@@ -180,7 +181,7 @@ def _scale_to_and_from_zero(
     if current == 0 and (active or least > 0):
         set_replicas(store, resource, target, max(1, least), now, by=BY)
     elif idle is not None and not active and current > idle:
-        since = parse_time(scaled["status"].get("lastActiveTime", rfc3339(now)))
+        since = parse_time(status_of(scaled).get("lastActiveTime", rfc3339(now)))
         cooldown_s = config.shortened(spec.get("cooldownPeriod", _COOLDOWN_S))
         if (now - since).total_seconds() >= cooldown_s:
             set_replicas(store, resource, target, int(idle), now, by=BY)
@@ -191,7 +192,7 @@ def _scale_to_and_from_zero(
 def _say(
     store: ClusterStore, scaled: Obj, now: datetime, **conditions: tuple[str, str, str]
 ) -> None:
-    status = scaled["status"]
+    status = status_of(scaled)
     for kind, (value, reason, message) in conditions.items():
         status = pods.with_condition(status, kind, value, now, reason=reason, message=message)
     metadata = scaled["metadata"]

@@ -11,6 +11,7 @@ import json
 from datetime import datetime
 
 from tiers.twin.controllers import events, pods
+from tiers.twin.controllers.pods import status_of
 from tiers.twin.kube.resources import LEADER_WORKER_SETS, STATEFUL_SETS, Obj
 from tiers.twin.kube.store import ClusterStore
 
@@ -157,7 +158,7 @@ def _report(store: ClusterStore, lws: Obj, leaders: list[Obj], now: datetime) ->
         "updatedReplicas": updated,
         "hpaPodSelector": f"{NAME_KEY}={name},{WORKER_INDEX_KEY}=0",
         "observedGeneration": lws["metadata"]["generation"],
-        "conditions": lws["status"].get("conditions") or [],
+        "conditions": status_of(lws).get("conditions") or [],
     }
     whole = ready == updated == len(leaders) == wanted
     for kind, value, reason, message in (

@@ -67,6 +67,11 @@ def with_condition(
     return {**status, "conditions": [*rest, made]}
 
 
+def status_of(obj: Obj) -> Obj:
+    """An object's status; a custom object has none until its controller has looked at it."""
+    return obj.get("status") or {}
+
+
 def put_status(store: ClusterStore, pod: Obj, status: Obj) -> Obj:
     return store.put(PODS, {**pod, "status": status})
 

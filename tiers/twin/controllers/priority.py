@@ -1,5 +1,6 @@
 """What a pod's place in the queue is: its PriorityClass, or the cluster's default."""
 
+from tiers.twin.kube.priority import default_class
 from tiers.twin.kube.resources import PRIORITY_CLASSES, Obj
 from tiers.twin.kube.store import ClusterStore
 
@@ -17,8 +18,8 @@ def of_class(store: ClusterStore, name: str | None) -> int:
 
 
 def default(store: ClusterStore) -> int:
-    classes = store.all(PRIORITY_CLASSES)
-    return max((int(c["value"]) for c in classes if c.get("globalDefault")), default=0)
+    found = default_class(store)
+    return int(found["value"]) if found else 0
 
 
 def may_preempt(store: ClusterStore, pod: Obj) -> bool:

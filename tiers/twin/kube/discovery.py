@@ -1,10 +1,16 @@
 """What the server says about itself: version, health, API groups and their resources."""
 
-from tiers.twin.kube.resources import REGISTRY, Obj, Resource
+from typing import NamedTuple
+
+from tiers.twin.kube.resources import NAMESPACES, REGISTRY, Obj, Resource
 
 VERSION: Obj = {
     "major": "1",
     "minor": "36",
+    "emulationMajor": "1",
+    "emulationMinor": "36",
+    "minCompatibilityMajor": "1",
+    "minCompatibilityMinor": "35",
     "gitVersion": "v1.36.2-twin",
     "gitCommit": "0000000000000000000000000000000000000000",
     "gitTreeState": "clean",
@@ -13,7 +19,7 @@ VERSION: Obj = {
     "compiler": "none",
     "platform": "linux/amd64",
 }
-_VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
+_VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 _SUBRESOURCE_VERBS = {
     "status": ["get", "patch", "update"],
     "scale": ["get", "patch", "update"],
@@ -23,8 +29,22 @@ _SUBRESOURCE_KINDS = {
     "scale": {"group": "autoscaling", "version": "v1", "kind": "Scale"},
     "eviction": {"group": "policy", "version": "v1", "kind": "Eviction"},
 }
-REVIEW_GROUP = ("authorization.k8s.io", "v1")
-REVIEWS = ("selfsubjectaccessreviews", "selfsubjectrulesreviews")
+
+
+class Review(NamedTuple):
+    """A kind that is answered and never stored."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+
+REVIEWS = (
+    Review("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+    Review("authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+    Review("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview"),
+)
 
 
 def answer(path: str) -> Obj | None:
@@ -32,20 +52,29 @@ def answer(path: str) -> Obj | None:
     if path == "/api":
         return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
     if path == "/apis":
-        groups = [_group(g, v) for g, v in _groups().items()]
+        groups = [_group(g, v) for g, v in known_groups().items()]
         return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
     parts = path.strip("/").split("/")
     if parts == ["api", "v1"]:
         return _resources("", "v1")
-    if parts[0] == "apis" and len(parts) == 2 and parts[1] in _groups():
-        return {"kind": "APIGroup", "apiVersion": "v1", **_group(parts[1], _groups()[parts[1]])}
-    if parts[0] == "apis" and len(parts) == 3 and parts[2] in _groups().get(parts[1], []):
-        return _resources(parts[1], parts[2])
-    return None
+    if parts[0] != "apis" or len(parts) not in (2, 3) or parts[1] not in known_groups():
+        return None
+    versions = known_groups()[parts[1]]
+    if len(parts) == 2:
+        return {"kind": "APIGroup", "apiVersion": "v1", **_group(parts[1], versions)}
+    return _resources(parts[1], parts[2]) if parts[2] in versions else None
 
 
-def _groups() -> dict[str, list[str]]:
-    return REGISTRY.groups() | {REVIEW_GROUP[0]: [REVIEW_GROUP[1]]}
+def known_groups() -> dict[str, list[str]]:
+    return REGISTRY.groups() | {review.group: [review.version] for review in REVIEWS}
+
+
+def built_in(group: str, version: str) -> bool:
+    """Whether this group is the server's own: it then answers 404 with a Status."""
+    if group and version not in known_groups().get(group, ()):
+        return False
+    kinds = [r for r in REGISTRY.resources if r.group == group]
+    return not kinds or not all(r.custom for r in kinds)
 
 
 def _group(name: str, versions: list[str]) -> Obj:
@@ -58,24 +87,25 @@ def _resources(group: str, version: str) -> Obj:
     for resource in REGISTRY.resources:
         if (resource.group, resource.version) == (group, version):
             listed += _entries(resource)
-    if (group, version) == REVIEW_GROUP:
-        kinds = ("SelfSubjectAccessReview", "SelfSubjectRulesReview")
-        for plural, kind in zip(REVIEWS, kinds, strict=True):
-            listed.append({"name": plural, "singularName": kind.lower(), "namespaced": False,
-                           "kind": kind, "verbs": ["create"]})  # fmt: skip
+    for review in REVIEWS:
+        if (review.group, review.version) == (group, version):
+            listed.append({"name": review.plural, "singularName": review.kind.lower(),
+                           "namespaced": False, "kind": review.kind,
+                           "verbs": ["create"]})  # fmt: skip
     named = f"{group}/{version}" if group else version
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": named,
             "resources": listed}  # fmt: skip
 
 
 def _entries(resource: Resource) -> list[Obj]:
-    shape = {"singularName": "", "namespaced": resource.namespaced, "kind": resource.kind}
+    shape: Obj = {"singularName": "", "namespaced": resource.namespaced, "kind": resource.kind}
+    verbs = [v for v in _VERBS if resource is not NAMESPACES or v != "deletecollection"]
     main = shape | {
         "name": resource.plural,
         "singularName": resource.kind.lower(),
-        "verbs": _VERBS,
-        "shortNames": list(resource.short_names),
+        "verbs": verbs,
     }
+    main |= {"shortNames": list(resource.short_names)} if resource.short_names else {}
     return [main] + [
         shape
         | {"name": f"{resource.plural}/{sub}", "verbs": _SUBRESOURCE_VERBS[sub]}

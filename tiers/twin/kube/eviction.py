@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from tiers.twin.kube.errors import ApiError, bad_request, internal, too_many_requests
+from tiers.twin.kube.errors import ApiError, bad_request, failure, too_many_requests
 from tiers.twin.kube.resources import PDBS, PODS, Obj
 from tiers.twin.kube.selectors import selects
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import rfc3339
-from tiers.twin.kube.validate import check_uid
+from tiers.twin.kube.validate import check_delete_preconditions
 from tiers.twin.kube.verbs import Write, delete_pod
 
 RETRY_AFTER_S = 10
@@ -45,8 +45,7 @@ def evict(write: Write, body: Any) -> Obj:
     if (body.get("metadata") or {}).get("name", write.name) != write.name:
         raise bad_request("name in URL does not match name in Eviction object")
     options = body.get("deleteOptions") or {}
-    wanted = options.get("preconditions") or {}
-    check_uid(PODS, write.name, pod["metadata"]["uid"], wanted.get("uid"))
+    check_delete_preconditions(PODS, pod, options)
     if not _free_to_go(pod):
         _spend_budget(write, pod)
     if not pod["metadata"].get("deletionTimestamp"):
@@ -65,7 +64,7 @@ def _free_to_go(pod: Obj) -> bool:
 def _spend_budget(write: Write, pod: Obj) -> None:
     budgets = budgets_of(write.store, pod)
     if len(budgets) > 1:
-        raise internal(MANY)
+        raise failure(500, MANY)
     if not budgets:
         return
     pdb = budgets[0]
@@ -82,21 +81,22 @@ def _spend_budget(write: Write, pod: Obj) -> None:
 
 
 def _refuse_if_empty(pdb: Obj) -> None:
+    """A 429; it says how long to wait only where that helps, as the real one."""
     status, name = pdb["status"], pdb["metadata"]["name"]
     if status.get("observedGeneration", 0) < pdb["metadata"].get("generation", 1):
         why = f"The disruption budget {name} is still being processed by the server."
-        raise _blocked(why)
+        raise _blocked(why, RETRY_AFTER_S)
     if status["disruptionsAllowed"] <= 0:
-        raise _blocked(
+        why = (
             f"The disruption budget {name} needs {status['desiredHealthy']} healthy pods and has "
             f"{status['currentHealthy']} currently"
         )
+        raise _blocked(why, 0)
 
 
-def _blocked(why: str) -> ApiError:
-    return too_many_requests(
-        BLOCKED, [{"reason": "DisruptionBudget", "message": why}], RETRY_AFTER_S
-    )
+def _blocked(why: str, retry_after_s: int) -> ApiError:
+    cause = {"reason": "DisruptionBudget", "message": why}
+    return too_many_requests(BLOCKED, [cause], retry_after_s)
 
 
 def _with_reason(write: Write, pod: Obj) -> Obj:

@@ -1,32 +1,27 @@
 """Who owns which field: `metadata.managedFields`, and server-side apply upon it.
 
-A field is a path of steps: a member name, or a key of a list that merges by key. Ownership is
-kept at the leaves (an atomic list is one leaf). Apply merges the sent fields, takes over nothing
-that another manager owns with another value (409 with one cause a field) unless forced, and
-removes what this manager applied before, sends no more, and nobody else owns.
+An update owns what it adds or changes, alone. Apply owns what it sends, together with whoever owns
+the same value; another manager's field with another value is a conflict (409, one cause a field)
+unless forced. What a manager applied before and sends no more goes, unless somebody else owns it.
 
-Limits: written fields of the twin's own controllers are not tracked, set lists are atomic, and
-`managedFields` cannot be cleared by a patch.
+Limits: what the twin's own controllers write is not tracked, so an object that they made counts as
+`before-first-apply` at its first apply; the number of update managers is not capped at ten.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from tiers.twin.kube import field_sets
 from tiers.twin.kube.errors import ApiError
-from tiers.twin.kube.patches import element_key
-from tiers.twin.kube.resources import Obj
+from tiers.twin.kube.field_sets import NOTHING, Fields, Path, dotted
+from tiers.twin.kube.merging import drop, merge
+from tiers.twin.kube.resources import REGISTRY, Obj, Resource
+from tiers.twin.kube.shapes import shape_of
 from tiers.twin.kube.times import rfc3339
 
-Path = tuple[str, ...]
-Fields = frozenset[Path]
-_UNTRACKED = {"apiVersion", "kind"}
-_UNTRACKED_METADATA = {
-    "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp",
-    "managedFields", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds",
-}  # fmt: skip
+BEFORE_FIRST_APPLY = "before-first-apply"
 
 
 @dataclass(frozen=True)
@@ -37,175 +32,151 @@ class Manager:
     operation: str
     subresource: str = ""
 
-
-def leaves(obj: Obj) -> dict[Path, Any]:
-    """Every owned path of an object with its value, identity and server-set fields left out."""
-    found: dict[Path, Any] = {}
-    for key, value in obj.items():
-        if key == "metadata":
-            inner = {k: v for k, v in value.items() if k not in _UNTRACKED_METADATA}
-            _walk(inner, ("f:metadata",), "metadata", found)
-        elif key not in _UNTRACKED:
-            _walk(value, (f"f:{key}",), key, found)
-    return found
+    def named(self, api_version: str) -> str:
+        """As a conflict names it."""
+        text = f'"{self.name}"'
+        text += f' with subresource "{self.subresource}"' if self.subresource else ""
+        return text + (f" using {api_version}" if self.operation == "Update" else "")
 
 
-def _walk(value: Any, path: Path, field: str, found: dict[Path, Any]) -> None:
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            _walk(item, (*path, f"f:{key}"), key, found)
-        return
-    if isinstance(value, list) and value:
-        keys = [element_key(field, item) for item in value]
-        if all(key is not None for key in keys):
-            for key, item in zip(keys, value, strict=True):
-                step = "k:" + json.dumps(dict(key or ()), separators=(",", ":"), sort_keys=True)
-                _walk(item, (*path, step), "", found)
-            return
-    if not (isinstance(value, dict) and path == ("f:metadata",)):
-        found[path] = value
+Owners = Mapping[Manager, tuple[Fields, str]]
+"""Each manager's fields, and when they last changed."""
 
 
-def _tree(fields: Iterable[Path]) -> Obj:
-    tree: Obj = {}
-    for path in sorted(fields):
-        node = tree
-        for step in path:
-            node = node.setdefault(step, {})
-    return tree
-
-
-def _paths(tree: Obj, prefix: Path = ()) -> set[Path]:
-    found: set[Path] = set()
-    for step, inner in tree.items():
-        found |= _paths(inner, (*prefix, step)) if inner else {(*prefix, step)}
-    return found
-
-
-def _owners(obj: Obj) -> dict[Manager, tuple[Fields, str]]:
+def owners_of(obj: Obj) -> dict[Manager, tuple[Fields, str]]:
     owners = {}
     for entry in obj["metadata"].get("managedFields") or ():
-        who = Manager(entry["manager"], entry["operation"], entry.get("subresource", ""))
-        owners[who] = frozenset(_paths(entry.get("fieldsV1") or {})), entry.get("time", "")
+        who = Manager(
+            entry.get("manager", ""), entry.get("operation", ""), entry.get("subresource", "")
+        )
+        fields = frozenset(field_sets.from_tree(entry.get("fieldsV1") or {}))
+        owners[who] = fields, entry.get("time", "")
     return owners
 
 
-def _with_owners(obj: Obj, owners: dict[Manager, tuple[Fields, str]]) -> Obj:
-    entries = []
-    for who, (fields, time) in sorted(owners.items(), key=lambda owner: str(owner[0])):
-        if not fields:
-            continue
-        entry = {
-            "manager": who.name,
-            "operation": who.operation,
-            "apiVersion": obj["apiVersion"],
-            "time": time,
-            "fieldsType": "FieldsV1",
-            "fieldsV1": _tree(fields),
-        }
-        entries.append(entry | ({"subresource": who.subresource} if who.subresource else {}))
+def with_owners(obj: Obj, owners: Owners) -> Obj:
+    """The object with its managedFields written anew; managers of nothing are left out."""
+    entries = [_entry(obj, who, *held) for who, held in owners.items() if held[0]]
+    entries.sort(key=lambda e: (e["operation"], e["time"], e["manager"], e.get("subresource", "")))
     metadata = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
     return {**obj, "metadata": metadata | ({"managedFields": entries} if entries else {})}
 
 
+def _entry(obj: Obj, who: Manager, fields: Fields, time: str) -> Obj:
+    entry = {
+        "manager": who.name,
+        "operation": who.operation,
+        "apiVersion": obj["apiVersion"],
+        "time": time,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": field_sets.to_tree(fields),
+    }
+    return entry | ({"subresource": who.subresource} if who.subresource else {})
+
+
 def track_update(before: Obj | None, after: Obj, who: Manager, now: datetime) -> Obj:
     """`after` with what `who` changed now owned by `who` alone (create, replace, patch)."""
-    old, new = leaves(before) if before else {}, leaves(after)
-    changed = {path for path, value in new.items() if path not in old or old[path] != value}
-    if before is not None and not changed and set(old) == set(new):
-        return _with_owners(after, _owners(before))
-    owners = _owners(before) if before else {}
-    kept = {w: ((f & new.keys()) - changed, t) for w, (f, t) in owners.items()}
-    mine, _ = kept.get(who, (frozenset(), ""))
-    return _with_owners(after, kept | {who: (mine | changed, rfc3339(now))})
+    resource = _resource_of(after)
+    if after["metadata"].get("managedFields") == [{}]:
+        return with_owners(after, {})  # the documented way to forget all owners
+    old = field_sets.flatten(resource, before) if before else {}
+    changed, removed = field_sets.difference(old, field_sets.flatten(resource, after))
+    owners = owners_of(after) or (owners_of(before) if before else {})
+    kept = _without(owners, removed, others=changed, who=who)
+    mine, time = kept.get(who, (NOTHING, ""))
+    if changed - mine:
+        mine, time = mine | changed, rfc3339(now)
+    return with_owners(after, kept | {who: (mine, time)})
 
 
-def apply(before: Obj, applied: Obj, who: Manager, now: datetime, *, force: bool) -> Obj:
-    """Server-side apply of `applied` onto `before`.
+def _resource_of(obj: Obj) -> Resource:
+    resource = REGISTRY.by_kind(obj["apiVersion"], obj["kind"])
+    if resource is None:
+        raise ValueError(f"unknown kind {obj['apiVersion']} {obj['kind']}")
+    return resource
+
+
+def _without(
+    owners: Owners, removed: Fields, *, others: Fields, who: Manager
+) -> dict[Manager, tuple[Fields, str]]:
+    """Owners after fields are gone for all, and after some are lost to `who`."""
+    return {
+        w: (fields - removed - (NOTHING if w == who else others), time)
+        for w, (fields, time) in owners.items()
+    }
+
+
+def first_apply(resource: Resource, sent: Obj, who: Manager, now: datetime) -> Obj:
+    """An object that an apply creates, owned by the applier."""
+    return with_owners(sent, {who: (field_sets.applied_set(resource, sent), rfc3339(now))})
+
+
+def apply(
+    resource: Resource, before: Obj, sent: Obj, who: Manager, now: datetime, *, force: bool
+) -> Obj:
+    """Server-side apply of `sent` onto `before`.
 
     Raises:
         ApiError: 409 with a `FieldManagerConflict` cause for each field that another manager owns
             with a different value, unless `force`.
     """
-    sent, old, owners = leaves(applied), leaves(before), _owners(before)
-    lost = {path for path, value in sent.items() if path in old and old[path] != value}
-    others = {w: held for w, held in owners.items() if w != who}
+    owners = owners_of(before) or _first_owner(resource, before, now)
+    mine = field_sets.applied_set(resource, sent)
+    last, time = owners.get(who, (NOTHING, ""))
+    owners |= {who: (mine, time if mine == last else rfc3339(now))}
+    merged = merge(before, sent, shape_of(resource))
+    _prune(merged, last, frozenset().union(*(fields for fields, _ in owners.values())), resource)
+    changed, removed = field_sets.difference(
+        field_sets.flatten(resource, before), field_sets.flatten(resource, merged)
+    )
     if not force:
-        _refuse_conflicts(applied, lost, others)
-    mine, _ = owners.get(who, (frozenset(), ""))
-    held_elsewhere = {path for fields, _ in others.values() for path in fields}
-    dropped = {path for path in mine if path not in sent and path not in held_elsewhere}
-    merged = _merge(before, applied, "")
-    for path in sorted(dropped, key=len, reverse=True):
-        _drop(merged, path)
-    kept = {w: (fields - lost, time) for w, (fields, time) in others.items()}
-    return _with_owners(merged, kept | {who: (frozenset(sent), rfc3339(now))})
+        _refuse_conflicts(owners, changed, who, before["apiVersion"])
+    return with_owners(merged, _without(owners, removed, others=changed, who=who))
 
 
-def _refuse_conflicts(
-    applied: Obj, lost: set[Path], others: dict[Manager, tuple[Fields, str]]
-) -> None:
-    causes = [
-        {
-            "reason": "FieldManagerConflict",
-            "message": f'conflict with "{w.name}" using {applied["apiVersion"]}',
-            "field": _dotted(path),
-        }
-        for w, (fields, _) in others.items()
-        for path in sorted(fields & lost)
-    ]
-    if not causes:
+def _first_owner(
+    resource: Resource, before: Obj, now: datetime
+) -> dict[Manager, tuple[Fields, str]]:
+    fields = frozenset(field_sets.flatten(resource, before))
+    return {Manager(BEFORE_FIRST_APPLY, "Update"): (fields, rfc3339(now))}
+
+
+def _prune(merged: Obj, last: Fields, owned: Fields, resource: Resource) -> None:
+    """Take out what was applied before, is sent no more, and belongs to nobody."""
+    held = {path[:depth] for path in owned for depth in range(1, len(path) + 1)}
+    for path in sorted(last - held, key=len, reverse=True):
+        if _names_element(path):
+            continue  # the key of an element goes with the element, or stays with it
+        drop(merged, path, shape_of(resource), owned)
+
+
+def _names_element(path: Path) -> bool:
+    inside = len(path) > 1 and path[-2].startswith("k:")
+    return inside and path[-1][2:] in json.loads(path[-2][2:])
+
+
+def _refuse_conflicts(owners: Owners, changed: Fields, who: Manager, api_version: str) -> None:
+    lost = {
+        w.named(api_version): sorted(fields & changed)
+        for w, (fields, _) in sorted(owners.items(), key=lambda owner: str(owner[0]))
+        if w != who and fields & changed
+    }
+    if not lost:
         return
-    plural = "s" if len(causes) > 1 else ""
-    listed = ", ".join(f"{c['message']}: {c['field']}" for c in causes)
-    message = f"Apply failed with {len(causes)} conflict{plural}: {listed}"
-    raise ApiError(409, "Conflict", message, {"causes": causes})
+    causes = [
+        {"reason": "FieldManagerConflict", "message": f"conflict with {w}", "field": dotted(path)}
+        for w, paths in lost.items()
+        for path in paths
+    ]
+    raise ApiError(409, "Conflict", _conflict_text(lost), {"causes": causes})
 
 
-def _dotted(path: Path) -> str:
-    text = ""
-    for step in path:
-        if step.startswith("f:"):
-            text += "." + step[2:]
-        else:
-            keys = ",".join(f"{k}={json.dumps(v)}" for k, v in json.loads(step[2:]).items())
-            text += f"[{keys}]"
-    return text
-
-
-def _merge(held: Any, sent: Any, field: str) -> Any:
-    if isinstance(held, dict) and isinstance(sent, dict):
-        return held | {key: _merge(held.get(key), value, key) for key, value in sent.items()}
-    if isinstance(held, list) and isinstance(sent, list):
-        keys = [element_key(field, item) for item in sent]
-        if sent and all(key is not None for key in keys):
-            merged = {element_key(field, item): item for item in held}
-            for key, item in zip(keys, sent, strict=True):
-                merged[key] = _merge(merged.get(key), item, "")
-            return list(merged.values())
-    return sent
-
-
-def _drop(obj: Obj, path: Path) -> None:
-    """Remove one owned path, copying the way to it (the rest may be shared with the stored)."""
-    node: Any = obj
-    for place, step in enumerate(path):
-        key: Any = step[2:] if step.startswith("f:") else _position(node, path, place)
-        if key is None or (isinstance(node, dict) and key not in node):
-            return
-        if place == len(path) - 1:
-            del node[key]
-            return
-        inner = node[key]
-        node[key] = dict(inner) if isinstance(inner, dict) else list(inner)
-        node = node[key]
-
-
-def _position(items: Any, path: Path, place: int) -> int | None:
-    if not isinstance(items, list):
-        return None
-    wanted, field = json.loads(path[place][2:]), path[place - 1][2:]
-    for index, item in enumerate(items):
-        if dict(element_key(field, item) or ()) == wanted:
-            return index
-    return None
+def _conflict_text(lost: dict[str, list[Path]]) -> str:
+    count = sum(len(paths) for paths in lost.values())
+    if count == 1:
+        [(w, [path])] = lost.items()
+        return f"Apply failed with 1 conflict: conflict with {w}: {dotted(path)}"
+    lines: list[str] = []
+    for w, paths in lost.items():
+        lines += [f"conflicts with {w}:", *(f"- {dotted(path)}" for path in paths)]
+    return f"Apply failed with {count} conflicts: " + "\n".join(lines)

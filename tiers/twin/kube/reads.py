@@ -4,16 +4,19 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tiers.twin.kube.errors import ApiError, bad_request, gone
+from tiers.twin.kube.errors import ApiError, bad_request, gone, invalid_options, version_too_large
 from tiers.twin.kube.resources import Obj, Resource
 from tiers.twin.kube.selectors import Matcher
 from tiers.twin.kube.store import Change, ClusterStore, key_of
+from tiers.twin.kube.values import forbidden, unsupported
 
 BOOKMARK_EVERY_S = 20.0
+_NOW = -1
+"""The revision in a token that goes on with what is there when it is used."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Query:
     matches: Matcher
     selective: bool
     revision: int | None = None
+    match: str = ""
+    """`resourceVersionMatch`: Exact, NotOlderThan, or nothing said."""
 
     def wants(self, obj: Obj | None) -> bool:
         if obj is None or (self.namespace and obj["metadata"].get("namespace") != self.namespace):
@@ -37,21 +42,16 @@ def list_objects(query: Query, limit: int, token: str) -> Obj:
     """One page; every page of a list shows the same moment.
 
     Raises:
-        ApiError: 410 when the moment of a `continue` token is no longer in the log.
+        ApiError: 410 when its moment is no longer in the log, 504 when it has not come yet.
     """
     start: tuple[str, str] | None = None
     revision = query.store.revision
     if token:
         revision, start = _read_token(token)
-        try:
-            objects = query.store.all_at(query.resource, revision, query.namespace)
-        except ApiError as err:
-            raise gone(
-                "The provided continue parameter is too old to display a consistent list result. "
-                "You can start a new list without the continue parameter."
-            ) from err
+        objects = _continued(query, revision, start)
+        revision = query.store.revision if revision == _NOW else revision
     else:
-        objects = query.store.all(query.resource, query.namespace)
+        revision, objects = _moment(query)
     if start is not None:
         objects = [obj for obj in objects if key_of(obj) > start]
     found = [obj for obj in objects if query.matches(obj)]
@@ -61,12 +61,72 @@ def list_objects(query: Query, limit: int, token: str) -> Obj:
         metadata["continue"] = _token(revision, key_of(page[-1]))
         if not query.selective:
             metadata["remainingItemCount"] = len(found) - len(page)
+    return listed(query.resource, page, metadata)
+
+
+def listed(resource: Resource, objects: list[Obj], metadata: Obj) -> Obj:
+    """A list of these objects; items of built-in kinds do not repeat their kind."""
     return {
-        "kind": query.resource.kind + "List",
-        "apiVersion": query.resource.api_version,
+        "kind": resource.kind + "List",
+        "apiVersion": resource.api_version,
         "metadata": metadata,
-        "items": [_item(obj) for obj in page],
+        "items": objects if resource.custom else [_item(obj) for obj in objects],
     }
+
+
+def _continued(query: Query, revision: int, start: tuple[str, str]) -> list[Obj]:
+    if revision == _NOW:
+        return query.store.all(query.resource, query.namespace)
+    try:
+        return query.store.all_at(query.resource, revision, query.namespace)
+    except ApiError as err:
+        raise gone(
+            "The provided continue parameter is too old to display a consistent list result. "
+            "You can start a new list without the continue parameter, or use the continue token "
+            "in this response to retrieve the remainder of the results, which may be "
+            "inconsistent with the earlier ones.",
+            onward=_token(_NOW, start),
+        ) from err
+
+
+def _moment(query: Query) -> tuple[int, list[Obj]]:
+    """The revision a new list shows: now, unless one is asked for exactly."""
+    store, asked = query.store, query.revision
+    if asked and asked > store.revision:
+        raise version_too_large(asked, store.revision)
+    if query.match != "Exact" or not asked:
+        return store.revision, store.all(query.resource, query.namespace)
+    try:
+        return asked, store.all_at(query.resource, asked, query.namespace)
+    except ApiError as err:
+        raise gone("The resourceVersion for the provided list is too old.") from err
+
+
+def check_version_options(query: Mapping[str, str], *, watches: bool) -> None:
+    """Raise a 422 for a `resourceVersionMatch` or `sendInitialEvents` that cannot be meant."""
+    match, version = query.get("resourceVersionMatch", ""), query.get("resourceVersion", "")
+    initial = query.get("sendInitialEvents")
+    field, supported = "resourceVersionMatch", ("Exact", "NotOlderThan")
+    problems = []
+    if match and match not in supported:
+        problems.append(unsupported(field, match, supported))
+    if watches and match and initial is None:
+        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        problems.append(forbidden(field, why))
+    if initial is not None and not watches:
+        why = "sendInitialEvents is forbidden for list"
+        problems.append(forbidden("sendInitialEvents", why))
+    if initial is not None and watches and match != "NotOlderThan":
+        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        problems.append(forbidden(field, why))
+    if not watches and match and not version:
+        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        problems.append(forbidden(field, why))
+    if match == "Exact" and version == "0":
+        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        problems.append(forbidden(field, why))
+    if problems:
+        raise invalid_options("ListOptions", *problems)
 
 
 def _item(obj: Obj) -> Obj:
@@ -86,19 +146,28 @@ def _read_token(token: str) -> tuple[int, tuple[str, str]]:
 
 
 async def watch(
-    query: Query, *, timeout_s: float, bookmarks: bool, bookmark_every_s: float = BOOKMARK_EVERY_S
+    query: Query,
+    *,
+    timeout_s: float,
+    bookmarks: bool,
+    initial: bool | None = None,
+    bookmark_every_s: float = BOOKMARK_EVERY_S,
 ) -> AsyncGenerator[dict[str, Any]]:
-    """Watch events until the timeout; a revision out of reach is one ERROR event with a 410."""
+    """Watch events until the timeout; a revision out of reach is one ERROR event with a 410.
+
+    `initial` (sendInitialEvents) true begins with all there is, and a bookmark that ends it;
+    false begins now; None does the former, unmarked, where no revision is given.
+    """
     loop = asyncio.get_running_loop()
     ends_at, changed = loop.time() + timeout_s, asyncio.Event()
-    seen, initial = query.revision, query.store.revision
+    seen, now = query.revision, query.store.revision
     unsubscribe = query.store.subscribe(changed.set)
     try:
-        if not seen:
-            for obj in query.store.all(query.resource, query.namespace):
-                if query.matches(obj):
-                    yield {"type": "ADDED", "object": obj}
-            seen = initial
+        if initial or (initial is None and not seen):
+            for event in _initial(query, now, marked=bool(initial and bookmarks)):
+                yield event
+            seen = now
+        seen = seen or now
         while True:
             changed.clear()
             for change in query.store.changes_since(seen):
@@ -116,6 +185,16 @@ async def watch(
         yield {"type": "ERROR", "object": err.status()}
     finally:
         unsubscribe()
+
+
+def _initial(query: Query, now: int, *, marked: bool) -> Iterator[dict[str, Any]]:
+    for obj in query.store.all(query.resource, query.namespace):
+        if query.matches(obj):
+            yield {"type": "ADDED", "object": obj}
+    if marked:
+        end = _bookmark(query, now)
+        end["object"]["metadata"]["annotations"] = {"k8s.io/initial-events-end": "true"}
+        yield end
 
 
 async def _wait(changed: asyncio.Event, seconds: float) -> bool:

@@ -7,8 +7,18 @@ from typing import Any
 
 import yaml
 
-from tiers.twin.kube.errors import bad_request, method_not_allowed, no_such_path
-from tiers.twin.kube.resources import REGISTRY, Resource
+from tiers.twin.kube.discovery import built_in
+from tiers.twin.kube.errors import (
+    NoSuchPath,
+    bad_request,
+    invalid_options,
+    method_not_allowed,
+    no_such_path,
+    not_acceptable,
+    unsupported_media,
+)
+from tiers.twin.kube.resources import NAMESPACES, REGISTRY, Resource
+from tiers.twin.kube.values import forbidden, too_long, unsupported
 
 _NAMESPACE_PARTS = ("status", "finalize")
 _ITEM_VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -30,25 +40,31 @@ class Target:
 
 
 def read_path(path: str) -> Target:
-    """The target of a path. Raises a 404 for what this server does not serve."""
+    """The target of a path.
+
+    Raises:
+        ApiError: a 404 for what this server does not serve of its own groups.
+        NoSuchPath: nothing of the server lies there.
+    """
     parts = [part for part in path.split("/") if part]
     if parts[:1] == ["api"] and len(parts) > 2:
         group, version, rest = "", parts[1], parts[2:]
     elif parts[:1] == ["apis"] and len(parts) > 3:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
-        raise no_such_path()
+        raise NoSuchPath
     namespace = ""
+    unknown = no_such_path() if built_in(group, version) else NoSuchPath()
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in _NAMESPACE_PARTS:
         namespace, rest = rest[1], rest[2:]
     resource = REGISTRY.by_path(group, version, rest[0])
     if resource is None or len(rest) > 3 or (namespace and not resource.namespaced):
-        raise no_such_path()
+        raise unknown
     name, subresource = (*rest[1:], "", "")[:2]
     if subresource and subresource not in resource.subresources:
-        raise no_such_path()
+        raise unknown
     if name and resource.namespaced and not namespace:
-        raise no_such_path()
+        raise unknown
     return Target(resource, namespace, name, subresource)
 
 
@@ -65,19 +81,44 @@ def verb_of(method: str, target: Target, query: Mapping[str, str]) -> str:
         raise method_not_allowed()
     if method == "GET":
         return "watch" if query.get("watch") in ("1", "true", "True") else "list"
-    if method == "POST" and (target.namespace or not target.resource.namespaced):
+    here = target.namespace or not target.resource.namespaced
+    if method == "POST" and here:
         return "create"
+    if method == "DELETE" and here and target.resource is not NAMESPACES:
+        return "deletecollection"
     raise method_not_allowed()
 
 
-def dry_run_of(query: Mapping[str, str], body: Any = None) -> bool:
-    """Whether nothing may be stored, said in the query or in DeleteOptions. Raises a 400."""
+_OPTIONS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
+_VALIDATIONS = ("Ignore", "Strict", "Warn")
+_LONGEST_MANAGER = 128
+
+
+def dry_run_of(query: Mapping[str, str], verb: str, body: Any = None) -> bool:
+    """Whether nothing may be stored, said in the query or in DeleteOptions. Raises a 422."""
     options = body if isinstance(body, dict) else {}
     options = options.get("deleteOptions") or options
     given = [v for v in (query.get("dryRun"), *(options.get("dryRun") or ())) if v]
     if any(value != "All" for value in given):
-        raise bad_request(f"Invalid value: {given}: dryRun: Unsupported value: supported: All")
+        problem = unsupported("dryRun", given, ("All",))
+        raise invalid_options(_OPTIONS.get(verb, "DeleteOptions"), problem)
     return bool(given)
+
+
+def validation_of(query: Mapping[str, str], verb: str) -> str:
+    """What unknown fields lead to; `Warn` unless said. Raises a 422."""
+    given = query.get("fieldValidation") or "Warn"
+    if given not in _VALIDATIONS:
+        problem = unsupported("fieldValidation", given, _VALIDATIONS)
+        raise invalid_options(_OPTIONS.get(verb, "PatchOptions"), problem)
+    return given
+
+
+def check_patch_options(query: Mapping[str, str], *, applies: bool) -> None:
+    """`force` belongs to an apply alone. Raises a 422."""
+    if "force" in query and not applies:
+        problem = forbidden("force", "may not be specified for non-apply patch")
+        raise invalid_options("PatchOptions", problem)
 
 
 def number(query: Mapping[str, str], key: str) -> int | None:
@@ -107,4 +148,23 @@ def read_body(raw: bytes, content_type: str) -> Any:
 
 def manager_of(query: Mapping[str, str], user_agent: str) -> str:
     """The field manager: as given, else the user agent up to its version, as the server does."""
+    if len(query.get("fieldManager", "")) > _LONGEST_MANAGER:
+        raise invalid_options("PatchOptions", too_long("fieldManager", _LONGEST_MANAGER))
     return query.get("fieldManager") or user_agent.split("/", 1)[0][:128] or "unknown"
+
+
+BODIES = ("application/json", "application/yaml")
+_MEDIA = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+
+
+def check_accept(header: str) -> None:
+    """Raise a 406 when the client takes no form that we write (JSON alone)."""
+    wanted = [part.split(";", 1)[0].strip() for part in header.split(",") if part.strip()]
+    if wanted and not {"*/*", "application/*", "application/json"}.intersection(wanted):
+        raise not_acceptable(_MEDIA)
+
+
+def check_body_type(header: str) -> None:
+    """Raise a 415 for a body that is neither JSON nor YAML; none said means JSON."""
+    if header and header.split(";", 1)[0].strip() not in BODIES:
+        raise unsupported_media(_MEDIA)

@@ -1,6 +1,6 @@
 """What kinds the API serves: one table, read by the routes, the store, discovery and validation.
 
-A new kind is one more line of `RESOURCES` (and, where its lists merge by key, of `LIST_KEYS`).
+A new kind is one more line of `RESOURCES` (and, where its lists merge by key, of `shapes`).
 """
 
 from collections.abc import Iterable
@@ -143,26 +143,6 @@ RESOURCES: tuple[Resource, ...] = (
     MACHINES,
     HTTP_ROUTES,
 )
-
-LIST_KEYS: dict[str, tuple[str, ...]] = {
-    "containers": ("name",),
-    "initContainers": ("name",),
-    "env": ("name",),
-    "ports": ("containerPort", "protocol"),
-    "volumes": ("name",),
-    "volumeMounts": ("mountPath",),
-    "imagePullSecrets": ("name",),
-    "conditions": ("type",),
-    "addresses": ("type",),
-    "ownerReferences": ("uid",),
-}
-"""Lists that merge element by element, with the fields that name an element.
-
-Every other list is atomic: node taints and tolerations are replaced whole, as the API documents.
-"""
-
-DEFAULT_KEY_VALUES: dict[str, str] = {"protocol": "TCP"}
-SET_LISTS = frozenset({"finalizers"})
 
 
 class Registry:

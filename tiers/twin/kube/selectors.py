@@ -2,15 +2,26 @@
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from tiers.twin.kube.errors import bad_request
-from tiers.twin.kube.resources import PODS, Obj, Resource
+from tiers.twin.kube.errors import ApiError, bad_request
+from tiers.twin.kube.resources import (
+    EVENTS,
+    JOBS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    RESOURCE_SLICES,
+    Obj,
+    Resource,
+)
 
 Labels = Mapping[str, str]
 Matcher = Callable[[Obj], bool]
 _SPLIT = re.compile(r",(?![^(]*\))")
 _SET = re.compile(r"^(?P<key>[^\s!=()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^)]*)\)$")
 _EQUAL = re.compile(r"^(?P<key>[^\s!=()]+)\s*(?P<op>==|=|!=)\s*(?P<value>[^\s!=()]*)$")
+_COMPARE = re.compile(r"^(?P<key>[^\s!=()<>]+)\s*(?P<op>[<>])\s*(?P<value>-?\d+)$")
 _EXISTS = re.compile(r"^(?P<no>!?)\s*(?P<key>[^\s!=(),]+)$")
 
 
@@ -26,10 +37,24 @@ def _requirement(text: str) -> Callable[[Labels], bool]:
         if found["op"] == "!=":
             return lambda labels: labels.get(key) != value
         return lambda labels: labels.get(key) == value
+    if found := _COMPARE.match(text):
+        return _comparison(found["key"], found["op"], int(found["value"]))
     if found := _EXISTS.match(text):
         key, absent = found["key"], bool(found["no"])
         return lambda labels: (key in labels) != absent
     raise bad_request(f"unable to parse requirement: found '{text}'")
+
+
+def _comparison(key: str, op: str, bound: int) -> Callable[[Labels], bool]:
+    """A label above or below a number; without one, or with other text, it is neither."""
+
+    def test(labels: Labels) -> bool:
+        held = labels.get(key, "")
+        if not held.lstrip("-").isdigit():
+            return False
+        return int(held) > bound if op == ">" else int(held) < bound
+
+    return test
 
 
 def label_matcher(text: str) -> Matcher:
@@ -38,23 +63,49 @@ def label_matcher(text: str) -> Matcher:
     return lambda obj: all(test(obj["metadata"].get("labels") or {}) for test in wanted)
 
 
-_FIELDS: dict[str, Callable[[Obj], str]] = {
-    "metadata.name": lambda o: str(o["metadata"]["name"]),
-    "metadata.namespace": lambda o: str(o["metadata"].get("namespace", "")),
-    "spec.nodeName": lambda o: str(o.get("spec", {}).get("nodeName", "")),
-    "spec.unschedulable": lambda o: str(bool(o.get("spec", {}).get("unschedulable"))).lower(),
-    "status.phase": lambda o: str(o.get("status", {}).get("phase", "")),
-    "involvedObject.name": lambda o: str(o.get("involvedObject", {}).get("name", "")),
-    "involvedObject.kind": lambda o: str(o.get("involvedObject", {}).get("kind", "")),
-    "reason": lambda o: str(o.get("reason", "")),
-}
-_COMMON = {"metadata.name", "metadata.namespace"}
-_BY_KIND = {
-    PODS.kind: {"spec.nodeName", "status.phase"},
-    "Node": {"spec.unschedulable"},
-    "Namespace": {"status.phase"},
-    "Event": {"involvedObject.name", "involvedObject.kind", "reason"},
-}
+_COMMON = ("metadata.name", "metadata.namespace")
+_BY_KIND: dict[Resource, tuple[str, ...]] = {
+    PODS: (
+        "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
+        "status.phase", "status.podIP", "status.nominatedNodeName",
+    ),
+    NODES: ("spec.unschedulable",),
+    NAMESPACES: ("status.phase",),
+    EVENTS: (
+        "involvedObject.kind", "involvedObject.namespace", "involvedObject.name",
+        "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion",
+        "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type",
+    ),
+    JOBS: ("status.successful",),
+    RESOURCE_SLICES: ("spec.nodeName", "spec.driver"),
+}  # fmt: skip
+_JOB_SUCCEEDED = "status.successful"
+
+
+def _read_field(obj: Obj, path: str) -> str:
+    """A field as a selector sees it: text, "" when it is not there, `false` for a flag."""
+    if path == _JOB_SUCCEEDED:
+        return str((obj.get("status") or {}).get("succeeded", 0))
+    if path == "source":
+        return str((obj.get("source") or {}).get("component", ""))
+    node: Any = obj
+    for name in path.split("."):
+        node = node.get(name) if isinstance(node, dict) else None
+    if path == "spec.unschedulable":
+        return str(bool(node)).lower()
+    return "" if node is None else str(node)
+
+
+def _unsupported_field(resource: Resource, key: str, text: str) -> ApiError:
+    if resource in _BY_KIND and not resource.custom:
+        why = f"field label not supported: {key}"
+    else:
+        known = ", ".join(f'"{name}"' for name in _COMMON)
+        why = f'"{key}" is not a known field selector: only {known}'
+    where = f"{resource.group}/{resource.version}, Resource={resource.plural}"
+    return bad_request(
+        f'Unable to find "{where}" that match label selector "", field selector "{text}": {why}'
+    )
 
 
 def field_matcher(resource: Resource, text: str) -> Matcher:
@@ -64,17 +115,16 @@ def field_matcher(resource: Resource, text: str) -> Matcher:
         found = _EQUAL.match(part.strip())
         if found is None:
             raise bad_request(f"invalid selector: '{part}'; can't understand '{part}'")
-        if found["key"] not in _COMMON | _BY_KIND.get(resource.kind, set()):
-            raise bad_request(f"field label not supported: {found['key']}")
+        if found["key"] not in (*_COMMON, *_BY_KIND.get(resource, ())):
+            raise _unsupported_field(resource, found["key"], text)
         tests.append(_field_test(found["key"], found["op"], found["value"]))
     return lambda obj: all(test(obj) for test in tests)
 
 
 def _field_test(key: str, op: str, value: str) -> Matcher:
-    read = _FIELDS[key]
     if op == "!=":
-        return lambda obj: read(obj) != value
-    return lambda obj: read(obj) == value
+        return lambda obj: _read_field(obj, key) != value
+    return lambda obj: _read_field(obj, key) == value
 
 
 def matcher(resource: Resource, labels: str, fields: str) -> Matcher:

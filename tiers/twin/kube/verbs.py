@@ -1,32 +1,29 @@
-"""The verbs on stored objects: create, replace, patch, apply, delete, each with dry run.
+"""Creating and deleting stored objects, each with dry run; `updates` has what changes them.
 
 Every function checks and writes without waiting in between, so a precondition holds when it is
 acted on.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tiers.twin.kube import managed_fields, patches, validate
-from tiers.twin.kube.errors import bad_request, conflict, forbidden, unsupported_media
+from tiers.twin.kube import known_fields, managed_fields, priority, quota, validate
+from tiers.twin.kube.errors import bad_request, failure, forbidden
 from tiers.twin.kube.managed_fields import Manager
-from tiers.twin.kube.resources import NAMESPACES, PODS, Obj, Resource
+from tiers.twin.kube.resources import NAMESPACES, PODS, QUOTAS, REGISTRY, Obj, Resource
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import parse_time, rfc3339
 
-JSON_PATCH = "application/json-patch+json"
-MERGE_PATCH = "application/merge-patch+json"
-STRATEGIC_PATCH = "application/strategic-merge-patch+json"
-APPLY_PATCHES = ("application/apply-patch+yaml", "application/apply-patch+json")
-PATCHES: dict[str, Callable[[Any, Any], Any]] = {
-    JSON_PATCH: patches.json_patch,
-    MERGE_PATCH: patches.merge_patch,
-    STRATEGIC_PATCH: patches.strategic_merge,
-}
-_SERVER_SET = ("uid", "creationTimestamp", "generation", "deletionTimestamp",
-               "deletionGracePeriodSeconds")  # fmt: skip
+SERVER_SET = ("uid", "creationTimestamp", "generation", "deletionTimestamp",
+              "deletionGracePeriodSeconds")  # fmt: skip
+_SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+_LONGEST_BASE = 58
+FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+"""Finalizers that the garbage collector takes off when it has seen to the dependents."""
+_DEPENDENTS = {"Foreground": FOREGROUND, "Orphan": ORPHAN}
 
 
 @dataclass(frozen=True)
@@ -41,133 +38,93 @@ class Write:
     subresource: str = ""
     manager: str = "unknown"
     dry_run: bool = False
+    validation: str = "Warn"
+    """What unknown fields lead to: `Strict` refuses, `Warn` tells, `Ignore` is silent."""
+    warnings: list[str] = field(default_factory=list)
 
     def by(self, operation: str) -> Manager:
         return Manager(self.manager, operation, self.subresource)
 
 
-def create(write: Write, body: Any) -> Obj:
-    """Store a new object. Raises 404 (no such namespace), 409 (name taken), 422 (invalid)."""
-    resource, store = write.resource, write.store
+def known(write: Write, obj: Obj) -> tuple[Obj, str]:
+    """The object without unknown fields, and what a strict decoder says of those ("" if none)."""
+    read, unknown = known_fields.read(write.resource, obj)
+    listed = [f'unknown field "{path}"' for path in unknown]
+    if write.validation == "Warn":
+        write.warnings.extend(listed)
+    strict = listed and write.validation == "Strict"
+    return read, f"strict decoding error: {', '.join(listed)}" if strict else ""
+
+
+def sent_object(write: Write, body: Any) -> Obj:
+    """The body of a create or replace. Raises a 400."""
+    resource = write.resource
     obj = validate.check_identity(resource, body, write.namespace, write.name)
+    read, wrong = known(write, obj)
+    if wrong:
+        kind = resource.kind
+        raise bad_request(
+            f'{kind} in version "{resource.version}" cannot be handled as a {kind}: {wrong}'
+        )
+    return read | {"apiVersion": resource.api_version, "kind": resource.kind}
+
+
+def create(write: Write, body: Any) -> Obj:
+    """Store a new object.
+
+    Raises:
+        ApiError: 404 (no such namespace), 409 (name taken), 422 (invalid), 403 (over a quota).
+    """
+    obj = sent_object(write, body)
     if obj["metadata"].get("resourceVersion"):
-        raise bad_request("resourceVersion should not be set on objects to be created")
-    obj["metadata"] = _named(store, obj["metadata"])
+        raise failure(500, "resourceVersion should not be set on objects to be created")
+    obj["metadata"] = _named(obj["metadata"])
+    return store_new(
+        write,
+        obj,
+        lambda made: managed_fields.track_update(None, made, write.by("Update"), write.now),
+    )
+
+
+def store_new(write: Write, obj: Obj, owned: Callable[[Obj], Obj]) -> Obj:
+    """Default, check, admit and store an object; `owned` writes managedFields on its argument."""
+    resource = write.resource
     if resource.namespaced:
-        _open_namespace(store, resource, write.namespace, obj["metadata"].get("name", ""))
-    obj = validate.with_defaults(resource, obj)
-    validate.check(resource, obj)
-    obj |= {"apiVersion": resource.api_version, "kind": resource.kind}
-    tracked = managed_fields.track_update(None, obj, write.by("Update"), write.now)
-    return store.create(resource, tracked, write.now, dry_run=write.dry_run)
+        open_namespace(write, obj["metadata"].get("name", ""))
+    made = validate.with_defaults(resource, obj)
+    validate.check(resource, made)
+    if resource is QUOTAS:
+        made["status"] = quota.status(write.store, made)
+    made = priority.admit(write.store, resource, made)
+    quota.admit(write.store, resource, made, dry_run=write.dry_run)
+    made["metadata"] = {**made["metadata"], **_owners(owned(made))}
+    return write.store.create(resource, made, write.now, dry_run=write.dry_run)
 
 
-def _named(store: ClusterStore, metadata: Obj) -> Obj:
-    held = {k: v for k, v in metadata.items() if k not in (*_SERVER_SET, "managedFields")}
-    if not held.get("name") and held.get("generateName"):
-        store.counters["generated-names"] = store.counters.get("generated-names", 0) + 1
-        held["name"] = f"{held['generateName']}{store.counters['generated-names']:05d}"
+def _owners(obj: Obj) -> Obj:
+    return {k: v for k, v in obj["metadata"].items() if k == "managedFields"}
+
+
+def _named(metadata: Obj) -> Obj:
+    held = {k: v for k, v in metadata.items() if k not in (*SERVER_SET, "managedFields")}
+    if not held.get("name") and (base := held.get("generateName")):
+        suffix = "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(5))
+        held["name"] = base[:_LONGEST_BASE] + suffix
     return held
 
 
-def _open_namespace(store: ClusterStore, resource: Resource, namespace: str, name: str) -> None:
-    if store.get(NAMESPACES, "", namespace).get("status", {}).get("phase") == "Terminating":
+def open_namespace(write: Write, name: str) -> None:
+    """Raise a 404 when the namespace is not there, a 403 when it is going."""
+    held = write.store.get(NAMESPACES, "", write.namespace)
+    if held.get("status", {}).get("phase") == "Terminating":
         why = (
-            f"unable to create new content in namespace {namespace} because it is being terminated"
+            f"unable to create new content in namespace {write.namespace} because it is being "
+            "terminated"
         )
-        raise forbidden(resource, name, why)
+        raise forbidden(write.resource, name, why, cause="NamespaceTerminating")
 
 
-def replace(write: Write, body: Any) -> Obj:
-    """PUT: a stale resourceVersion is a 409; none given means whatever is there now."""
-    before = write.store.get(write.resource, write.namespace, write.name)
-    after = validate.check_identity(write.resource, body, write.namespace, write.name)
-    return _update(write, before, after)
-
-
-def patch(write: Write, content_type: str, body: Any, *, force: bool = False) -> Obj:
-    """PATCH by content type; see `patches` and, for apply, `managed_fields`."""
-    if content_type in APPLY_PATCHES:
-        return _apply(write, body, force=force)
-    if content_type not in PATCHES:
-        raise unsupported_media((*PATCHES, APPLY_PATCHES[0]))
-    before = write.store.get(write.resource, write.namespace, write.name)
-    if not isinstance(body, list if content_type == JSON_PATCH else dict):
-        raise bad_request("error decoding patch: the body does not fit its content type")
-    after = PATCHES[content_type](before, body)
-    return _update(write, before, validate.check_identity(
-        write.resource, after, write.namespace, write.name))  # fmt: skip
-
-
-def _apply(write: Write, body: Any, *, force: bool) -> Obj:
-    if write.manager == "unknown":
-        raise bad_request("PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: "
-                          "is required for apply patch")  # fmt: skip
-    sent = validate.check_identity(write.resource, body, write.namespace, write.name)
-    if sent["metadata"].get("managedFields"):
-        raise bad_request("metadata.managedFields must be nil")
-    sent |= {"apiVersion": write.resource.api_version, "kind": write.resource.kind}
-    before = write.store.find(write.resource, write.namespace, write.name)
-    if before is None:
-        return _create_by_apply(write, sent)
-    _check_preconditions(write, before, sent["metadata"])
-    merged = managed_fields.apply(before, sent, write.by("Apply"), write.now, force=force)
-    after = _settled(write, before, merged)
-    return write.store.put(write.resource, after, dry_run=write.dry_run)
-
-
-def _create_by_apply(write: Write, sent: Obj) -> Obj:
-    if write.subresource:
-        write.store.get(write.resource, write.namespace, write.name)
-    if write.resource.namespaced:
-        _open_namespace(write.store, write.resource, write.namespace, write.name)
-    obj = validate.with_defaults(write.resource, sent)
-    validate.check(write.resource, obj)
-    owned = managed_fields.track_update(None, sent, write.by("Apply"), write.now)
-    obj["metadata"]["managedFields"] = owned["metadata"].get("managedFields", [])
-    return write.store.create(write.resource, obj, write.now, dry_run=write.dry_run)
-
-
-def _update(write: Write, before: Obj, after: Obj) -> Obj:
-    _check_preconditions(write, before, after["metadata"])
-    after = _settled(write, before, after)
-    tracked = managed_fields.track_update(before, after, write.by("Update"), write.now)
-    stored = write.store.put(write.resource, tracked, dry_run=write.dry_run)
-    return _finish_deletion(write, stored)
-
-
-def _check_preconditions(write: Write, before: Obj, metadata: Obj) -> None:
-    asked = metadata.get("resourceVersion")
-    validate.check_uid(write.resource, write.name, before["metadata"]["uid"], metadata.get("uid"))
-    if asked and asked != before["metadata"]["resourceVersion"]:
-        raise conflict(write.resource, write.name)
-
-
-def _settled(write: Write, before: Obj, after: Obj) -> Obj:
-    """What of the wished-for object this request may change; the rest stays as it was."""
-    held = before["metadata"]
-    metadata = {k: v for k, v in after["metadata"].items() if k not in _SERVER_SET}
-    metadata |= {key: held[key] for key in _SERVER_SET if key in held}
-    whole = {**after, "apiVersion": write.resource.api_version, "kind": write.resource.kind}
-    if write.subresource == "status":
-        settled = {**before, "status": whole.get("status", {})}
-        return settled | {"metadata": {**held, "managedFields": metadata.get("managedFields", [])}}
-    if write.resource.has_status:
-        whole.pop("status", None)
-        whole |= {"status": before["status"]} if "status" in before else {}
-    whole["metadata"] = metadata
-    validate.check(write.resource, whole)
-    validate.check_update(write.resource, before, whole)
-    return whole
-
-
-def _finish_deletion(write: Write, stored: Obj) -> Obj:
-    """An object that waited for its last finalizer goes as soon as that is gone."""
-    metadata = stored["metadata"]
-    waiting = metadata.get("deletionTimestamp") and metadata.get("finalizers") == []
-    if waiting and write.resource is not PODS and not write.dry_run:
-        return write.store.remove(write.resource, write.namespace, write.name)
-    return stored
+# Deletion
 
 
 def delete(write: Write, options: Obj) -> Obj:
@@ -176,15 +133,44 @@ def delete(write: Write, options: Obj) -> Obj:
     Returns the object while it is still leaving (and for a pod always), else a `Success` Status.
     """
     before = write.store.get(write.resource, write.namespace, write.name)
-    wanted = options.get("preconditions") or {}
-    _check_preconditions(write, before, wanted)
+    validate.check_delete_preconditions(write.resource, before, options)
     if write.resource is PODS:
         return delete_pod(write, before, options.get("gracePeriodSeconds"))
-    if before["metadata"].get("finalizers"):
-        return _mark_leaving(write, before, 0)
+    if write.resource is NAMESPACES:
+        return _delete_namespace(write, before)
+    kept = _with_dependents_finalizer(before, options)
+    if kept["metadata"].get("finalizers"):
+        return _mark_leaving(write, kept, 0)
     if not write.dry_run:
-        write.store.remove(write.resource, write.namespace, write.name)
+        remove(write.store, write.resource, before)
     return success(write.resource, before)
+
+
+def _with_dependents_finalizer(obj: Obj, options: Obj) -> Obj:
+    """The object with the finalizer that its `propagationPolicy` asks for."""
+    policy = options.get("propagationPolicy", "")
+    if options.get("orphanDependents"):
+        policy = "Orphan"
+    held = obj["metadata"].get("finalizers") or []
+    if policy not in _DEPENDENTS or _DEPENDENTS[policy] in held:
+        return obj
+    others = [name for name in held if name not in _DEPENDENTS.values()]
+    metadata = {**obj["metadata"], "finalizers": [*others, _DEPENDENTS[policy]]}
+    return {**obj, "metadata": metadata}
+
+
+def delete_collection(write: Write, found: Iterable[Obj], options: Obj) -> list[Obj]:
+    """Delete each of these objects; returns what they were."""
+    gone = []
+    for obj in found:
+        metadata = obj["metadata"]
+        one = Write(
+            write.store, write.resource, metadata.get("namespace", ""), metadata["name"],
+            write.now, dry_run=write.dry_run,
+        )  # fmt: skip
+        delete(one, options)
+        gone.append(obj)
+    return gone
 
 
 def delete_pod(write: Write, pod: Obj, grace_s: int | None) -> Obj:
@@ -192,10 +178,12 @@ def delete_pod(write: Write, pod: Obj, grace_s: int | None) -> Obj:
     over = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
     if grace_s is None:
         grace_s = int(pod["spec"].get("terminationGracePeriodSeconds", 30))
-    if grace_s > 0 and pod["spec"].get("nodeName") and not over:
+    if over or not pod["spec"].get("nodeName"):
+        grace_s = 0
+    if grace_s > 0 or pod["metadata"].get("finalizers"):
         return _mark_leaving(write, pod, grace_s)
     if not write.dry_run:
-        write.store.remove(PODS, write.namespace, pod["metadata"]["name"])
+        remove(write.store, PODS, pod)
     return pod
 
 
@@ -210,6 +198,53 @@ def _mark_leaving(write: Write, obj: Obj, grace_s: int) -> Obj:
         "deletionGracePeriodSeconds": grace_s,
     }
     return write.store.put(write.resource, {**obj, "metadata": metadata}, dry_run=write.dry_run)
+
+
+def finish_deletion(write: Write, stored: Obj) -> Obj:
+    """An object that waited for its last finalizer goes as soon as that is gone."""
+    metadata = stored["metadata"]
+    waits = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds")
+    if write.dry_run or waits or not metadata.get("deletionTimestamp"):
+        return stored
+    if write.resource is NAMESPACES and _content(write.store, write.name):
+        return stored
+    return remove(write.store, write.resource, stored)
+
+
+def remove(store: ClusterStore, resource: Resource, obj: Obj) -> Obj:
+    """Take an object out, and the namespace that waited for it."""
+    namespace = obj["metadata"].get("namespace", "")
+    gone = store.remove(resource, namespace, obj["metadata"]["name"])
+    quota.release(store, resource, gone)
+    held = store.find(NAMESPACES, "", namespace) if namespace else None
+    if held and held["metadata"].get("deletionTimestamp") and not _content(store, namespace):
+        store.remove(NAMESPACES, "", namespace)
+    return gone
+
+
+def _delete_namespace(write: Write, namespace: Obj) -> Obj:
+    """Terminating, emptied at once, and gone with the last object that a finalizer holds back."""
+    leaving = {**namespace, "status": {**namespace.get("status", {}), "phase": "Terminating"}}
+    if write.dry_run:
+        return leaving
+    leaving = _mark_leaving(write, leaving, 0)
+    for resource, obj in _content(write.store, write.name):
+        metadata = obj["metadata"]
+        if write.store.find(resource, write.name, metadata["name"]) is None:
+            continue
+        if metadata.get("finalizers"):
+            inner = Write(write.store, resource, write.name, metadata["name"], write.now)
+            _mark_leaving(inner, obj, 0)
+        else:
+            remove(write.store, resource, obj)
+    if write.store.find(NAMESPACES, "", write.name) and not _content(write.store, write.name):
+        finish_deletion(write, leaving)
+    return leaving
+
+
+def _content(store: ClusterStore, namespace: str) -> list[tuple[Resource, Obj]]:
+    namespaced = (r for r in REGISTRY.resources if r.namespaced)
+    return [(r, obj) for r in namespaced for obj in store.all(r, namespace)]
 
 
 def success(resource: Resource, obj: Obj) -> Obj:

@@ -10,7 +10,8 @@ from tiers.twin.errors import NoSuchThing
 from tiers.twin.kube.errors import ApiError
 from tiers.twin.kube.resources import DEPLOYMENTS, EVENTS, NODE_POOLS, NODES
 from tiers.twin.kube.times import parse_time
-from tiers.twin.kube.verbs import APPLY_PATCHES, Write, patch
+from tiers.twin.kube.updates import APPLY_PATCH, patch
+from tiers.twin.kube.verbs import Write
 
 CHAT = {"kind": "Deployment", "namespace": "inference", "name": "chat"}
 
@@ -21,8 +22,9 @@ def replicas(world) -> int:
 
 def apply(world, count: int, *, force: bool = False) -> None:
     write = Write(world.store, DEPLOYMENTS, "inference", "chat", world.now, manager="console")
-    body = {"metadata": {"name": "chat"}, "spec": {"replicas": count}}
-    patch(write, APPLY_PATCHES[0], body, force=force)
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "chat"},
+            "spec": {"replicas": count}}  # fmt: skip
+    patch(write, APPLY_PATCH, body, force=force)
 
 
 def test_the_fields_that_gitops_owns_are_reverted_at_its_next_sync(world):

@@ -2,16 +2,19 @@
 
 import asyncio
 import itertools
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import urllib3
 from kubernetes import client, config
 
 from tests.tiers.twin.kube import objects
 from tiers.twin.kube.access import Account
+from tiers.twin.kube.faults import Faults
 from tiers.twin.kube.kubeconfig import write_kubeconfig
 from tiers.twin.kube.request_log import RequestLog
 from tiers.twin.kube.server import KubeServers, serve
@@ -37,6 +40,17 @@ class Running:
         made = config.new_client_from_config(str(self.folder / account), context="eastus")
         self.opened.append(made)
         return made
+
+    def raw(self, method: str, path: str, body=None, *, account: str = "executor", **headers: str):
+        """One request by hand, for what the official client cannot send or does not show."""
+        url = self.servers.urls()["eastus"] + path
+        sent = {"Authorization": f"Bearer {account}-token"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if body is not None:
+            sent = {"Content-Type": "application/json"} | sent
+        with urllib3.PoolManager(ca_certs=str(self.folder / "ca.crt"), retries=False) as pool:
+            data = None if body is None else json.dumps(body)
+            return pool.request(method, url, body=data, headers=sent)
 
     def run(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
@@ -81,6 +95,19 @@ def core(running) -> client.CoreV1Api:
 @pytest.fixture(scope="module")
 def apps(running) -> client.AppsV1Api:
     return client.AppsV1Api(running.api())
+
+
+@pytest.fixture(scope="module")
+def custom(running) -> client.CustomObjectsApi:
+    return client.CustomObjectsApi(running.api())
+
+
+@pytest.fixture
+def faults(running) -> Iterator[Faults]:
+    """The faults of the cluster, none left over."""
+    found = running.servers.apis["eastus"].faults
+    yield found
+    found.clear()
 
 
 @pytest.fixture

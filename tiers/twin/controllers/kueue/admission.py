@@ -13,6 +13,7 @@ from tiers.twin.controllers.kueue import preemption, workloads
 from tiers.twin.controllers.kueue.assignment import Assignment, assign
 from tiers.twin.controllers.kueue.preemption import Held
 from tiers.twin.controllers.kueue.quota import Pot, pots
+from tiers.twin.controllers.pods import status_of
 from tiers.twin.controllers.quantities import written
 from tiers.twin.kube.resources import (
     CLUSTER_QUEUES,
@@ -181,7 +182,9 @@ def _admit(queues: Queues, name: str, workload: Obj, place: Assignment) -> None:
     pod_set = workload["spec"]["podSets"][0]
     part = {"name": pod_set["name"], "count": pod_set["count"], "flavors": place.flavors}
     part["resourceUsage"] = {resource: written(a) for (_, resource), a in place.uses.items()}
-    status = workload["status"] | {"admission": {"clusterQueue": name, "podSetAssignments": [part]}}
+    status = status_of(workload) | {
+        "admission": {"clusterQueue": name, "podSetAssignments": [part]}
+    }
     said = f"Quota reserved in ClusterQueue {name}"
     steps = [("QuotaReserved", "True", "QuotaReserved", said),
              ("Admitted", "True", "Admitted", "The workload is admitted")]  # fmt: skip

@@ -6,6 +6,7 @@ from datetime import datetime
 from tiers.twin.controllers import events, pods, priority
 from tiers.twin.controllers.config import QUEUE_KEY
 from tiers.twin.controllers.kueue import workloads
+from tiers.twin.controllers.pods import status_of
 from tiers.twin.kube.resources import JOBS, RESOURCE_FLAVORS, WORKLOADS, Obj
 from tiers.twin.kube.store import ClusterStore
 
@@ -110,7 +111,7 @@ def _suspend(store: ClusterStore, job: Obj, workload: Obj | None, why: str, now:
 def _start(store: ClusterStore, job: Obj, workload: Obj, now: datetime) -> None:
     selector: dict[str, str] = {}
     tolerations: list[Obj] = []
-    part = workload["status"]["admission"]["podSetAssignments"][0]
+    part = status_of(workload)["admission"]["podSetAssignments"][0]
     for name in sorted(set(part["flavors"].values())):
         flavor = store.find(RESOURCE_FLAVORS, "", name)
         spec = flavor["spec"] if flavor else {}
@@ -132,7 +133,7 @@ def _leave(store: ClusterStore, job: Obj, workload: Obj, now: datetime) -> None:
     _suspend(store, job, workload, why["message"], now)
     if store.owned_by(job["metadata"]["uid"]) or not workloads.holds_quota(workload):
         return
-    status = {k: v for k, v in workload["status"].items() if k != "admission"}
+    status = {k: v for k, v in status_of(workload).items() if k != "admission"}
     again = why["reason"] != workloads.DEACTIVATED
     for kind, value, reason, message in (
         ("QuotaReserved", "False", "Pending", why["message"]),

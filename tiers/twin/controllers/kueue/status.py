@@ -6,6 +6,7 @@ from typing import Any
 from tiers.twin.controllers import pods
 from tiers.twin.controllers.kueue import admission, workloads
 from tiers.twin.controllers.kueue.quota import Amounts, pot_of
+from tiers.twin.controllers.pods import status_of
 from tiers.twin.controllers.quantities import ZERO, written
 from tiers.twin.kube.resources import CLUSTER_QUEUES, LOCAL_QUEUES, WORKLOADS, Obj
 from tiers.twin.kube.store import ClusterStore
@@ -23,7 +24,7 @@ def tick(store: ClusterStore, now: datetime) -> None:
         name = queue["metadata"]["name"]
         mine = [w for w in everyone if _belongs(store, w, name)]
         nominal = pot_of(queue).nominal
-        status = queue["status"] | _counts(mine) | {
+        status = status_of(queue) | _counts(mine) | {
             "flavorsReservation": _flavors(queue, _total(mine, "QuotaReserved"), nominal),
             "flavorsUsage": _flavors(queue, _total(mine, "Admitted"), nominal),
         }  # fmt: skip
@@ -93,7 +94,7 @@ def _local(store: ClusterStore, local: Obj, everyone: list[Obj], now: datetime) 
     queue = store.find(CLUSTER_QUEUES, "", local["spec"]["clusterQueue"])
     stopped = local["spec"].get("stopPolicy", "None") != "None"
     why = "Stopped" if stopped or queue is None else admission.inactive(store, queue)
-    status = local["status"] | _counts(mine)
+    status = status_of(local) | _counts(mine)
     if queue is not None:
         status |= {
             "flavorsReservation": _flavors(queue, _total(mine, "QuotaReserved"), None),

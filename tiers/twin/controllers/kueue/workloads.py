@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from tiers.twin.controllers import events, pods, priority
 from tiers.twin.controllers.kueue.quota import Amounts
+from tiers.twin.controllers.pods import status_of
 from tiers.twin.controllers.quantities import ZERO, quantity
 from tiers.twin.kube.resources import WORKLOADS, Obj
 from tiers.twin.kube.store import ClusterStore
@@ -60,7 +61,7 @@ def requests(workload: Obj) -> dict[str, Decimal]:
 def usage(workload: Obj) -> Amounts:
     """What it holds, by flavor and resource."""
     held: Amounts = {}
-    admission = workload["status"].get("admission") or {}
+    admission = status_of(workload).get("admission") or {}
     for part in admission.get("podSetAssignments") or ():
         for resource, flavor in (part.get("flavors") or {}).items():
             amount = quantity(part["resourceUsage"][resource])
@@ -70,7 +71,7 @@ def usage(workload: Obj) -> Amounts:
 
 def cluster_queue(workload: Obj) -> str:
     """The ClusterQueue that it holds quota of; empty without one."""
-    return str((workload["status"].get("admission") or {}).get("clusterQueue", ""))
+    return str((status_of(workload).get("admission") or {}).get("clusterQueue", ""))
 
 
 def put_status(store: ClusterStore, workload: Obj, status: Obj) -> Obj:
@@ -84,7 +85,7 @@ def set_condition(
     now: datetime,
 ) -> Obj:  # fmt: skip
     status = pods.with_condition(
-        workload["status"], kind, value, now, reason=reason, message=message
+        status_of(workload), kind, value, now, reason=reason, message=message
     )
     return put_status(store, workload, status)
 
