@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -46,7 +47,13 @@ class Cluster:
     run: str
     wait_s: float
     """How long a controller may take; the twin's clock runs faster than a real one's."""
+    looks_s: float = 45.0
+    """The same for what looks only every so often: an HPA does every 15 seconds."""
     is_twin: bool = field(default=False, init=False)
+
+    def troubles(self) -> list[str]:
+        """What has gone wrong behind the API since last asked."""
+        return []
 
     def lacks(self, need: str) -> str:
         """Why a test that needs this must be skipped here; empty when it need not."""
@@ -90,7 +97,8 @@ class Twin(Cluster):
         self._thread.start()
         self._log = RequestLog(folder / "requests.jsonl")
         self._rng, self._config = np.random.default_rng(7), ControllerConfig(time_factor=1000.0)
-        self.troubles: list[str] = []
+        self._told: set[str] = set()
+        self._untold: list[str] = []
         tls = ensure_tls(folder)
         opening = serve(
             {"twin": self.store}, {}, tls.server_context(), (EXECUTOR, VIEWER), log=self._log
@@ -102,8 +110,8 @@ class Twin(Cluster):
             write_kubeconfig(folder / account.name, urls, authority, account.name, account.token)
         self._folder = folder
         self._ticking = asyncio.run_coroutine_threadsafe(self._tick(), self._loop)
-        super().__init__(kube=self._as(EXECUTOR), run=secrets.token_hex(4), wait_s=8.0)
-        self.is_twin = True
+        super().__init__(kube=self._as(EXECUTOR), run=secrets.token_hex(4), wait_s=5.0)
+        self.is_twin, self.looks_s = True, 6.0
 
     def _as(self, account: Account) -> Kube:
         made = config.new_client_from_config(str(self._folder / account.name))
@@ -123,9 +131,16 @@ class Twin(Cluster):
         while True:
             try:
                 tick(self.store, datetime.now(UTC), self._rng, self._config)
-            except Exception as err:  # noqa: BLE001  shown by the run's last fixture
-                self.troubles.append(repr(err))
+            except Exception:  # noqa: BLE001  told by the test that made it happen
+                text = traceback.format_exc()
+                if text not in self._told:
+                    self._told.add(text)
+                    self._untold.append(text)
             await asyncio.sleep(self.TICK_S)
+
+    def troubles(self) -> list[str]:
+        told, self._untold = self._untold, []
+        return told
 
     def lacks(self, need: str) -> str:
         return ""
@@ -199,6 +214,13 @@ class Real(Cluster):
         )
         made.player.start()
         return made
+
+    def troubles(self) -> list[str]:
+        """A player that fails would make later tests time out for no reason of theirs."""
+        told: list[str] = []
+        while self.player and self.player.troubles:
+            told.append(self.player.troubles.pop())
+        return told
 
     @property
     def labels(self) -> dict[str, str]:

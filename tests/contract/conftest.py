@@ -50,11 +50,15 @@ def cluster(
 
 
 @pytest.fixture(autouse=True)
-def _needs_are_met(request: pytest.FixtureRequest, cluster: Cluster) -> None:
+def _needs_are_met(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[None]:
+    """Skip what a real cluster lacks; fail where something behind the API broke."""
     for mark in request.node.iter_markers("needs"):
         for need in mark.args:
             if why := cluster.lacks(need):
                 pytest.skip(f"{need}: {why}")
+    yield
+    if troubles := cluster.troubles():
+        pytest.fail("what runs behind the API failed:\n" + "\n".join(troubles))
 
 
 @pytest.fixture

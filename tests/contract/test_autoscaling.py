@@ -10,9 +10,6 @@ from tests.contract import objects
 from tests.contract.kinds import DEPLOYMENT, HPA, SCALED_OBJECT
 from tests.contract.kube import Refused, condition, refused, until
 
-# The HPA controller looks every 15 seconds on a real cluster.
-LOOKS_S = 45.0
-
 
 def replicas(kube, space) -> int:
     return kube.get(DEPLOYMENT, space, "chat")["spec"]["replicas"]
@@ -47,7 +44,7 @@ def test_the_highest_bound_is_not_below_the_lowest(kube, space, deployed):
 def test_an_hpa_raises_a_deployment_to_its_minimum(cluster, kube, space, chat):
     kube.create(HPA, space, objects.hpa("chat", target="chat", low=3, high=5))
     at_work(cluster, kube, space)
-    until(lambda: replicas(kube, space) == 3, "three replicas", within_s=LOOKS_S)
+    until(lambda: replicas(kube, space) == 3, "three replicas", within_s=cluster.looks_s)
 
 
 @pytest.mark.needs("deployments")
@@ -55,16 +52,16 @@ def test_an_hpa_lowers_a_deployment_to_its_maximum(cluster, kube, space, chat):
     kube.patch(DEPLOYMENT, space, "chat", {"spec": {"replicas": 6}}, "merge", "scale")
     kube.create(HPA, space, objects.hpa("chat", target="chat", low=1, high=4))
     at_work(cluster, kube, space)
-    until(lambda: replicas(kube, space) == 4, "four replicas", within_s=LOOKS_S)
+    until(lambda: replicas(kube, space) == 4, "four replicas", within_s=cluster.looks_s)
 
 
 @pytest.mark.needs("deployments")
 def test_a_scale_below_the_minimum_is_reverted(cluster, kube, space, chat):
     kube.create(HPA, space, objects.hpa("chat", target="chat", low=2, high=4))
     at_work(cluster, kube, space)
-    until(lambda: replicas(kube, space) == 2, "two replicas", within_s=LOOKS_S)
+    until(lambda: replicas(kube, space) == 2, "two replicas", within_s=cluster.looks_s)
     kube.patch(DEPLOYMENT, space, "chat", {"spec": {"replicas": 1}}, "merge", "scale")
-    until(lambda: replicas(kube, space) == 2, "two replicas again", within_s=LOOKS_S)
+    until(lambda: replicas(kube, space) == 2, "two replicas again", within_s=cluster.looks_s)
 
 
 @pytest.mark.needs("deployments")
@@ -77,7 +74,7 @@ def test_an_hpa_lets_a_deployment_of_none_alone(cluster, kube, space, deployed):
         found = condition(kube.get(HPA, space, "chat"), "ScalingActive")
         return (found.get("status"), found.get("reason")) == ("False", "ScalingDisabled")
 
-    until(disabled, "scaling is disabled", within_s=LOOKS_S)
+    until(disabled, "scaling is disabled", within_s=cluster.looks_s)
     assert replicas(kube, space) == 0
 
 
@@ -87,7 +84,7 @@ def at_work(cluster, kube, space) -> None:
         until(
             lambda: (kube.get(HPA, space, "chat").get("status") or {}).get("conditions"),
             "the HPA has been looked at",
-            within_s=LOOKS_S,
+            within_s=cluster.looks_s,
         )
     except pytest.fail.Exception:
         if cluster.is_twin:
@@ -122,7 +119,7 @@ def test_a_paused_scaled_object_holds_its_number(cluster, kube, space, chat):
     kube.create(SCALED_OBJECT, space, objects.scaled_object("chat", target="chat", low=2, high=5))
     paused = {"annotations": {"autoscaling.keda.sh/paused-replicas": "4"}}
     kube.patch(SCALED_OBJECT, space, "chat", {"metadata": paused})
-    until(lambda: replicas(kube, space) == 4, "four replicas", within_s=LOOKS_S)
+    until(lambda: replicas(kube, space) == 4, "four replicas", within_s=cluster.looks_s)
 
 
 @pytest.mark.needs("keda-api")

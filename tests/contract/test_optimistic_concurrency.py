@@ -78,10 +78,28 @@ def test_a_replace_of_another_uid_is_a_conflict(kube, space, lease):
     assert "Precondition failed: UID in precondition" in caught.value.message
 
 
-def test_replacing_what_is_gone_does_not_bring_it_back(kube, space, lease):
-    kube.delete(LEASE, space, "held")
+@pytest.mark.parametrize("kind", [LEASE, DEPLOYMENT])
+def test_replacing_what_is_gone_does_not_bring_it_back(kube, space, lease, deployed, kind):
+    """The uid in the body is a precondition that an absent object does not meet."""
+    name, held = {"Lease": ("held", lease), "Deployment": ("chat", deployed)}[kind.kind]
+    kube.delete(kind, space, name)
+    with refused(409) as caught:
+        kube.replace(kind, space, name, held)
+    assert "Precondition failed: UID in precondition" in caught.value.message
+    assert kube.find(kind, space, name) is None
+
+
+def test_a_replace_of_what_never_was_is_a_404(kube, space):
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", **objects.deployment("chat", space)}
     with refused(404):
-        kube.replace(LEASE, space, "held", lease)
+        kube.replace(DEPLOYMENT, space, "chat", body)
+
+
+def test_a_lease_may_be_created_by_a_replace(kube, space):
+    """One of the few kinds that allow it: its strategy's AllowCreateOnUpdate is true."""
+    body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", **objects.lease("held")}
+    code, made = kube.send("PUT", LEASE.path(space, "held"), body)
+    assert (code, made["metadata"]["uid"] != "") == (201, True)
 
 
 @pytest.mark.parametrize("how", ["merge", "strategic"])
