@@ -271,9 +271,12 @@ class Real(Cluster):
             self.player.stop()
         for node in self.kube.items(NODE, labelSelector=f"{objects.RUN_KEY}={self.run}"):
             name = node["metadata"]["name"]
-            for kind, place in ((NODE, ""), (LEASE, played.LEASES)):
-                with contextlib.suppress(Refused):
-                    self.kube.delete(kind, place, name)
+            with contextlib.suppress(Refused):
+                self.kube.delete(NODE, "", name)
+        mark = f"{objects.RUN_KEY}={self.run}"
+        for lease in self.kube.items(LEASE, played.LEASES, labelSelector=mark):
+            with contextlib.suppress(Refused):
+                self.kube.delete(LEASE, played.LEASES, lease["metadata"]["name"])
         if self.probes:
             self.probes.clean()
             self.empty(self.probes.space)

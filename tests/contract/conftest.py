@@ -112,7 +112,9 @@ def make_node(
         body = objects.node(
             name, run=cluster.run, space=space, labels=labels or {}, taints=taints or []
         )
-        kube.create(NODE, "", body)
+        # As a kubelet registers: with its status, so that no controller ever sees it not Ready.
+        status = objects.node_resources(gpus) | {"conditions": played.ready_conditions()}
+        kube.create(NODE, "", body | {"status": status})
         made.append(name)
         kube.patch(NODE, "", name, {"status": objects.node_resources(gpus)}, "strategic", "status")
         played.mark_ready(kube, name)

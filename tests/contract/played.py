@@ -6,6 +6,7 @@ run that their selector picks and that has the GPUs. Every write is one a kubele
 would make, through the same subresources.
 """
 
+import contextlib
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -50,13 +51,19 @@ def mark_ready(kube: Kube, name: str) -> None:
     kube.patch(
         NODE, "", name, {"status": {"conditions": ready_conditions()}}, "strategic", "status"
     )
-    held = kube.get(NODE, "", name)
-    taints = held["spec"].get("taints") or []
+    for _ in range(5):
+        with contextlib.suppress(Refused):  # somebody else wrote to the node: look again
+            _take_not_ready_away(kube, kube.get(NODE, "", name))
+            return
+
+
+def _take_not_ready_away(kube: Kube, node: Obj) -> None:
+    taints = node["spec"].get("taints") or []
     kept = [t for t in taints if t["key"] != NOT_READY]
     if len(kept) != len(taints):
-        version = held["metadata"]["resourceVersion"]
+        version = node["metadata"]["resourceVersion"]
         body = {"metadata": {"resourceVersion": version}, "spec": {"taints": kept or None}}
-        kube.patch(NODE, "", name, body)
+        kube.patch(NODE, "", node["metadata"]["name"], body)
 
 
 def pod_running(pod: Obj) -> Obj:
@@ -121,7 +128,8 @@ class Player(threading.Thread):
         mark_ready(self._kube, name)
         spec = {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": _micro()}
         if self._kube.find(LEASE, LEASES, name) is None:
-            self._kube.create(LEASE, LEASES, {"metadata": {"name": name}, "spec": spec})
+            metadata = {"name": name, "labels": {RUN_KEY: self._run_id}}
+            self._kube.create(LEASE, LEASES, {"metadata": metadata, "spec": spec})
         else:
             self._kube.patch(LEASE, LEASES, name, {"spec": spec})
 
@@ -132,7 +140,7 @@ class Player(threading.Thread):
             options = {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}
             if not pod["metadata"].get("finalizers"):
                 self._kube.delete(POD, space, name, options)
-        elif pod["status"].get("phase") == "Pending":
+        elif (pod.get("status") or {}).get("phase") == "Pending":
             body = {"metadata": {"uid": uid}, "status": pod_running(pod)}
             self._kube.patch(POD, space, name, body, "strategic", "status")
 
@@ -143,6 +151,7 @@ class Player(threading.Thread):
             for node in nodes:
                 labels = node["metadata"].get("labels") or {}
                 fits = selector and all(labels.get(k) == v for k, v in selector.items())
+                fits = fits and not node["spec"].get("unschedulable")
                 if fits and _gpus(pod) <= self._free(node):
                     _quietly(self._bind_to, pod, node["metadata"]["name"])
                     break
@@ -150,7 +159,9 @@ class Player(threading.Thread):
     def _free(self, node: Obj) -> int:
         name = node["metadata"]["name"]
         held = self._kube.items(POD, fieldSelector=f"spec.nodeName={name}")
-        return int(node["status"].get("allocatable", {}).get(GPU, 0)) - sum(map(_gpus, held))
+        return int((node.get("status") or {}).get("allocatable", {}).get(GPU, 0)) - sum(
+            map(_gpus, held)
+        )
 
     def _bind_to(self, pod: Obj, node: str) -> None:
         path = POD.path(pod["metadata"]["namespace"], pod["metadata"]["name"], "binding")

@@ -168,7 +168,7 @@ class Probes:
     def _node_lifecycle(self) -> bool:
         """A cordoned node is tainted."""
         name = f"contract-{self.run}-probe"
-        marks = {"run": self.run, "space": "nowhere", "labels": {}, "taints": []}
+        marks = {"run": self.run, "space": "probe", "labels": {}, "taints": []}
         if not self._make(NODE, objects.node(name, **marks), cluster=True):
             return False
         self.kube.patch(NODE, "", name, {"spec": {"unschedulable": True}})
