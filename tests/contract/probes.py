@@ -212,8 +212,8 @@ class Probes:
     def _lws(self) -> bool:
         if not (self.has("lws-api") and self.has("statefulsets")):
             return False
-        made = self._make(LWS, objects.leader_worker_set("probe", self.space, groups=1))
-        return made and self._see(lambda: self.kube.find(STATEFUL_SET, self.space, "probe"))
+        made = self._make(LWS, objects.leader_worker_set("probe-lws", self.space, groups=1))
+        return made and self._see(lambda: self.kube.find(STATEFUL_SET, self.space, "probe-lws"))
 
     def _keda(self) -> bool:
         if not (self.has("keda-api") and self.has("deployments")):
