@@ -8,10 +8,12 @@ import numpy as np
 
 from tiers.twin.controllers import events, pods
 from tiers.twin.controllers.config import DELETION_COST_KEY, ControllerConfig
-from tiers.twin.kube.resources import DEPLOYMENTS, PODS, REPLICA_SETS, Obj
+from tiers.twin.kube.errors import ApiError
+from tiers.twin.kube.resources import DEPLOYMENTS, REPLICA_SETS, Obj
 from tiers.twin.kube.store import ClusterStore
 
 HASH_KEY = "pod-template-hash"
+FAILURE = "ReplicaFailure"
 BY = "deployment-controller"
 
 
@@ -102,11 +104,17 @@ def _reconcile(
 ) -> None:
     owned = store.owned_by(replica_set["metadata"]["uid"])
     active = [p for p in owned if not pods.is_over(p) and not pods.is_leaving(p)]
-    wanted = int(replica_set["spec"]["replicas"])
+    wanted, failure = int(replica_set["spec"]["replicas"]), ""
     for _ in range(wanted - len(active)):
         name = f"{replica_set['metadata']['name']}-{pods.suffix(rng)}"
         pod = pods.from_template(replica_set, name, api_version="apps/v1", kind="ReplicaSet")
-        active.append(store.create(PODS, pod, now))
+        try:
+            active.append(pods.create(store, pod, now))
+        except ApiError as refusal:
+            failure = refusal.message
+            events.record(store, replica_set, "FailedCreate", f"Error creating: {failure}", now,
+                          by="replicaset-controller", warning=True, once=True)  # fmt: skip
+            break
     if (surplus := len(active) - wanted) > 0:
         newest_first = sorted(active, key=_age, reverse=True)
         active = sorted(newest_first, key=_first_to_go)
@@ -116,8 +124,25 @@ def _reconcile(
     ready = sum(1 for pod in active if pods.is_ready(pod))
     status = _counts({"replicas": len(active)}, readyReplicas=ready, availableReplicas=ready)
     status["observedGeneration"] = replica_set["metadata"]["generation"]
+    status = _with_failure(status | _conditions(replica_set), failure, now)
     held = store.get(REPLICA_SETS, *_key(replica_set))
     store.put(REPLICA_SETS, {**held, "status": status})
+
+
+def _conditions(obj: Obj) -> Obj:
+    held = obj["status"].get("conditions")
+    return {"conditions": held} if held else {}
+
+
+def _with_failure(status: Obj, failure: str, now: datetime) -> Obj:
+    """`ReplicaFailure` while a pod cannot be made; no such condition otherwise."""
+    if failure:
+        return pods.with_condition(
+            status, FAILURE, "True", now, reason="FailedCreate", message=failure
+        )
+    others = [c for c in status.get("conditions") or () if c["type"] != FAILURE]
+    without = {k: v for k, v in status.items() if k != "conditions"}
+    return without | ({"conditions": others} if others else {})
 
 
 def _key(obj: Obj) -> tuple[str, str]:
@@ -166,5 +191,7 @@ def _report(store: ClusterStore, deployment: Obj, now: datetime) -> None:
     enough = ready >= wanted - _allowances(deployment, wanted)[1]
     reason = "MinimumReplicasAvailable" if enough else "MinimumReplicasUnavailable"
     status = pods.with_condition(status, "Available", str(enough), now, reason=reason)
+    failures = [c for rs in held if (c := pods.condition(rs, FAILURE))]
+    status = _with_failure(status, failures[0]["message"] if failures else "", now)
     fresh = store.get(DEPLOYMENTS, *_key(deployment))
     store.put(DEPLOYMENTS, {**fresh, "status": status})

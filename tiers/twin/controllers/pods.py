@@ -7,6 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
+from tiers.twin.kube import priority, quota
 from tiers.twin.kube.resources import PODS, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import rfc3339
@@ -70,6 +71,13 @@ def with_condition(
 def status_of(obj: Obj) -> Obj:
     """An object's status; a custom object has none until its controller has looked at it."""
     return obj.get("status") or {}
+
+
+def create(store: ClusterStore, pod: Obj, now: datetime) -> Obj:
+    """Store a controller's new pod as the API would. Raises ApiError when a quota forbids it."""
+    admitted = priority.admit(store, PODS, pod)
+    quota.admit(store, PODS, admitted)
+    return store.create(PODS, admitted, now)
 
 
 def put_status(store: ClusterStore, pod: Obj, status: Obj) -> Obj:

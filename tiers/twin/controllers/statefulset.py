@@ -83,7 +83,7 @@ def _replace(
         INDEX_KEY: str(number),
         REVISION_KEY: revision(stateful),
     }
-    store.create(PODS, mark(pod, stateful, number), now)
+    pods.create(store, mark(pod, stateful, number), now)
     message = f"create Pod {name} in StatefulSet {metadata['name']} successful"
     events.record(store, stateful, "SuccessfulCreate", message, now, by=BY)
 

@@ -200,7 +200,7 @@ def _start(store: ClusterStore, job: Obj, notes: dict[str, str], now: datetime) 
         pod["metadata"]["annotations"].setdefault(GANG_SIZE_KEY, str(_size(job)))
         if LAST_CHECKPOINT_KEY in notes:
             pod["metadata"]["annotations"][LAST_CHECKPOINT_KEY] = notes[LAST_CHECKPOINT_KEY]
-        store.create(PODS, pod, now)
+        pods.create(store, pod, now)
 
 
 def _work(
