@@ -66,7 +66,8 @@ def _admit(
     s: Arrays, r: int, rid: int, arrival: float, prompt: int, output: int, at: float
 ) -> None:
     i = s.running[r]
-    s.seq_id[r, i], s.seq_arrival_s[r, i], s.seq_first_s[r, i] = rid, arrival, np.nan
+    s.seq_id[r, i], s.seq_arrival_s[r, i] = rid, arrival
+    s.seq_start_s[r, i] = s.seq_first_s[r, i] = np.nan
     s.seq_prompt[r, i], s.seq_output[r, i] = prompt, output
     s.prompt_left[r, i], s.output_left[r, i], s.chunk[r, i] = prompt, output, 0
     s.running[r] += 1
@@ -104,6 +105,8 @@ def _plan(costs: Costs, s: Arrays, r: int, at: float) -> None:
     budget, chunk = max(1, costs.chunk_tokens - decoding), 0
     for i in range(s.running[r]):
         if s.prompt_left[r, i] > 0 and budget > 0:
+            if s.prompt_left[r, i] == s.seq_prompt[r, i]:
+                s.seq_start_s[r, i] = at
             s.chunk[r, i] = min(budget, s.prompt_left[r, i])
             budget -= s.chunk[r, i]
             chunk += s.chunk[r, i]
@@ -148,6 +151,7 @@ def _finish(costs: Costs, s: Arrays, edges: Edges, log: Log, r: int, i: int, at:
     took = at - s.seq_arrival_s[r, i]
     log.request_id[row], log.replica[row] = s.seq_id[r, i], r
     log.arrival_s[row], log.e2e_s[row] = s.seq_arrival_s[r, i], took
+    log.queue_s[row] = s.seq_start_s[r, i] - s.seq_arrival_s[r, i]
     log.ttft_s[row] = s.seq_first_s[r, i] - s.seq_arrival_s[r, i]
     log.prompt[row], log.output[row] = s.seq_prompt[r, i], s.seq_output[r, i]
     s.finished[r, 1 if s.seq_output[r, i] >= costs.length_cap else 0] += 1
@@ -164,9 +168,10 @@ def _keep(s: Arrays, r: int, i: int, to: int) -> None:
     if i == to:
         return
     s.seq_id[r, to], s.seq_arrival_s[r, to] = s.seq_id[r, i], s.seq_arrival_s[r, i]
-    s.seq_first_s[r, to], s.seq_prompt[r, to] = s.seq_first_s[r, i], s.seq_prompt[r, i]
-    s.seq_output[r, to], s.prompt_left[r, to] = s.seq_output[r, i], s.prompt_left[r, i]
-    s.output_left[r, to], s.chunk[r, to] = s.output_left[r, i], s.chunk[r, i]
+    s.seq_start_s[r, to], s.seq_first_s[r, to] = s.seq_start_s[r, i], s.seq_first_s[r, i]
+    s.seq_prompt[r, to], s.seq_output[r, to] = s.seq_prompt[r, i], s.seq_output[r, i]
+    s.prompt_left[r, to], s.output_left[r, to] = s.prompt_left[r, i], s.output_left[r, i]
+    s.chunk[r, to] = s.chunk[r, i]
 
 
 @njit(cache=True)

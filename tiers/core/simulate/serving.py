@@ -86,11 +86,16 @@ class Requests:
 
 @dataclass(frozen=True)
 class Finished:
-    """Finished requests in order of their end; arrays `(n,)`, times in seconds."""
+    """Finished requests in order of their end; arrays `(n,)`, times in seconds.
+
+    From the arrival on: `queue_s` until an iteration first reads the prompt, `ttft_s` until the
+    first token, `e2e_s` until the last.
+    """
 
     request_id: Ints
     replica: Ints
     arrival_s: Floats
+    queue_s: Floats
     ttft_s: Floats
     e2e_s: Floats
     prompt_tokens: Ints
@@ -208,8 +213,8 @@ class Service:
 def _finished(log: Log) -> Finished:
     n = int(log.filled[0])
     return Finished(
-        log.request_id[:n], log.replica[:n], log.arrival_s[:n], log.ttft_s[:n], log.e2e_s[:n],
-        log.prompt[:n], log.output[:n],
+        log.request_id[:n], log.replica[:n], log.arrival_s[:n], log.queue_s[:n], log.ttft_s[:n],
+        log.e2e_s[:n], log.prompt[:n], log.output[:n],
     )  # fmt: skip
 
 

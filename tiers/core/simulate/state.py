@@ -40,6 +40,7 @@ class Arrays(NamedTuple):
     # sequences in order of admission, (R, B)
     seq_id: Ints
     seq_arrival_s: Floats
+    seq_start_s: Floats
     seq_first_s: Floats
     seq_prompt: Ints
     seq_output: Ints
@@ -80,6 +81,7 @@ class Log(NamedTuple):
     request_id: Ints
     replica: Ints
     arrival_s: Floats
+    queue_s: Floats
     ttft_s: Floats
     e2e_s: Floats
     prompt: Ints
@@ -106,7 +108,8 @@ def empty_arrays(costs: Costs, edges: Edges, replicas: int, now_s: float) -> Arr
     return Arrays(
         status=ints(*r), start_s=floats(*r), step_s=floats(*r), planned=ints(*r), done=ints(*r),
         running=ints(*r), decoding=ints(*r), kv_reserved=ints(*r), kv_held=ints(*r),
-        seq_id=ints(*rb), seq_arrival_s=floats(*rb), seq_first_s=floats(*rb),
+        seq_id=ints(*rb), seq_arrival_s=floats(*rb), seq_start_s=floats(*rb),
+        seq_first_s=floats(*rb),
         seq_prompt=ints(*rb), seq_output=ints(*rb), prompt_left=ints(*rb), output_left=ints(*rb),
         chunk=ints(*rb),
         queue_id=ints(ring), queue_arrival_s=floats(ring), queue_prompt=ints(ring),
@@ -125,6 +128,7 @@ def empty_log(rows: int) -> Log:
         request_id=np.zeros(rows, dtype=np.int64),
         replica=np.zeros(rows, dtype=np.int64),
         arrival_s=np.zeros(rows),
+        queue_s=np.zeros(rows),
         ttft_s=np.zeros(rows),
         e2e_s=np.zeros(rows),
         prompt=np.zeros(rows, dtype=np.int64),

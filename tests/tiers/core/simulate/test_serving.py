@@ -45,6 +45,7 @@ def test_a_request_that_arrives_in_an_iteration_joins_at_its_end():
     # 1.5..3.0, joins at 3.0: prompt with one sequence decoding = 1 + 0.5 + 0.2 = 1.7 s.
     done = simulate(ROUND, 1, requests((0.0, 50, 10), (2.0, 20, 1)), 100.0)
     second = done.request_id.tolist().index(1)
+    assert done.queue_s[second] == pytest.approx(3.0 - 2.0)
     assert done.ttft_s[second] == pytest.approx(3.0 + 1.7 - 2.0)
     # First: 1.5, one token to 3.0, one to 4.7, seven more at 1.5 s.
     assert done.e2e_s[1 - second] == pytest.approx(4.7 + 7 * 1.5)
