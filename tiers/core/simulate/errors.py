@@ -19,6 +19,13 @@ class NotAscending(SimulationError):
         super().__init__(f"arrivals must be sorted and lie between {now_s} s and {until_s} s")
 
 
+class EmptyRequest(SimulationError):
+    """A request that asks for nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("every request needs at least one prompt token and one output token")
+
+
 class SloOutOfReach(SimulationError):
     """Even an almost idle replica misses the latency objective."""
 
