@@ -380,8 +380,8 @@ def _admit(costs: Costs, s: Arrays, r: int, row: int, at: float) -> None:
 
 
 @inlined
-def _dispatch(costs: Costs, s: Arrays, at: float) -> None:
-    """Move the queue's head into replicas while it fits; then start replicas that stand still."""
+def _admit_waiting(costs: Costs, s: Arrays, at: float) -> None:
+    """Move the queue's head into replicas while it fits."""
     while s.marks[LENGTH] > 0:
         row = s.queue[s.marks[HEAD]]
         need = s.prompt[row] + (s.made[row] + 1 if costs.grow_cache else s.output[row])
@@ -391,9 +391,19 @@ def _dispatch(costs: Costs, s: Arrays, at: float) -> None:
         s.marks[HEAD] = (s.marks[HEAD] + 1) % s.queue.shape[0]
         s.marks[LENGTH] -= 1
         _admit(costs, s, r, row, at)
-    for r in range(s.status.shape[0]):
-        if s.planned[r] == 0 and s.running[r] > 0:
-            _plan(costs, s, r, at)
+
+
+@inlined
+def _dispatch(costs: Costs, s: Arrays, at: float) -> None:
+    """Give waiting requests to replicas and start those that stand still."""
+    preempted = -1
+    while preempted != s.marks[PREEMPTED]:
+        # What one replica preempts, another may have room for.
+        preempted = s.marks[PREEMPTED]
+        _admit_waiting(costs, s, at)
+        for r in range(s.status.shape[0]):
+            if s.planned[r] == 0 and s.running[r] > 0:
+                _plan(costs, s, r, at)
 
 
 @inlined
