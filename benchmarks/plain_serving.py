@@ -111,9 +111,13 @@ def _begin_iteration(
             replica.chunks.append((sequence, take))
             sequence.begun_s = now if sequence.begun_s is None else sequence.begun_s
     read = sum(take for _, take in replica.chunks)
+    held = sum(s.prompt + s.made - s.unread for s in replica.sequences)
     replica.decoders = decoders
     replica.ends_s = now + (
-        costs.base_s + costs.per_sequence_s * len(decoders) + costs.per_prompt_token_s * read
+        costs.base_s
+        + costs.per_sequence_s * len(decoders)
+        + costs.per_prompt_token_s * read
+        + costs.per_context_token_s * held
     )
 
 

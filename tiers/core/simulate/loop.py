@@ -3,12 +3,13 @@
 An iteration of a replica decodes one token for every decoding sequence and spends what is left of
 the token budget on waiting prompts, in order of admission (chunked prefill):
 
-    duration = base + per_sequence x decoding + per_prompt_token x chunk
+    duration = base + per_sequence x decoding + per_prompt_token x chunk + per_context_token x held
 
 While a batch only decodes, nothing can happen before its first sequence ends, so a plan is that
-many equal iterations at once; it is cut at the next boundary when a request joins. Boundaries are
-always `start + k x duration`, and what a plan adds up is `value at its start + k x ...`, never a
-running sum: a run in slices equals a whole run to the last bit.
+many iterations at once, each longer than the one before by what it added to the cache; it is cut at
+the next boundary when a request joins. Boundary k of a plan is a formula of its start and k, and
+what a plan adds up is `value at its start + formula of k`, never a running sum: a run in slices
+equals a whole run to the last bit.
 
 A replica counts its iterations (`turn`). A sequence whose first token comes at turn t ends at turn
 t + output - 1, so an iteration touches no sequence but those that begin or end: a request costs a
@@ -131,12 +132,21 @@ def _queue_first(s: Arrays, row: int) -> None:
 
 
 @inlined
+def _span(s: Arrays, r: int, k: int) -> float:
+    """Seconds that the plan's first `k` iterations take."""
+    return k * s.step_s[r] + s.longer_s[r] * (k * (k - 1) // 2)  # type: ignore[no-any-return]
+
+
+@inlined
 def _boundary(s: Arrays, r: int, at: float) -> int:
     """Number of the plan's first iteration boundary not before `at`; at least one."""
     if s.step_s[r] <= 0.0:
         return s.planned[r]  # type: ignore[no-any-return]
-    k = max(1, s.done[r], int((at - s.start_s[r]) / s.step_s[r]) - 1)
-    while s.start_s[r] + k * s.step_s[r] < at:
+    since, half = at - s.start_s[r], s.step_s[r] - s.longer_s[r] / 2.0
+    # The root of `_span(k) = since`, in the form that is also right for equal iterations.
+    root = 2.0 * since / (half + np.sqrt(half * half + 2.0 * s.longer_s[r] * max(0.0, since)))
+    k = max(1, s.done[r], int(root) - 1)
+    while s.start_s[r] + _span(s, r, k) < at:
         k += 1
     return min(s.planned[r], k)  # type: ignore[no-any-return]
 
@@ -163,24 +173,42 @@ def _plan(costs: Costs, s: Arrays, r: int, at: float) -> None:
         s.planned[r] = min(s.planned[r], fits)
     s.idle_s[r] += at - s.since_s[r]
     s.start_s[r], s.done[r], s.chunk[r] = at, 0, chunk
-    s.step_s[r] = costs.base_s + costs.per_sequence_s * decoders + costs.per_prompt_token_s * chunk
-    s.next_s[r] = at + s.planned[r] * s.step_s[r]
+    s.step_s[r] = (
+        costs.base_s
+        + costs.per_sequence_s * decoders
+        + costs.per_prompt_token_s * chunk
+        + costs.per_context_token_s * s.kv_held[r]
+    )
+    s.longer_s[r] = costs.per_context_token_s * decoders
+    s.next_s[r] = at + _span(s, r, s.planned[r])
     s.at_start_s[r, 0], s.at_start_s[r, 1] = s.busy_s[r], s.sums_s[r, 1]
 
 
 @inlined
 def _settle(costs: Costs, s: Arrays, edges: Edges, r: int, upto: int) -> None:
     """Book the plan's iterations up to number `upto`: tokens, gaps between tokens, busy time."""
-    decoders, step = s.running[r] - s.readers[r], s.step_s[r]
+    decoders = s.running[r] - s.readers[r]
     tokens = (upto - s.done[r]) * decoders
     if tokens > 0:
-        s.itl_counts[r, _bucket(edges.itl, step)] += tokens
-        s.sums_s[r, 1] = s.at_start_s[r, 1] + upto * decoders * step
+        _count_gaps(s, edges, r, upto, decoders)
+        s.sums_s[r, 1] = s.at_start_s[r, 1] + decoders * _span(s, r, upto)
         s.output_tokens[r] += tokens
         _hold(costs, s, r, tokens)
-    s.busy_s[r] = s.at_start_s[r, 0] + upto * step
+    s.busy_s[r] = s.at_start_s[r, 0] + _span(s, r, upto)
     s.turn[r] += upto - s.done[r]
     s.done[r] = upto
+
+
+@inlined
+def _count_gaps(s: Arrays, edges: Edges, r: int, upto: int, decoders: int) -> None:
+    """Put the gaps between tokens of iterations `done` to `upto` into their buckets."""
+    k = s.done[r]
+    while k < upto:
+        bucket, last = _bucket(edges.itl, s.step_s[r] + k * s.longer_s[r]), upto - 1
+        while last > k and _bucket(edges.itl, s.step_s[r] + last * s.longer_s[r]) > bucket:
+            last = k + (last - k) // 2
+        s.itl_counts[r, bucket] += (last + 1 - k) * decoders
+        k = last + 1
 
 
 @inlined
@@ -316,7 +344,7 @@ def lose(s: Arrays, r: int, at: float) -> None:
 def stretch(s: Arrays, r: int, at: float) -> tuple[int, float]:
     """What a present replica does at `at`, and the seconds of it that are not booked yet."""
     if s.planned[r] > 0:
-        return BUSY, at - (s.start_s[r] + s.done[r] * s.step_s[r])
+        return BUSY, at - (s.start_s[r] + _span(s, r, s.done[r]))
     return (LOADED if s.status[r] == LOADING else IDLE), at - s.since_s[r]
 
 
@@ -376,7 +404,7 @@ def _admit(costs: Costs, s: Arrays, r: int, row: int, at: float) -> None:
     s.kv_reserved[r] += s.prompt[row] + (s.made[row] if costs.grow_cache else s.output[row])
     if s.planned[r] > 0:
         s.planned[r] = _boundary(s, r, at)
-        s.next_s[r] = s.start_s[r] + s.planned[r] * s.step_s[r]
+        s.next_s[r] = s.start_s[r] + _span(s, r, s.planned[r])
 
 
 @inlined
@@ -407,20 +435,24 @@ def _dispatch(costs: Costs, s: Arrays, at: float) -> None:
 
 
 @inlined
-def _arrive(costs: Costs, s: Arrays, at: float, prompt: int, output: int) -> None:
+def _arrive(costs: Costs, s: Arrays, at: float, prompt: int, output: int) -> int:
+    """Queue an arriving request; returns its row, or -1 where no replica could ever hold it."""
+    row = -1
     if prompt + output <= costs.kv_tokens:
         row = _new_row(s, at, prompt, output)
         s.queue[(s.marks[HEAD] + s.marks[LENGTH]) % s.queue.shape[0]] = row
         s.marks[LENGTH] += 1
-        _dispatch(costs, s, at)
-        if s.marks[LENGTH] > costs.queue_limit:
-            # The queue did not become empty, so the newcomer is still its last.
-            s.marks[LENGTH] -= 1
-            s.marks[REFUSED] += 1
-            _free_row(s, row)
     else:
         s.marks[REFUSED] += 1
     s.marks[NEXT_ID] += 1
+    return row
+
+
+@inlined
+def _refuse_last(s: Arrays) -> None:
+    s.marks[LENGTH] -= 1
+    s.marks[REFUSED] += 1
+    _free_row(s, s.queue[(s.marks[HEAD] + s.marks[LENGTH]) % s.queue.shape[0]])
 
 
 @inlined
@@ -429,7 +461,7 @@ def _book_until(costs: Costs, s: Arrays, edges: Edges, until: float) -> None:
     for r in range(s.status.shape[0]):
         if s.planned[r] > 1:
             whole = _boundary(s, r, until)
-            if s.start_s[r] + whole * s.step_s[r] > until:
+            if s.start_s[r] + _span(s, r, whole) > until:
                 whole -= 1
             _settle(costs, s, edges, r, min(whole, s.planned[r] - 1))
 
@@ -440,22 +472,23 @@ def run(
     until: float,
 ) -> None:  # fmt: skip
     """Advance the service to `until`; arrivals are sorted and lie in (now, until]."""
-    upcoming = 0
-    _dispatch(costs, s, s.clock[0])
+    upcoming, now, newcomer = 0, s.clock[0], -1
     while True:
+        _dispatch(costs, s, now)
+        if newcomer >= 0 and s.marks[LENGTH] > costs.queue_limit:
+            _refuse_last(s)  # The queue did not empty, so its last is the newcomer.
         r = np.argmin(s.next_s)
         ends = s.next_s[r]
         arrives = at[upcoming] if upcoming < at.shape[0] else np.inf
-        if min(ends, arrives) > until:
+        now, newcomer = min(ends, arrives), -1
+        if now > until:
             break
         if ends > arrives:
-            _arrive(costs, s, arrives, prompt[upcoming], output[upcoming])
+            newcomer = _arrive(costs, s, arrives, prompt[upcoming], output[upcoming])
             upcoming += 1
-            continue
-        if s.status[r] == LOADING:
+        elif s.status[r] == LOADING:
             _begin(s, r)
         else:
             _end_plan(costs, s, edges, log, r)
-        _dispatch(costs, s, ends)
     _book_until(costs, s, edges, until)
     s.clock[0] = until

@@ -14,13 +14,13 @@ server that does not know the output length cannot do; nothing is ever preempted
 `grow_cache` it holds what has been read and made, as vLLM does, and when no decoding sequence has
 room left the youngest is preempted and computed again. `docs/simulator.md` has the difference.
 
-Limits. An iteration's time is linear: no effect of the context length of single sequences, of
-prompt length squared, of overlap between prompts and decoding. No prefix cache, speculative
-decoding or disaggregated prefill; cache counts single tokens, not blocks of 16. The router sees
-every replica at once and without delay, and a preempted request may resume elsewhere. A request
-that finds the queue full, or is longer than the cache, is refused and counted. A request of a lost
-replica starts anew with its old arrival time; tokens made before stay in the counters, as they do
-on a real server.
+Limits. An iteration's time is linear: no effect of a prompt's length squared, none of overlap
+between prompts and decoding; the context counts by its sum, where `per_context_token_s` is given.
+No prefix cache, speculative decoding or disaggregated prefill; cache counts single tokens, not
+blocks of 16. The router sees every replica at once and without delay, and a preempted request may
+resume elsewhere. A request that finds the queue full, or is longer than the cache, is refused and
+counted. A request of a lost replica starts anew with its old arrival time; tokens made before stay
+in the counters, as they do on a real server.
 """
 
 from dataclasses import dataclass, field
@@ -63,6 +63,7 @@ class ServingCosts:
         base_s: seconds of an iteration that does nothing but read the weights.
         per_sequence_s: seconds added by each sequence that decodes.
         per_prompt_token_s: seconds added by each prompt token.
+        per_context_token_s: seconds added by each token that lies in the cache.
         chunk_tokens: tokens an iteration may process; decoding sequences take one each.
         kv_tokens: key-value cache in tokens.
         max_batch: sequences at once.
@@ -80,6 +81,7 @@ class ServingCosts:
     queue_limit: int = 2000
     length_cap: int = 2048
     grow_cache: bool = False
+    per_context_token_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ class Service:
             base_s=self.costs.base_s,
             per_sequence_s=self.costs.per_sequence_s,
             per_prompt_token_s=self.costs.per_prompt_token_s,
+            per_context_token_s=self.costs.per_context_token_s,
             chunk_tokens=self.costs.chunk_tokens,
             kv_tokens=self.costs.kv_tokens,
             max_batch=self.costs.max_batch,

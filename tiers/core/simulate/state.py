@@ -16,11 +16,12 @@ ABSENT, ACTIVE, DRAINING, LOADING = 0, 1, 2, 3
 
 
 class Costs(NamedTuple):
-    """Constants of the loop: seconds per iteration, sequence and prompt token; limits in tokens."""
+    """Constants of the loop: seconds per iteration, sequence and token; limits in tokens."""
 
     base_s: float
     per_sequence_s: float
     per_prompt_token_s: float
+    per_context_token_s: float
     chunk_tokens: int
     kv_tokens: int
     max_batch: int
@@ -55,6 +56,7 @@ class Arrays(NamedTuple):
     since_s: Floats
     start_s: Floats
     step_s: Floats
+    longer_s: Floats
     planned: Ints
     done: Ints
     turn: Ints
@@ -134,9 +136,9 @@ def empty_arrays(costs: Costs, edges: Edges, replicas: int, now_s: float) -> Arr
         end_turn=ints(*n), free=np.arange(rows, dtype=np.int64)[::-1].copy(),
         queue=ints(*n), reading=ints(*rb), decoding=ints(*rb),
         status=ints(*r), next_s=np.full(r, np.inf), since_s=floats(*r), start_s=floats(*r),
-        step_s=floats(*r), planned=ints(*r), done=ints(*r), turn=ints(*r), chunk=ints(*r),
-        running=ints(*r), readers=ints(*r), reading_head=ints(*r), kv_reserved=ints(*r),
-        kv_held=ints(*r),
+        step_s=floats(*r), longer_s=floats(*r), planned=ints(*r), done=ints(*r),
+        turn=ints(*r), chunk=ints(*r), running=ints(*r), readers=ints(*r),
+        reading_head=ints(*r), kv_reserved=ints(*r), kv_held=ints(*r),
         busy_s=floats(*r), idle_s=floats(*r), loading_s=floats(*r), prompt_tokens=ints(*r),
         output_tokens=ints(*r), finished=ints(*r, 2),
         ttft_counts=ints(*r, len(edges.ttft) + 1), itl_counts=ints(*r, len(edges.itl) + 1),

@@ -24,12 +24,13 @@ LENGTHS = Lengths(200.0, 0.8, 100.0, 0.6, prompt_cap=2000, output_cap=500)
     max_batch=st.integers(1, 40),
     chunk_tokens=st.integers(20, 600),
     grow_cache=st.booleans(),
+    per_context_token_s=st.sampled_from([0.0, 1e-6, 1e-5]),
 )
 def test_the_loop_does_what_the_plain_model_does(
-    seed, rate_rps, replicas, kv_tokens, max_batch, chunk_tokens, grow_cache
+    seed, rate_rps, replicas, kv_tokens, max_batch, chunk_tokens, grow_cache, per_context_token_s
 ):
     costs = replace(COSTS, kv_tokens=kv_tokens, max_batch=max_batch, chunk_tokens=chunk_tokens,
-                    grow_cache=grow_cache)  # fmt: skip
+                    grow_cache=grow_cache, per_context_token_s=per_context_token_s)  # fmt: skip
     trace = poisson_requests(np.random.default_rng(seed), LENGTHS, rate_rps, 0.0, 15.0)
     plain = serve(costs, replicas, trace)
     service = Service(costs, max_replicas=replicas)

@@ -179,7 +179,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another():
 @pytest.mark.parametrize("step_s", [0.013, 0.7, 9.0])
 def test_slices_give_one_run_to_the_last_bit(step_s, grow_cache):
     # A cache so small that it is full, and a replica that loads in the middle.
-    costs = replace(FAST, kv_tokens=4000, grow_cache=grow_cache)
+    costs = replace(FAST, kv_tokens=4000, grow_cache=grow_cache, per_context_token_s=3e-7)
     arrivals = trace(7, 25.0, 40.0)
     whole, sliced = (Service(costs, max_replicas=3) for _ in range(2))
     for service in (whole, sliced):
