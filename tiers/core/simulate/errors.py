@@ -31,3 +31,10 @@ class SloOutOfReach(SimulationError):
 
     def __init__(self, slo_ttft_p95_ms: float) -> None:
         super().__init__(f"no rate keeps p95 TTFT within {slo_ttft_p95_ms} ms")
+
+
+class NoSuchGang(SimulationError):
+    """A gang that does not run cannot be preempted."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id} does not run")
