@@ -70,31 +70,32 @@ def _bucket(edges: Floats, value: float) -> int:
 
 
 @inlined
-def _before(s: Arrays, one: int, two: int) -> bool:
-    ends, other = s.end_turn[one], s.end_turn[two]
-    return ends < other or (ends == other and s.id[one] < s.id[two])  # type: ignore[no-any-return]
+def _before(ends: Ints, ids: Ints, one: int, two: int) -> bool:
+    if ends[one] == ends[two]:
+        return ids[one] < ids[two]  # type: ignore[no-any-return]
+    return ends[one] < ends[two]  # type: ignore[no-any-return]
 
 
 @inlined
-def _push(s: Arrays, r: int, row: int, size: int) -> None:
+def _push(heap: Ints, ends: Ints, ids: Ints, row: int, size: int) -> None:
     """Add a row to the heap of `size` rows."""
-    heap, i = s.decoding[r], size
-    while i > 0 and _before(s, row, heap[(i - 1) // 2]):
+    i = size
+    while i > 0 and _before(ends, ids, row, heap[(i - 1) // 2]):
         heap[i] = heap[(i - 1) // 2]
         i = (i - 1) // 2
     heap[i] = row
 
 
 @inlined
-def _pop(s: Arrays, r: int, size: int) -> None:
+def _pop(heap: Ints, ends: Ints, ids: Ints, size: int) -> None:
     """Take the row that ends first off the heap of `size` rows."""
-    heap, last = s.decoding[r], size - 1
+    last = size - 1
     row, i = heap[last], 0
     while 2 * i + 1 < last:
         child = 2 * i + 1
-        if child + 1 < last and _before(s, heap[child + 1], heap[child]):
+        if child + 1 < last and _before(ends, ids, heap[child + 1], heap[child]):
             child += 1
-        if not _before(s, heap[child], row):
+        if not _before(ends, ids, heap[child], row):
             break
         heap[i] = heap[child]
         i = child
@@ -116,25 +117,25 @@ def _new_row(s: Arrays, at: float, prompt: int, output: int) -> int:
 
 
 @inlined
-def _free_row(s: Arrays, row: int) -> None:
-    s.free[s.marks[FREE]] = row
-    s.marks[FREE] += 1
+def _free_row(free: Ints, marks: Ints, row: int) -> None:
+    free[marks[FREE]] = row
+    marks[FREE] += 1
 
 
 @inlined
-def _queue_first(s: Arrays, row: int) -> None:
-    s.marks[HEAD] = (s.marks[HEAD] - 1) % s.queue.shape[0]
-    s.queue[s.marks[HEAD]] = row
-    s.marks[LENGTH] += 1
+def _queue_first(queue: Ints, marks: Ints, row: int) -> None:
+    marks[HEAD] = (marks[HEAD] - 1) % queue.shape[0]
+    queue[marks[HEAD]] = row
+    marks[LENGTH] += 1
 
 
 # A replica's plan.
 
 
 @inlined
-def _span(s: Arrays, r: int, k: int) -> float:
-    """Seconds that the plan's first `k` iterations take."""
-    return k * s.step_s[r] + s.longer_s[r] * (k * (k - 1) // 2)  # type: ignore[no-any-return]
+def _span(step_s: float, longer_s: float, k: int) -> float:
+    """Seconds of a plan's first `k` iterations: the first, and how much longer each next one is."""
+    return k * step_s + longer_s * (k * (k - 1) // 2)
 
 
 @inlined
@@ -146,7 +147,7 @@ def _boundary(s: Arrays, r: int, at: float) -> int:
     # The root of `_span(k) = since`, in the form that is also right for equal iterations.
     root = 2.0 * since / (half + np.sqrt(half * half + 2.0 * s.longer_s[r] * max(0.0, since)))
     k = max(1, s.done[r], int(root) - 1)
-    while s.start_s[r] + _span(s, r, k) < at:
+    while s.start_s[r] + _span(s.step_s[r], s.longer_s[r], k) < at:
         k += 1
     return min(s.planned[r], k)  # type: ignore[no-any-return]
 
@@ -180,7 +181,7 @@ def _plan(costs: Costs, s: Arrays, r: int, at: float) -> None:
         + costs.per_context_token_s * s.kv_held[r]
     )
     s.longer_s[r] = costs.per_context_token_s * decoders
-    s.next_s[r] = at + _span(s, r, s.planned[r])
+    s.next_s[r] = at + _span(s.step_s[r], s.longer_s[r], s.planned[r])
     s.at_start_s[r, 0], s.at_start_s[r, 1] = s.busy_s[r], s.sums_s[r, 1]
 
 
@@ -191,10 +192,10 @@ def _settle(costs: Costs, s: Arrays, edges: Edges, r: int, upto: int) -> None:
     tokens = (upto - s.done[r]) * decoders
     if tokens > 0:
         _count_gaps(s, edges, r, upto, decoders)
-        s.sums_s[r, 1] = s.at_start_s[r, 1] + decoders * _span(s, r, upto)
+        s.sums_s[r, 1] = s.at_start_s[r, 1] + decoders * _span(s.step_s[r], s.longer_s[r], upto)
         s.output_tokens[r] += tokens
         _hold(costs, s, r, tokens)
-    s.busy_s[r] = s.at_start_s[r, 0] + _span(s, r, upto)
+    s.busy_s[r] = s.at_start_s[r, 0] + _span(s.step_s[r], s.longer_s[r], upto)
     s.turn[r] += upto - s.done[r]
     s.done[r] = upto
 
@@ -233,7 +234,7 @@ def _finish(costs: Costs, s: Arrays, edges: Edges, log: Log, r: int, row: int, a
     s.kv_reserved[r] -= s.prompt[row] + s.output[row]
     s.kv_held[r] -= s.prompt[row] + s.output[row]
     s.running[r] -= 1
-    _free_row(s, row)
+    _free_row(s.free, s.marks, row)
 
 
 @inlined
@@ -251,7 +252,7 @@ def _token_after_prompt(costs: Costs, s: Arrays, edges: Edges, r: int, row: int,
 
 
 @inlined
-def _end_prompts(costs: Costs, s: Arrays, edges: Edges, log: Log, r: int, at: float) -> None:
+def _end_prompts(costs: Costs, s: Arrays, edges: Edges, r: int, at: float) -> None:
     """Book the chunk; prompts that are read whole give their first token and begin to decode."""
     chunk = s.chunk[r]
     s.prompt_tokens[r] += chunk
@@ -268,10 +269,7 @@ def _end_prompts(costs: Costs, s: Arrays, edges: Edges, log: Log, r: int, at: fl
         s.readers[r] -= 1
         _token_after_prompt(costs, s, edges, r, row, at)
         s.end_turn[row] = s.turn[r] + s.output[row] - s.made[row] - 1
-        if s.end_turn[row] == s.turn[r]:
-            _finish(costs, s, edges, log, r, row, at)
-        else:
-            _push(s, r, row, decoders)
+        _push(s.decoding[r], s.end_turn, s.id, row, decoders)
 
 
 @inlined
@@ -279,13 +277,13 @@ def _end_plan(costs: Costs, s: Arrays, edges: Edges, log: Log, r: int) -> None:
     """Book the plan to its end and let sequences begin and end."""
     at = s.next_s[r]
     _settle(costs, s, edges, r, s.planned[r])
+    _end_prompts(costs, s, edges, r, at)
     decoders = s.running[r] - s.readers[r]
     while decoders > 0 and s.end_turn[s.decoding[r, 0]] == s.turn[r]:
         row = s.decoding[r, 0]
-        _pop(s, r, decoders)
+        _pop(s.decoding[r], s.end_turn, s.id, decoders)
         decoders -= 1
         _finish(costs, s, edges, log, r, row, at)
-    _end_prompts(costs, s, edges, log, r, at)
     s.planned[r], s.next_s[r], s.since_s[r] = 0, np.inf, at
     if s.running[r] == 0 and s.status[r] == DRAINING:
         leave(s, r, at)
@@ -311,7 +309,7 @@ def _take_youngest(s: Arrays, r: int, at: float) -> int:
     for i in range(place, s.running[r]):
         heap[i] = heap[i + 1]
     for i in range(s.running[r]):
-        _push(s, r, heap[i], i)
+        _push(heap, s.end_turn, s.id, heap[i], i)
     s.made[row] = s.output[row] - (s.end_turn[row] - s.turn[r])
     s.last_s[row] = at
     s.kv_held[r] -= s.prompt[row] + s.made[row]
@@ -324,7 +322,7 @@ def _preempt(s: Arrays, r: int, at: float) -> None:
     row = _take_youngest(s, r, at)
     s.kv_reserved[r] -= s.prompt[row] + s.made[row]
     s.marks[PREEMPTED] += 1
-    _queue_first(s, row)
+    _queue_first(s.queue, s.marks, row)
 
 
 @compiled
@@ -336,7 +334,7 @@ def lose(s: Arrays, r: int, at: float) -> None:
         s.made[row] = 0
         s.begun_s[row] = s.first_s[row] = np.nan
         s.marks[REQUEUED] += 1
-        _queue_first(s, row)
+        _queue_first(s.queue, s.marks, row)
     s.kv_reserved[r] = s.kv_held[r] = 0
 
 
@@ -344,7 +342,7 @@ def lose(s: Arrays, r: int, at: float) -> None:
 def stretch(s: Arrays, r: int, at: float) -> tuple[int, float]:
     """What a present replica does at `at`, and the seconds of it that are not booked yet."""
     if s.planned[r] > 0:
-        return BUSY, at - (s.start_s[r] + _span(s, r, s.done[r]))
+        return BUSY, at - (s.start_s[r] + _span(s.step_s[r], s.longer_s[r], s.done[r]))
     return (LOADED if s.status[r] == LOADING else IDLE), at - s.since_s[r]
 
 
@@ -404,7 +402,7 @@ def _admit(costs: Costs, s: Arrays, r: int, row: int, at: float) -> None:
     s.kv_reserved[r] += s.prompt[row] + (s.made[row] if costs.grow_cache else s.output[row])
     if s.planned[r] > 0:
         s.planned[r] = _boundary(s, r, at)
-        s.next_s[r] = s.start_s[r] + _span(s, r, s.planned[r])
+        s.next_s[r] = s.start_s[r] + _span(s.step_s[r], s.longer_s[r], s.planned[r])
 
 
 @inlined
@@ -449,19 +447,12 @@ def _arrive(costs: Costs, s: Arrays, at: float, prompt: int, output: int) -> int
 
 
 @inlined
-def _refuse_last(s: Arrays) -> None:
-    s.marks[LENGTH] -= 1
-    s.marks[REFUSED] += 1
-    _free_row(s, s.queue[(s.marks[HEAD] + s.marks[LENGTH]) % s.queue.shape[0]])
-
-
-@inlined
 def _book_until(costs: Costs, s: Arrays, edges: Edges, until: float) -> None:
     """Book the whole iterations of every plan but its last, whose prompts `_end_plan` books."""
     for r in range(s.status.shape[0]):
         if s.planned[r] > 1:
             whole = _boundary(s, r, until)
-            if s.start_s[r] + _span(s, r, whole) > until:
+            if s.start_s[r] + _span(s.step_s[r], s.longer_s[r], whole) > until:
                 whole -= 1
             _settle(costs, s, edges, r, min(whole, s.planned[r] - 1))
 
@@ -476,7 +467,10 @@ def run(
     while True:
         _dispatch(costs, s, now)
         if newcomer >= 0 and s.marks[LENGTH] > costs.queue_limit:
-            _refuse_last(s)  # The queue did not empty, so its last is the newcomer.
+            # The queue did not empty, so its last is the newcomer.
+            s.marks[LENGTH] -= 1
+            s.marks[REFUSED] += 1
+            _free_row(s.free, s.marks, newcomer)
         r = np.argmin(s.next_s)
         ends = s.next_s[r]
         arrives = at[upcoming] if upcoming < at.shape[0] else np.inf
