@@ -148,10 +148,10 @@ class Service:
 
     def __post_init__(self) -> None:
         self._costs = Costs(
-            base_s=self.costs.base_s,
-            per_sequence_s=self.costs.per_sequence_s,
-            per_prompt_token_s=self.costs.per_prompt_token_s,
-            per_context_token_s=self.costs.per_context_token_s,
+            base_s=float(self.costs.base_s),
+            per_sequence_s=float(self.costs.per_sequence_s),
+            per_prompt_token_s=float(self.costs.per_prompt_token_s),
+            per_context_token_s=float(self.costs.per_context_token_s),
             chunk_tokens=self.costs.chunk_tokens,
             kv_tokens=self.costs.kv_tokens,
             max_batch=self.costs.max_batch,
@@ -177,11 +177,15 @@ class Service:
         if (arrivals.prompt_tokens < 1).any() or (arrivals.output_tokens < 1).any():
             raise EmptyRequest
         log = empty_log(self.in_system + len(arrivals))
+        # One type each: another would compile the loop once more.
         loop.run(
             self._costs, self.arrays, EDGES, log,
-            times, arrivals.prompt_tokens, arrivals.output_tokens, until_s,
+            np.ascontiguousarray(times, dtype=np.float64),
+            np.ascontiguousarray(arrivals.prompt_tokens, dtype=np.int64),
+            np.ascontiguousarray(arrivals.output_tokens, dtype=np.int64),
+            float(until_s),
         )  # fmt: skip
-        self.now_s = until_s
+        self.now_s = float(until_s)
         return _finished(log)
 
     def add_replica(self, load_s: float = 0.0) -> int:
