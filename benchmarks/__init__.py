@@ -1,1 +1,1 @@
-"""Measurements run by hand, each printing JSON: speed never fails a test."""
+"""Measurements that are run by hand and print JSON; `docs/` says what came out."""

@@ -1,35 +1,23 @@
-"""The training queue of the past: gangs first come, first served, on the nodes of the tier.
+"""The training queue of the past: the same jobs as the live twin's, through the event simulation.
 
-Plain and deterministic, so that weeks of it take a second: a gang starts when enough nodes are free
-and every gang before it has started; nothing fails.
+Gangs first come, first served, on the nodes of the tier; they load before they work, and nothing
+fails or is preempted. Jobs come in steps, because users look at the queue before they submit.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from tiers.core.simulate.gangs import Job, TrainingCosts
+from tiers.core.simulate.training import TrainingFleet
 from tiers.twin.demand import job_arrivals
 from tiers.twin.noise import Floats
-from tiers.twin.profile import nodes_of
+from tiers.twin.profile import TRAINING, nodes_of
 
 STEP_S = 900.0
 # The queue fills from empty for this long before it is looked at.
 WARM_UP_S = 3 * 86_400.0
-
-
-@dataclass(frozen=True)
-class Gang:
-    """A job in the queue (`started_s` None) or at work since a Unix time."""
-
-    nodes: int
-    work_s: float
-    started_s: float | None = None
-
-    def done_s(self, now_s: float) -> float:
-        """Seconds of its work behind it."""
-        return 0.0 if self.started_s is None else now_s - self.started_s
 
 
 @dataclass(frozen=True)
@@ -42,30 +30,22 @@ class PastTraining:
 
 def past_training(seed: int, cluster: str, t_s: Floats, size: int = 1) -> PastTraining:
     """The queue at ascending Unix times `(n,)`."""
-    looks = [
-        (now, sum(gang.nodes for gang in running), sum(gang.nodes for gang in waiting))
-        for now, running, waiting in _queue(seed, cluster, float(t_s[0]), float(t_s[-1]), size)
-    ]
-    steps, running, pending = (
-        np.array(column, dtype=np.float64) for column in zip(*looks, strict=True)
-    )
-    at = np.searchsorted(steps, t_s, side="right") - 1
-    return PastTraining(running[at], pending[at])
+    steps = _queue(seed, cluster, float(t_s[0]), float(t_s[-1]), size)
+    looks = np.array(list(steps), dtype=np.float64)
+    at = np.searchsorted(looks[:, 0], t_s, side="right") - 1
+    return PastTraining(looks[at, 1], looks[at, 2])
 
 
 def _queue(
     seed: int, cluster: str, from_s: float, until_s: float, size: int
-) -> Iterator[tuple[float, list[Gang], list[Gang]]]:
-    """Time, gangs at work and gangs that wait, step by step from before `from_s` to `until_s`."""
+) -> Iterator[tuple[float, int, int]]:
+    """Time, nodes at work and nodes waited for, step by step from before `from_s`."""
     nodes = sum(node.tier == "training" for node in nodes_of(cluster, size))
-    waiting: deque[Gang] = deque()
-    running: list[Gang] = []
-    for now in np.arange((from_s - WARM_UP_S) // STEP_S * STEP_S, until_s + 1.0, STEP_S).tolist():
-        running = [gang for gang in running if gang.done_s(now) < gang.work_s]
-        queued = sum(gang.nodes for gang in waiting)
-        arrivals = job_arrivals(seed, cluster, now - STEP_S, now, queued, size)
-        waiting.extend(Gang(job.nodes, job.work_s) for job in arrivals)
-        while waiting and waiting[0].nodes <= nodes - sum(gang.nodes for gang in running):
-            first = waiting.popleft()
-            running.append(Gang(first.nodes, first.work_s, started_s=now))
-        yield now, running, list(waiting)
+    steps = np.arange((from_s - WARM_UP_S) // STEP_S * STEP_S, until_s + 1.0, STEP_S).tolist()
+    costs = TrainingCosts(TRAINING.load_s, TRAINING.checkpoint_every_s)
+    fleet = TrainingFleet([nodes], costs, now_s=steps[0] - STEP_S)
+    for now in steps:
+        fleet.advance(now)
+        for job in job_arrivals(seed, cluster, now - STEP_S, now, fleet.waiting_nodes, size):
+            fleet.submit(Job(job.submitted_at_s, len(fleet.gangs), job.nodes, job.work_s))
+        yield now, fleet.running_nodes, fleet.waiting_nodes

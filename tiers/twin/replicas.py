@@ -68,7 +68,7 @@ class ServedModelReplicas:
         arrivals = poisson_requests(
             self.rng, LENGTHS[self.model], rate_rps, until - min(elapsed, CATCH_UP_S), until
         )
-        self.book.add(self.service.advance(until, arrivals), self.service.costs)
+        self.book.add(self.service.advance(until, arrivals))
         for replica in self.replicas.values():
             self._book(replica, elapsed)
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tiers.core.simulate.buckets import E2E_EDGES_S
-from tiers.core.simulate.serving import Finished, ServingCosts
+from tiers.core.simulate.serving import Finished
 
 # Multiples of 1, 2 and 5 up to the longest request, as vLLM cuts them (its `build_1_2_5_buckets`).
 LENGTH_EDGES: tuple[float, ...] = (
@@ -57,33 +57,17 @@ class RequestBook:
             self.counts[quantity][place] = 0
             self.sums[quantity][place] = 0.0
 
-    def add(self, finished: Finished, costs: ServingCosts) -> None:
+    def add(self, finished: Finished) -> None:
         if not len(finished):
             return
-        queue_s = queue_times(finished, costs)
         values = {
             PROMPT: finished.prompt_tokens.astype(np.float64),
             GENERATION: finished.output_tokens.astype(np.float64),
-            QUEUE: queue_s,
-            PREFILL: finished.ttft_s - queue_s,
+            QUEUE: finished.queue_s,
+            PREFILL: finished.ttft_s - finished.queue_s,
             DECODE: finished.e2e_s - finished.ttft_s,
         }
         for quantity, seen in values.items():
             buckets = np.searchsorted(quantity.edges, seen)
             np.add.at(self.counts[quantity], (finished.replica, buckets), 1)
             np.add.at(self.sums[quantity], finished.replica, seen)
-
-
-def queue_times(finished: Finished, costs: ServingCosts) -> Floats:
-    """Seconds from arrival to the first iteration that reads the prompt, `(n,)`.
-
-    Where the log does not hold it, it is what the first token took beyond a prefill alone on the
-    replica: prompts that share an iteration then count as waiting, so it is an upper estimate.
-    """
-    logged: Floats | None = getattr(finished, "queue_s", None)
-    if logged is not None:
-        return logged
-    prompt = finished.prompt_tokens
-    iterations = np.ceil(prompt / costs.chunk_tokens)
-    alone_s = iterations * costs.base_s + prompt * costs.per_prompt_token_s
-    return np.asarray(np.maximum(0.0, finished.ttft_s - alone_s), dtype=np.float64)

@@ -113,7 +113,7 @@ HISTOGRAMS: tuple[Histogram, ...] = (
     Histogram("vllm:e2e_request_latency_seconds", "Time of a whole request in seconds.", _KERNEL,
               E2E_EDGES_S, _kernel("e2e_counts", 2)),
     Histogram("vllm:request_queue_time_seconds", "Time in the queue in seconds.",
-              f"{_LOG}; approximated where it holds no start: TTFT less a prefill alone",
+              _LOG,
               QUEUE.edges, _booked(QUEUE)),
     Histogram("vllm:request_prefill_time_seconds", "Time of the prefill in seconds.",
               f"{_LOG}: TTFT less the queue time", PREFILL.edges, _booked(PREFILL)),
