@@ -21,15 +21,15 @@ class TierOut(Schema):
 
     tier: str
     region: str
-    nodes: int
-    nodes_moving: int
-    gpus: int
-    gpus_ready: int
-    held_gpus: int
+    nodes: int | None
+    nodes_moving: int | None
+    gpus: int | None
+    gpus_ready: int | None
+    held_gpus: int | None
     busy_gpus: float | None
-    pending_gpus: int
-    floor_gpus: int
-    headroom_gpus: int
+    pending_gpus: int | None
+    floor_gpus: int | None
+    headroom_gpus: int | None
     utilisation: float | None
     worst_slo_ratio: float | None
     worst_slo_model: str
@@ -97,11 +97,7 @@ def summary(request: HttpRequest, region: str = "", tier: str = "") -> dict[str,
 
 
 def _tier(summary: queries.TierSummary) -> dict[str, Any]:
-    return {
-        **asdict(summary),
-        "headroom_gpus": summary.headroom_gpus,
-        "utilisation": summary.utilisation,
-    }
+    return {**asdict(summary), "headroom_gpus": summary.headroom_gpus}
 
 
 @router.get("/forecasts", response=Forecasts)

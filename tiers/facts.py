@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra_console.fleet.config import FleetConfig, WorkloadConfig
+from tiers.core.changes import WorkloadFacts
 from tiers.core.classify import PoolFacts
-from tiers.core.moves import WorkloadFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class FleetFacts:
                 namespace=w.namespace,
                 deployment=w.name if w.kind == "Deployment" else "",
                 floor_groups=w.floor_groups,
+                spot_ok=w.spot_ok,
             )
             for w in self.workloads.values()
         )
@@ -82,7 +83,13 @@ def fleet_facts(config: FleetConfig) -> FleetFacts:
     pools: dict[str, list[PoolFacts]] = {c.id: [] for c in config.clusters}
     for pool in config.pools:
         pools[pool.cluster].append(
-            PoolFacts(pool.id, pool.cluster, pool.gpu_type, dict(pool.selector))
+            PoolFacts(
+                pool.id,
+                pool.cluster,
+                pool.gpu_type,
+                dict(pool.selector),
+                spot=pool.purchase == "spot",
+            )
         )
     return FleetFacts(
         config=config,

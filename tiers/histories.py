@@ -1,10 +1,11 @@
 """Demand histories of every workload in every cluster, as one matrix for the forecaster.
 
 Inference demand is arrivals (requests/s) of the workload's model; a queue's demand is the GPUs
-that its pods ask for, running and pending alike.
+that its pods ask for, running and pending alike. A namespace without such pods has no series: it
+asks for 0 where kube-state-metrics answers for its cluster, and is unknown elsewhere.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from infra_console.fleet.config import WorkloadConfig
 from infra_console.telemetry.queries import read_range
-from infra_console.telemetry.series import Array, Reading
+from infra_console.telemetry.series import Array, Reading, Series
 from tiers.core.forecast.quantiles import STEP_S
 from tiers.facts import FleetFacts
 
@@ -35,15 +36,19 @@ class Histories:
 
 def read_histories(facts: FleetFacts, *, now: datetime, days: float) -> Histories:
     """The last `days` of every series the metric sources know."""
-    start, step_s = now - timedelta(days=days), float(STEP_S)
-    arrivals = read_range("arrivals_rps", start=start, end=now, step_s=step_s, mean=True)
-    asked = read_range("gpus_requested", start=start, end=now, step_s=step_s, mean=True)
-    grid = next((r.series[0].times for r in (arrivals, asked) if r.series), np.zeros(0))
+
+    def read(name: str) -> Reading:
+        return read_range(
+            name, start=now - timedelta(days=days), end=now, step_s=float(STEP_S), mean=True
+        )
+
+    arrivals, asked, nodes = read("arrivals_rps"), read("gpus_requested"), read("nodes_total")
+    grid = next((r.series[0].times for r in (arrivals, asked, nodes) if r.series), np.zeros(0))
     keys: list[SeriesKey] = []
     rows: list[Array] = []
     missing: dict[SeriesKey, str] = {}
     for cluster, workload in _expected(facts):
-        row = _row(facts, cluster, workload, arrivals, asked)
+        row = _row(cluster, workload, arrivals, asked, nodes)
         if row is None or np.isnan(row).all():
             reading = arrivals if workload.unit == "requests/s" else asked
             missing[cluster, workload.id] = reading.error or "no series carries its name"
@@ -68,16 +73,25 @@ def _expected(facts: FleetFacts) -> Iterator[tuple[str, WorkloadConfig]]:
 
 
 def _row(
-    facts: FleetFacts, cluster: str, workload: WorkloadConfig, arrivals: Reading, asked: Reading
+    cluster: str, workload: WorkloadConfig, arrivals: Reading, asked: Reading, nodes: Reading
 ) -> Array | None:
     if workload.unit == "requests/s":
         found = arrivals.one(cluster=cluster, model_name=workload.model)
         return found.values if found else None
     phases = asked.select(cluster=cluster, namespace=workload.namespace)
-    if not phases:
+    return total_where_answered(phases, nodes.select(cluster=cluster))
+
+
+def total_where_answered(parts: Iterable[Series], witnesses: Iterable[Series]) -> Array | None:
+    """The sum of one cluster's series (T,), of which some may be missing or begin late.
+
+    Where any part or witness has a sample the exporter answers, and a missing part is 0; elsewhere
+    the sum is unknown, NaN. None when there is no series at all.
+    """
+    summed = [s.values for s in parts]
+    answers = [*summed, *(s.values for s in witnesses)]
+    if not answers:
         return None
-    # A phase without pods has no sample; only a moment without any phase is unknown.
-    stack = np.vstack([s.values for s in phases])
-    total: Array = np.nansum(stack, axis=0)
-    total[np.isnan(stack).all(axis=0)] = np.nan
+    total: Array = np.nansum(summed, axis=0) if summed else np.zeros(len(answers[0]))
+    total[np.isnan(answers).all(axis=0)] = np.nan
     return total

@@ -39,8 +39,8 @@ def _alerts(tiers: list[TierSummary], scope: Scope) -> Iterator[Alert]:
     page = reverse("tiers:index") + scope.query()
     for summary in tiers:
         yield from _slo_alerts(summary, page)
-        if summary.headroom_gpus < 0:
-            text = f"{summary.tier} is {-summary.headroom_gpus} GPUs below its floor"
+        if (spare := summary.headroom_gpus) is not None and spare < 0:
+            text = f"{summary.tier} is {-spare} GPUs below its floor"
             yield Alert("bad", text, page)
     if tiers and (state := _worst_state(tiers)):
         yield Alert("lost" if state == "down" else "warn", _STATE_WORDS[state], page)

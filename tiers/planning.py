@@ -20,8 +20,8 @@ from infra_console.plans.spec import (
     Promise,
     StepSpec,
 )
+from tiers.core.changes import ClusterMoves, NodeChange, ScaleChange
 from tiers.core.fleet_state import TIERS, ClusterState, NodeView
-from tiers.core.moves import ClusterMoves, NodeChange, ScaleChange
 from tiers.core.plan_price import PlanPrice
 from tiers.facts import FleetFacts
 
@@ -48,7 +48,7 @@ def build_plan(
         schema="plan/1",
         domain=DOMAIN,
         title=_title(state, moves),
-        summary=_summary(facts, state, moves),
+        summary=_summary(moves),
         moves=tuple(_moves(moves)),
         steps=tuple(_steps(facts, moves)),
         locks=tuple(Lock(cluster=moves.cluster, tier=t) for t in _tiers_touched(facts, moves)),
@@ -80,12 +80,11 @@ def _count(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
     return counts
 
 
-def _summary(facts: FleetFacts, state: ClusterState, moves: ClusterMoves) -> str:
+def _summary(moves: ClusterMoves) -> str:
     reasons = [s.reason for s in (*moves.grows, *moves.shrinks)]
-    lost = sum(c.lost_gpu_hours for c in moves.nodes)
     lines = [*dict.fromkeys(reasons), *(c.reason + "." for c in moves.nodes if not reasons)]
-    if lost:
-        lines.append(f"Stopping gangs loses {lost:.1f} GPU-hours since their last checkpoints.")
+    if lost := moves.lost_words:
+        lines.append(f"Stopping gangs loses {lost}.")
     return "\n".join([*lines, *moves.notes])
 
 
@@ -108,7 +107,7 @@ def _moves(moves: ClusterMoves) -> Iterator[Move]:
             workload=scale.deployment.workload,
             from_replicas=scale.deployment.replicas,
             to_replicas=scale.to_replicas,
-            gpus=scale.delta * scale.gpus_per_group,
+            gpus=scale.gpus,
             evicts=scale.victims,
             reason=scale.reason,
         )

@@ -27,14 +27,15 @@ class TierSummary:
     """One tier in one scope. None is unknown; `partial` means that totals are "at least"."""
 
     tier: str
-    nodes: int
-    gpus: int
-    gpus_ready: int
-    nodes_moving: int
-    held_gpus: int
+    nodes: int | None
+    gpus: int | None
+    gpus_ready: int | None
+    nodes_moving: int | None
+    held_gpus: int | None
     busy_gpus: float | None
-    pending_gpus: int
-    floor_gpus: int
+    utilisation: float | None
+    pending_gpus: int | None
+    floor_gpus: int | None
     worst_slo_ratio: float | None
     worst_slo_model: str
     age_s: float | None
@@ -44,15 +45,9 @@ class TierSummary:
     region: str = ""
 
     @property
-    def utilisation(self) -> float | None:
-        """Share of ready GPUs whose engines are active."""
-        if self.busy_gpus is None or not self.gpus_ready:
-            return None
-        return min(1.0, self.busy_gpus / self.gpus_ready)
-
-    @property
-    def headroom_gpus(self) -> int:
-        return self.gpus_ready - self.floor_gpus
+    def headroom_gpus(self) -> int | None:
+        known = self.gpus_ready is not None and self.floor_gpus is not None
+        return self.gpus_ready - self.floor_gpus if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +172,6 @@ def _add_up(
     regions: tuple[TierSummary, ...] = (),
 ) -> TierSummary:
     rows = [c["tiers"][tier] for c in clusters.values() if c["tiers"].get(tier)]
-    busy = [r["busy_gpus"] for r in rows]
-    known_busy = [b for b in busy if b is not None]
     worst = _worst(clusters.values()) if tier == "inference" else (None, "")
     age_s, state = _age_and_state(clusters.values(), observation, now)
     return TierSummary(
@@ -189,7 +182,8 @@ def _add_up(
         gpus_ready=_sum(rows, "gpus_ready"),
         nodes_moving=_sum(rows, "nodes_moving"),
         held_gpus=_sum(rows, "held_gpus"),
-        busy_gpus=sum(known_busy) if known_busy else None,
+        busy_gpus=_sum(rows, "busy_gpus"),
+        utilisation=_utilisation(rows),
         pending_gpus=_sum(rows, "pending_gpus"),
         floor_gpus=_sum(rows, "floor_gpus"),
         worst_slo_ratio=worst[0],
@@ -197,13 +191,22 @@ def _add_up(
         age_s=age_s,
         state=state,
         partial=not all(c["reachable"] for c in clusters.values())
-        or len(known_busy) < len(clusters),
+        or sum(r["busy_gpus"] is not None for r in rows) < len(clusters),
         regions=regions,
     )
 
 
-def _sum(rows: Iterable[Mapping[str, Any]], key: str) -> int:
-    return sum(row[key] for row in rows)
+def _sum(rows: Iterable[Mapping[str, Any]], key: str) -> Any:
+    """The sum of what is known; None when nothing is."""
+    known = [row[key] for row in rows if row[key] is not None]
+    return sum(known) if known else None
+
+
+def _utilisation(tiers: Iterable[Mapping[str, Any]]) -> float | None:
+    """Share of ready GPUs whose engines are active, over the tiers whose activity is known."""
+    known = [t for t in tiers if t["busy_gpus"] is not None]
+    ready = sum(t["gpus_ready"] for t in known)
+    return min(1.0, sum(t["busy_gpus"] for t in known) / ready) if ready else None
 
 
 def _worst(clusters: Iterable[Mapping[str, Any]]) -> tuple[float | None, str]:
@@ -359,8 +362,6 @@ def _region(
     worst, model = _worst(clusters.values())
     p95 = next((s["ttft_p95_ms"] for s in services if s["slo_ratio"] == worst), None)
     tiers = [t for c in clusters.values() for t in c["tiers"].values()]
-    busy = [t["busy_gpus"] for t in tiers if t["busy_gpus"] is not None]
-    ready = sum(t["gpus_ready"] for t in tiers)
     return RegionState(
         id=region.id,
         place=region.place,
@@ -369,8 +370,8 @@ def _region(
         jurisdiction=region.jurisdiction,
         state=state,
         age_s=age_s,
-        gpus=sum(c["gpus"] for c in clusters.values() if c["gpus"]) if clusters else None,
-        utilisation=sum(busy) / ready if busy and ready else None,
+        gpus=_sum(clusters.values(), "gpus"),
+        utilisation=_utilisation(tiers),
         rps=sum(rates) if rates else None,
         ttft_p95_ms=p95 if worst is not None else None,
         worst_slo_ratio=worst,

@@ -19,9 +19,10 @@ from infra_console.telemetry.ages import FleetFreshness
 from infra_console.telemetry.queries import fleet_freshness
 from infra_console.telemetry.series import Freshness
 from tiers.core.allocate import Allocation, allocate
+from tiers.core.changes import ClusterMoves
 from tiers.core.fleet_state import TIERS, ClusterState, FleetState
 from tiers.core.forecast.quantiles import QUANTILES
-from tiers.core.moves import ClusterMoves, cluster_moves
+from tiers.core.moves import cluster_moves
 from tiers.core.plan_price import PlanPrice, price_moves
 from tiers.core.snapshot import Snapshot
 from tiers.core.snapshot_build import build_snapshot, demand_steps
@@ -159,12 +160,9 @@ def _snapshot(inputs: CycleInputs, state: FleetState, book: ForecastBook) -> Sna
 
 
 def _pool_row(pool: PoolConfig, region: str) -> dict[str, Any]:
-    row = {**pool.model_dump(exclude={"selector"}), "region": region}
-    if pool.purchase == "on_demand":
-        # No step of ours releases a node yet: an on-demand node is paid whether used or not, and
-        # emptying it saves nothing.
-        row["purchase"] = "reserved"
-    return row
+    # No step of ours releases a node yet, spot or on demand: it is paid whether used or not.
+    row = pool.model_dump(exclude={"selector"})
+    return {**row, "region": region, "released_when_empty": False}
 
 
 def _workload_row(workload: WorkloadConfig, regions: set[str]) -> dict[str, Any]:
@@ -190,7 +188,7 @@ def _propose(
     allocation: Allocation,
     freshness: FleetFreshness,
 ) -> _Proposed:
-    proposed = _Proposed(notes=list(allocation.unmet_floors))
+    proposed = _Proposed(notes=[*allocation.unmet_floors, *allocation.refused])
     at_work = clusters_at_work()
     for cluster in state.clusters.values():
         if number := at_work.get(cluster.cluster):
@@ -264,14 +262,14 @@ def _evidence(
 ) -> Evidence:
     seen = freshness.clusters.get(cluster.cluster)
     entries = {w: e for (c, w), e in book.entries.items() if c == cluster.cluster}
+    metrics = (seen.age_s, str(seen.state)) if seen else (None, str(Freshness.DOWN))
+    # The API is asked as the cycle begins; metrics about a cluster are as old as metrics are.
+    read = (0.0, str(Freshness.LIVE)) if cluster.source == "kubernetes" else metrics
     return Evidence(
         cycle_id=str(cycle.pk),
         taken_at=inputs.now,
-        ages_s={"metrics": seen.age_s if seen else None, "cluster": 0.0},
-        states={
-            "metrics": str(seen.state) if seen else str(Freshness.DOWN),
-            "cluster": str(Freshness.LIVE),
-        },
+        ages_s={"metrics": metrics[0], "cluster": read[0]},
+        states={"metrics": metrics[1], "cluster": read[1]},
         demand=[e.line(w) for w, e in sorted(entries.items())],
         forecast_models={w: e.model_4h for w, e in entries.items()},
         objective=_money(allocation),

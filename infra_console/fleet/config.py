@@ -6,6 +6,7 @@ docs/connect.md explains every key. Unknown keys are refused with their path.
 """
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -71,8 +72,8 @@ class WorkloadConfig(_Strict):
     name: str = ""
     model: str = ""
     regions: tuple[Slug, ...]
-    group_gpus: dict[str, int]
-    units_per_group: dict[str, float]
+    group_gpus: dict[str, Annotated[int, Field(gt=0)]]
+    units_per_group: dict[str, Annotated[float, Field(gt=0)]]
     unit: Literal["requests/s", "GPUs"]
     floor_groups: int = Field(default=0, ge=0)
     ceiling_groups: int = Field(default=10_000, ge=0)
@@ -128,10 +129,35 @@ class FleetConfig(_Strict):
         _known("workloads.regions", (r for w in self.workloads for r in w.regions), regions)
         return self
 
+    @model_validator(mode="after")
+    def _nothing_is_counted_twice(self) -> Self:
+        _unique("regions.id", (r.id for r in self.regions))
+        _unique("clusters.id", (c.id for c in self.clusters))
+        _unique("sources.id", (s.id for s in self.sources))
+        _unique("sources.clusters", (c for s in self.sources for c in s.clusters))
+        _unique("pools.id", (p.id for p in self.pools))
+        _unique("workloads.id", (w.id for w in self.workloads))
+        services = [w for w in self.workloads if w.kind == "Deployment"]
+        _unique("workloads.name", (f"{w.namespace}/{w.name}" for w in services))
+        # vLLM counts by model and cluster, pods ask by namespace: what shares either would plan on
+        # the same demand twice.
+        models = ((w.model, r) for w in services if w.model for r in w.regions)
+        _unique("workloads.model", (f"{model} in {region}" for model, region in models))
+        asking = (w.namespace for w in self.workloads if w.unit == "GPUs")
+        _unique("workloads.namespace with unit GPUs", asking)
+        queues = (w.tier for w in self.workloads if w.kind != "Deployment")
+        _unique("workloads.tier other than Deployments", queues)
+        return self
+
 
 def _known(path: str, names: Iterable[str], known: set[str]) -> None:
     if missing := sorted(set(names) - known):
         raise ValueError(f"{path} names unknown {', '.join(missing)}")
+
+
+def _unique(path: str, names: Iterable[str]) -> None:
+    if repeated := sorted(name for name, times in Counter(names).items() if times > 1):
+        raise ValueError(f"{path} names {', '.join(repeated)} more than once")
 
 
 def load_fleet_file(path: Path) -> FleetConfig:

@@ -59,6 +59,7 @@ def recorded(now: datetime, chat_rps: float) -> dict[str, list[RawSeries]]:
             steady(8, namespace="training", phase="Running"),
             steady(8, namespace="inference", phase="Running"),
         ],
+        "cluster:nodes:count": [steady(3)],
         "cluster_tier:gpus_allocatable:sum": [
             steady(8, tier="inference"), steady(16, tier="training")
         ],

@@ -1,13 +1,19 @@
 """One cycle from metrics to a proposed plan, and the reasons not to plan."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from infra_console.fleet.services import apply_fleet_config
 from infra_console.plans.models import Plan
 from infra_console.telemetry.errors import SourceUnreachable
+from tests.tiers.factories import fleet_config, fleet_document
 from tiers import cycle as cycles
+from tiers import stages
+from tiers.core.allocate import allocate
 from tiers.core.fleet_state import FleetState
+from tiers.core.region_problem import RegionProblem
 from tiers.errors import CycleRunning, NoFleet
 from tiers.models import CycleState, WorkloadForecast
 
@@ -53,6 +59,25 @@ def test_demand_above_what_runs_becomes_a_plan_that_takes_the_idle_node(run, met
     assert cycle.document["plans"][0]["hash"] == plan.hash
 
 
+def test_evidence_from_metrics_is_as_old_as_they_are(run, metrics, north):
+    metrics(now() - timedelta(seconds=100), 19.0)
+    run(FleetState({"north": replace(north, source="prometheus")}), now=now())
+    evidence = Plan.objects.get().spec.evidence
+    assert evidence.ages_s["cluster"] == evidence.ages_s["metrics"] >= 100
+    assert evidence.states["cluster"] == "delayed"
+
+
+def test_an_empty_queue_does_not_freeze_the_cluster(run, metrics, north):
+    source = metrics(now(), 19.0)
+    asked = "cluster_namespace_phase:gpus_requested:sum"
+    inference = [s for s in source.data[asked] if s.labels["namespace"] == "inference"]
+    source.data = {**source.data, asked: inference}
+    idle = replace(north, pods=north.pods[:2])
+    cycle = run(FleetState({"north": idle}), now=now())
+    assert cycle.document["frozen"] == {}
+    assert Plan.objects.count() == 1
+
+
 def test_steady_demand_is_no_change_worth_its_price(run, metrics, north):
     metrics(now(), 8.0)
     cycle = run(FleetState({"north": north}), now=now())
@@ -75,6 +100,30 @@ def test_a_cluster_with_a_plan_at_work_gets_no_second_one(run, metrics, north):
     cycle = run(FleetState({"north": north}), now=now())
     assert Plan.objects.count() == 1
     assert "goes first" in cycle.document["notes"][-1]
+
+
+def test_spot_nodes_are_paid_for_anyway_and_stay_closed_to_who_may_not_use_them(
+    run, metrics, north, monkeypatch
+):
+    seen = []
+    monkeypatch.setattr(stages, "allocate", lambda s, **kw: seen.append(s) or allocate(s, **kw))
+    document = fleet_document()
+    document["pools"][0]["purchase"] = "spot"
+    apply_fleet_config(fleet_config(pools=document["pools"]), by="tester")
+    metrics(now(), 19.0)
+    run(FleetState({"north": north}), now=now())
+    (pool,) = seen[0].pools
+    assert (pool.purchase, pool.paid_when_used) == ("spot", False)
+    problem = RegionProblem.of(seen[0], "north")
+    assert problem.eligible(pool.id, "training")
+    assert not problem.eligible(pool.id, "chat")
+
+
+def test_what_a_limit_refused_is_in_the_cycles_notes(run, metrics, north, monkeypatch):
+    monkeypatch.setattr(stages, "MAX_GROUP_MOVES", 0)
+    metrics(now(), 19.0)
+    cycle = run(FleetState({"north": north}), now=now())
+    assert any("the move limit is reached" in note for note in cycle.document["notes"])
 
 
 @pytest.mark.parametrize("minutes", [6, 60])

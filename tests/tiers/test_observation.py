@@ -4,12 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from infra_console.overview.scope import Scope
+from tests.observations import observed, tier
 from tests.tiers.factories import fleet_config
 from tiers import queries
 from tiers.core.fleet_state import FleetState
 from tiers.facts import fleet_facts
 from tiers.models import Observation
 from tiers.observation import build_observation, read_metrics
+from tiers.overview import tier_cards
 
 pytestmark = pytest.mark.usefixtures("fleet")
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -48,6 +51,26 @@ def test_a_cluster_that_went_silent_is_unknown_not_empty(metrics, north):
     assert inference.gpus == 8
     assert inference.partial
     assert inference.age_s == 420
+
+
+def test_a_cluster_never_reached_is_unknown_not_empty():
+    never = {"gpus": None, "seen_at": None, "ledger": {}, "tiers": {}, "workloads": {}}
+    observed(reachable=False, **never)
+    inference = queries.tier_summaries()[0]
+    assert (inference.gpus, inference.gpus_ready, inference.nodes) == (None, None, None)
+    assert inference.headroom_gpus is None
+    assert inference.partial
+    (region,) = queries.region_map()
+    assert (region.gpus, region.state) == (None, "down")
+    assert not [a for a in tier_cards(Scope()).alerts if "below its floor" in a.text]
+
+
+def test_activity_that_is_unknown_is_left_out_of_the_share_not_taken_for_idle():
+    tiers = {"training": tier(16, busy_gpus=8.0), "inference": tier(24), "operational": tier(0)}
+    observed(tiers=tiers)
+    assert queries.region_map()[0].utilisation == 0.5
+    inference, training, _ = queries.tier_summaries()
+    assert (inference.utilisation, training.utilisation) == (None, 0.5)
 
 
 def test_silent_metrics_give_none_never_zero(metrics, north):

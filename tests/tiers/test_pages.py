@@ -43,6 +43,13 @@ def test_what_is_unknown_is_a_dash_not_a_zero(viewer, fleet):
     assert '<dd title="">–</dd>' in page
 
 
+def test_a_cluster_never_reached_has_dashes_on_every_page(viewer, fleet):
+    observed(reachable=False, gpus=None, seen_at=None, ledger={}, tiers={}, workloads={})
+    for address in ("/tiers/?tier=inference", "/regions/", "/"):
+        assert "–" in text(viewer, address)
+    assert "+0 GPUs" not in text(viewer, "/tiers/?tier=inference")
+
+
 def test_an_old_observation_is_dimmed_and_called_stale(viewer, fleet):
     observed(age_s=900)
     page = text(viewer, "/tiers/?tier=training")

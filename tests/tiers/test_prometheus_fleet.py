@@ -11,7 +11,7 @@ from infra_console.telemetry.catalogue import main_query, spec_of
 from infra_console.telemetry.errors import SourceUnreachable
 from infra_console.telemetry.series import RawSeries
 from infra_console.telemetry.sources import BoundSource
-from tests.tiers.factories import fleet_config
+from tests.tiers.factories import fleet_config, fleet_document
 from tiers.adapters.prometheus_fleet import PrometheusFleet
 from tiers.facts import fleet_facts
 
@@ -70,18 +70,38 @@ def answers() -> dict[str, list[RawSeries]]:
 
 @pytest.fixture
 def fleet(monkeypatch):
-    def with_source(source):
-        bound = BoundSource("main", frozenset({"north"}), 15.0, source)
-        monkeypatch.setattr(queries, "current_sources", lambda: (bound,))
+    def with_source(source, **others):
+        """The fleet behind `main`, which owns north, and one more source and cluster a keyword."""
+        sources = {"north": ("main", source), **{c: (c, s) for c, s in others.items()}}
+        bound = tuple(
+            BoundSource(name, frozenset({cluster}), 15.0, held)
+            for cluster, (name, held) in sources.items()
+        )
+        monkeypatch.setattr(queries, "current_sources", lambda: bound)
         queries.forget_cached()
-        return PrometheusFleet(fleet_facts(fleet_config()))
+        return PrometheusFleet(fleet_facts(with_clusters(sources)))
 
     return with_source
 
 
+def with_clusters(sources):
+    (region,) = fleet_document()["regions"]
+    return fleet_config(
+        regions=[{**region, "id": c} for c in sources],
+        clusters=[{"id": c, "context": c, "region": c} for c in sources],
+        sources=[
+            {"id": name, "url": "http://127.0.0.1:9", "clusters": [c]}
+            for c, (name, _) in sources.items()
+        ],
+    )
+
+
+def source_of(found):
+    return MemorySource({main_query(spec_of(name), {}): rows for name, rows in found.items()})
+
+
 def test_nodes_and_pods_are_read_without_cluster_rights(fleet):
-    data = {main_query(spec_of(name), {}): series for name, series in answers().items()}
-    state = fleet(MemorySource(data)).read(["north"]).clusters["north"]
+    state = fleet(source_of(answers())).read(["north"]).clusters["north"]
     first, second = state.nodes
     assert (first.pool, first.tier, first.ready) == ("north/H100/reserved", "inference", True)
     assert (second.pool, second.tier, second.foreign) == ("", None, "tainted sick.example/xid")
@@ -108,8 +128,7 @@ class OneQueryFails(MemorySource):
 
 
 def test_one_silent_query_makes_the_cluster_unreadable_not_free_of_taints(fleet):
-    data = {main_query(spec_of(name), {}): series for name, series in answers().items()}
-    state = fleet(OneQueryFails(data)).read(["north"])
+    state = fleet(OneQueryFails(source_of(answers()).data)).read(["north"])
     assert not state.clusters
     assert "timed out" in state.unreadable["north"]
 
@@ -123,3 +142,31 @@ def test_a_cluster_without_series_is_named(fleet):
     }  # fmt: skip
     state = fleet(MemorySource(data)).read(["north"])
     assert "north" in state.unreadable
+
+
+def test_a_source_that_fails_takes_its_own_clusters_alone(fleet):
+    refused = MemorySource(failure=SourceUnreachable("south", "refused"))
+    state = fleet(source_of(answers()), south=refused).read(["north", "south"])
+    assert set(state.clusters) == {"north"}
+    assert set(state.unreadable) == {"south"}
+    assert "refused" in state.unreadable["south"]
+
+
+@pytest.mark.parametrize(
+    ("query", "labels"),
+    [
+        ("node_labels", {"node": "n2"}),
+        ("node_allocatable_gpus", {"node": "n2"}),
+        ("node_ready", {"node": "n1"}),
+        ("node_unschedulable", {"node": "n2"}),
+        ("pod_info", pod("chat-5d4-a")),
+        ("pod_phase", pod("chat-5d4-a")),
+        ("deployment_ready", {"deployment": "chat"}),
+    ],
+)
+def test_a_cluster_with_one_sample_missing_is_unreadable_and_says_which(fleet, query, labels):
+    found = answers()
+    found[query] = [s for s in found[query] if not labels.items() <= s.labels.items()]
+    state = fleet(source_of(found)).read(["north"])
+    assert not state.clusters
+    assert f"has no sample of {query}" in state.unreadable["north"]

@@ -2,15 +2,17 @@
 
 Needs kube-state-metrics started with `--metric-labels-allowlist=nodes=[*],pods=[*]`
 (docs/connect.md): without node labels no node has a pool or a tier, and its GPUs are no supply.
-Checkpoint ages are not in the metrics and stay unknown.
+Checkpoint ages are not in the metrics and stay unknown. A cluster is read whole or not at all: with
+a sample missing, a pod would vanish or a taint go unseen.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 
 from infra_console.telemetry.queries import read_instant
-from infra_console.telemetry.series import Freshness, Reading
+from infra_console.telemetry.series import Reading
 from tiers.adapters.views import node_view, pod_view
 from tiers.core.fleet_state import ClusterState, DeploymentView, FleetState, NodeView, PodView
 from tiers.facts import FleetFacts
@@ -20,6 +22,7 @@ _QUERIES = (
     "node_unschedulable", "pod_info", "pod_phase", "pod_ready", "pod_gpu_requests", "pod_labels",
     "deployment_replicas", "deployment_ready",
 )  # fmt: skip
+_PER_NODE = ("node_labels", "node_allocatable_gpus", "node_ready", "node_unschedulable")
 _NOT_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 Key = tuple[str, ...]
 
@@ -32,51 +35,64 @@ class PrometheusFleet:
 
     def read(self, clusters: Sequence[str]) -> FleetState:
         readings = {name: read_instant(name) for name in _QUERIES}
-        # One silent query would make pods vanish or taints invisible: all answer, or none counts.
-        silent = [r.error for r in readings.values() if r.error]
-        if silent or readings["node_capacity_gpus"].state is Freshness.DOWN:
-            why = silent[0] if silent else "no metric source answers"
-            return FleetState({}, dict.fromkeys(clusters, why))
         tables = {name: _by_cluster(reading) for name, reading in readings.items()}
-        seen = set(tables["node_capacity_gpus"])
-        return FleetState(
-            {c: self._cluster(c, {n: t.get(c, {}) for n, t in tables.items()}) for c in clusters
-             if c in seen},
-            {c: "no series of kube-state-metrics carry this cluster" for c in clusters
-             if c not in seen},
-        )  # fmt: skip
+        sources = {c: s.id for s in self._facts.config.sources for c in s.clusters}
+        read: dict[str, ClusterState] = {}
+        unreadable: dict[str, str] = {}
+        for cluster in clusters:
+            own = {name: table.get(cluster, {}) for name, table in tables.items()}
+            if why := _silent(readings, sources.get(cluster, "")) or self._gap(own):
+                unreadable[cluster] = why
+            else:
+                read[cluster] = self._cluster(cluster, own)
+        return FleetState(read, unreadable)
 
-    def _cluster(self, cluster: str, t: Mapping[str, Mapping[Key, "_Row"]]) -> ClusterState:
+    def _gap(self, t: "Tables") -> str:
+        """The first sample that should be there and is not, in words, or an empty string."""
+        if not t["node_capacity_gpus"]:
+            return "no series of kube-state-metrics carry this cluster"
+        services = {(w.namespace, w.name) for w in self._facts.services().values()}
+        expected: tuple[tuple[Iterable[Key], tuple[str, ...]], ...] = (
+            (t["node_capacity_gpus"], _PER_NODE),
+            (t["pod_gpu_requests"], ("pod_info", "pod_phase")),
+            (services & t["deployment_replicas"].keys(), ("deployment_ready",)),
+        )
+        for keys, names in expected:
+            for key, name in product(sorted(keys), names):
+                if key not in t[name]:
+                    return f"{'/'.join(key)} has no sample of {name}"
+        return ""
+
+    def _cluster(self, cluster: str, t: "Tables") -> ClusterState:
         services = {(w.namespace, w.name): w.id for w in self._facts.services().values()}
         return ClusterState(
             cluster=cluster,
             region=self._facts.region_of[cluster],
             source="prometheus",
             nodes=tuple(self._node(cluster, name, t) for (name,) in t["node_capacity_gpus"]),
-            pods=tuple(self._pod(key, t) for key in t["pod_gpu_requests"] if key in t["pod_info"]),
+            pods=tuple(self._pod(key, t) for key in t["pod_gpu_requests"]),
             deployments=tuple(
-                DeploymentView(*key, "", int(row.value), _count(t["deployment_ready"], key),
+                DeploymentView(*key, "", int(row.value), int(t["deployment_ready"][key].value),
                                services[key])
                 for key, row in t["deployment_replicas"].items()
                 if key in services
             ),
         )  # fmt: skip
 
-    def _node(self, cluster: str, name: str, t: Mapping[str, Mapping[Key, "_Row"]]) -> NodeView:
+    def _node(self, cluster: str, name: str, t: "Tables") -> NodeView:
         key = (name,)
-        labels = t["node_labels"].get(key)
         taints = [(k[1], k[3]) for k in t["node_taints"] if k[0] == name]
         return node_view(
             self._facts,
             cluster,
             name=name,
             uid="",
-            labels=self._known_labels(labels.labels if labels else {}),
+            labels=self._known_labels(t["node_labels"][key].labels),
             taints=taints,
-            capacity=_count(t["node_capacity_gpus"], key),
-            allocatable=_count(t["node_allocatable_gpus"], key),
-            ready=_count(t["node_ready"], key) == 1,
-            unschedulable=_count(t["node_unschedulable"], key) == 1,
+            capacity=int(t["node_capacity_gpus"][key].value),
+            allocatable=int(t["node_allocatable_gpus"][key].value),
+            ready=int(t["node_ready"][key].value) == 1,
+            unschedulable=int(t["node_unschedulable"][key].value) == 1,
             ours=False,
         )
 
@@ -88,9 +104,8 @@ class PrometheusFleet:
         found = {key: sanitised.get("label_" + _NOT_LABEL.sub("_", key), "") for key in wanted}
         return {key: value for key, value in found.items() if value}
 
-    def _pod(self, key: Key, t: Mapping[str, Mapping[Key, "_Row"]]) -> PodView:
+    def _pod(self, key: Key, t: "Tables") -> PodView:
         info = t["pod_info"][key].labels
-        phase = t["pod_phase"].get(key)
         labels = t["pod_labels"].get(key)
         job = labels.labels.get("label_batch_kubernetes_io_job_name", "") if labels else ""
         ready = t["pod_ready"].get(key)
@@ -99,13 +114,21 @@ class PrometheusFleet:
             namespace=key[0],
             name=key[1],
             node=info.get("node", ""),
-            phase=phase.labels.get("phase", "Unknown") if phase else "Unknown",
+            phase=t["pod_phase"][key].labels.get("phase", "Unknown"),
             ready=ready.value == 1 if ready else None,
-            gpus=_count(t["pod_gpu_requests"], key),
+            gpus=int(t["pod_gpu_requests"][key].value),
             labels={"batch.kubernetes.io/job-name": job} if job else {},
             owner_kind=info.get("created_by_kind", ""),
             owner_name=info.get("created_by_name", ""),
         )
+
+
+def _silent(readings: Mapping[str, Reading], source: str) -> str:
+    """What the cluster's source said instead of an answer, or an empty string."""
+    for reading in readings.values():
+        if source not in reading.source_ids:
+            return reading.error or "no metric source answers for this cluster"
+    return ""
 
 
 class _Row:
@@ -118,6 +141,7 @@ class _Row:
         self.value = value
 
 
+Tables = Mapping[str, Mapping[Key, _Row]]
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "node_taints": ("node", "key", "value", "effect"),
     **dict.fromkeys(("pod_info", "pod_phase", "pod_ready", "pod_gpu_requests", "pod_labels"),
@@ -134,8 +158,3 @@ def _by_cluster(reading: Reading) -> dict[str, dict[Key, _Row]]:
             key = tuple(series.labels.get(name, "") for name in names)
             tables[series.labels.get("cluster", "")][key] = _Row(series.labels, series.last)
     return tables
-
-
-def _count(table: Mapping[Key, _Row], key: Key) -> int:
-    row = table.get(key)
-    return int(row.value) if row else 0

@@ -38,6 +38,7 @@ def node_view(
         unschedulable=unschedulable,
         foreign=foreign_taint(taints, facts.tier_key),
         ours=ours,
+        spot=pool is not None and pool.spot,
     )
 
 

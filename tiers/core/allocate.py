@@ -16,10 +16,10 @@ no gangs across pools.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tiers.core.bound import lower_bound_usd
-from tiers.core.region_problem import RegionProblem
+from tiers.core.region_problem import Exchange, Key, RegionProblem
 from tiers.core.snapshot import Snapshot
 
 
@@ -49,7 +49,7 @@ class Allocation:
     bound_usd: float
     gain_usd: float  # against keeping the current allocation
     unmet_floors: tuple[str, ...]
-    reasons: tuple[str, ...] = field(default=())
+    refused: tuple[str, ...] = ()  # exchanges worth making that a limit forbids
 
     @property
     def objective_usd(self) -> float:
@@ -70,7 +70,7 @@ def allocate(snapshot: Snapshot, *, min_gain_usd: float = 1.0) -> Allocation:
     """
     problems = [RegionProblem.of(snapshot, region.id) for region in snapshot.regions]
     before = [p.cost() for p in problems]
-    reasons = tuple(_search(problems, snapshot, min_gain_usd))
+    refused = tuple(_search(problems, snapshot, min_gain_usd).values())
     after = [p.cost() for p in problems]
     # Breaches of a floor are priced in the search alone; they are reported, not billed.
     capacity = sum(c.capacity_usd for c in after)
@@ -85,33 +85,45 @@ def allocate(snapshot: Snapshot, *, min_gain_usd: float = 1.0) -> Allocation:
         bound_usd=lower_bound_usd(snapshot),
         gain_usd=sum(b.money_usd for b in before) - sum(a.money_usd for a in after),
         unmet_floors=tuple(text for p in problems for text in p.unmet_floors()),
-        reasons=reasons,
+        refused=refused,
     )
 
 
 def _search(
     problems: list[RegionProblem], snapshot: Snapshot, min_gain_usd: float
-) -> Iterator[str]:
-    """Make the best exchange of the whole fleet until none is worth it; yield each reason."""
-    best = {i: p.best_exchange() for i, p in enumerate(problems)}
-    budget = snapshot.limits.budget_usd_per_hour
-    moves_left = snapshot.limits.max_moves - sum(p.moves_made() for p in problems)
-    while candidates := {i: e for i, e in best.items() if e and e.gain_usd > min_gain_usd}:
-        chosen = max(candidates, key=lambda i: (candidates[i].gain_usd, -i))
-        problem, exchange = problems[chosen], candidates[chosen]
-        made = problem.moves_made()
-        problem.apply(exchange)
-        spent = problem.moves_made() - made
-        over_budget = budget is not None and _usd_per_hour(problems) > budget
-        if spent > moves_left or (over_budget and exchange.adds_paid_capacity):
-            problem.undo(exchange)
-            limit = "the move limit" if spent > moves_left else "the budget"
-            yield f"{exchange.reason}: not made, {limit} is reached."
-            best[chosen] = None
+) -> dict[Key, str]:
+    """Make the best exchange of the whole fleet until none is worth it; what a limit refused.
+
+    A refused exchange gives way to its region's next best, which may be smaller.
+    """
+    refused: dict[Key, str] = {}
+    waiting = [p.exchanges(min_gain_usd=min_gain_usd) for p in problems]
+    while any(waiting):
+        chosen = max((i for i, w in enumerate(waiting) if w), key=lambda i: waiting[i][0].gain_usd)
+        exchange = waiting[chosen].pop(0)
+        if limit := _limit_reached(problems, problems[chosen], exchange, snapshot):
+            wanted, _ = exchange.changes[0]
+            refused.setdefault(wanted, f"{exchange.reason}: not made, {limit} is reached")
             continue
-        moves_left -= spent
-        yield exchange.reason + "."
-        best[chosen] = problem.best_exchange()
+        problems[chosen].apply(exchange)
+        waiting[chosen] = problems[chosen].exchanges(min_gain_usd=min_gain_usd)
+    return refused
+
+
+def _limit_reached(
+    problems: list[RegionProblem], problem: RegionProblem, exchange: Exchange, snapshot: Snapshot
+) -> str:
+    """The limit that the exchange would break, or an empty string."""
+    limits, made = snapshot.limits, problem.moves_made()
+    problem.shift(exchange.changes)
+    adds_moves = problem.moves_made() > made
+    moves, usd_per_hour = sum(p.moves_made() for p in problems), _usd_per_hour(problems)
+    problem.shift_back(exchange.changes)
+    if adds_moves and moves > limits.max_moves:
+        return "the move limit"
+    budget = limits.budget_usd_per_hour
+    over_budget = budget is not None and usd_per_hour > budget
+    return "the budget" if over_budget and exchange.adds_paid_capacity else ""
 
 
 def _usd_per_hour(problems: list[RegionProblem]) -> float:

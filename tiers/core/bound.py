@@ -60,7 +60,7 @@ def _constraints(
             c[s0 + j * steps + t] = price * problem.step_hours
             row += 1
     for i, cell in enumerate(cells):
-        start, stop = _move_prices(problem, cell)
+        start, stop = problem.move_prices(cell)
         pool = problem.pools[cell[0]]
         paid = pool.usd_per_gpu_hour * problem.group_gpus(*cell) if pool.paid_when_used else 0.0
         for t in range(steps):
@@ -70,18 +70,10 @@ def _constraints(
             if t:
                 a[row, i * steps + t - 1] = -1
             else:
-                b[row] = problem.current.get(cell, 0)
+                b[row] = problem.start.get(cell, 0)
             row += 1
         c[v0 + i] = stop
         a[row, i * steps], a[row, v0 + i] = -1, -1
-        b[row] = -problem.current.get(cell, 0)
+        b[row] = -problem.start.get(cell, 0)
         row += 1
     return c, a[:row], b[:row]
-
-
-def _move_prices(problem: RegionProblem, cell: Key) -> tuple[float, float]:
-    """(start, stop) of one group, in US dollars."""
-    pool, workload = problem.pools[cell[0]], problem.workloads[cell[1]]
-    moving = problem.group_gpus(*cell) * workload.move_s / 3600
-    lost = workload.preempt_loss_gpu_hours or 0.0
-    return moving * pool.usd_per_gpu_hour, (moving + lost) * pool.usd_per_gpu_hour

@@ -14,6 +14,7 @@ class PoolFacts:
     cluster: str
     gpu_type: str
     selector: Mapping[str, str]
+    spot: bool = False
 
 
 def pool_of(labels: Mapping[str, str], pools: Sequence[PoolFacts]) -> PoolFacts | None:

@@ -1,9 +1,10 @@
 """One cluster's nodes and pods as plain values, whichever source they were read from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 TIERS: tuple[str, ...] = ("inference", "training", "operational")
+HOLDING = frozenset({"Running", "Pending"})  # phases in which a pod with a node holds its GPUs
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class NodeView:
     unschedulable: bool
     foreign: str = ""
     ours: bool = False  # a plan of ours holds it now
+    spot: bool = False  # its owner may take it away at any time
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,31 @@ class ClusterState:
     def pods_by_node(self) -> Mapping[str, list[PodView]]:
         held: dict[str, list[PodView]] = {node.name: [] for node in self.nodes}
         for pod in self.pods:
-            if pod.node in held and pod.phase in {"Running", "Pending"}:
+            if pod.node in held and pod.phase in HOLDING:
                 held[pod.node].append(pod)
         return held
 
+    def staying_pods(self) -> Iterator[tuple[PodView, NodeView]]:
+        """Pods that hold GPUs of supply and are not being deleted, with their nodes.
+
+        What runs on any other node is on its way out with it: it counts for nothing, as its node
+        does not, so that a replacement is planned before it goes.
+        """
+        supply = {n.name: n for n in self.nodes if is_supply(n)}
+        for pod in self.pods:
+            if pod.node in supply and pod.phase in HOLDING and not pod.deleting:
+                yield pod, supply[pod.node]
+
 
 def usable(node: NodeView) -> bool:
-    """Supply: ready, schedulable, and nobody else has spoken for it."""
+    """Ready, schedulable, and nobody else has spoken for it."""
     return node.ready and not node.unschedulable and not node.foreign
+
+
+def is_supply(node: NodeView) -> bool:
+    """Whether plans count on the node: usable, of a pool and a tier, none of its GPUs broken."""
+    whole = node.gpus_allocatable == node.gpus_capacity
+    return usable(node) and whole and bool(node.pool) and node.tier in TIERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One region of the allocation problem: its state, its cost and its best next exchange."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Self
@@ -9,6 +9,7 @@ from typing import Self
 from tiers.core.snapshot import Snapshot, SnapshotPool, SnapshotWorkload
 
 Key = tuple[str, str]  # (pool, workload)
+Change = tuple[Key, int]  # groups started or stopped
 # A group below its floor costs more than any shortfall could: floors come before money.
 FLOOR_BREACH_USD = 1e7
 
@@ -34,7 +35,7 @@ class Cost:
 class Exchange:
     """Groups started and stopped together, and what that gains over the horizon."""
 
-    changes: tuple[tuple[Key, int], ...]
+    changes: tuple[Change, ...]
     gain_usd: float
     reason: str
     adds_paid_capacity: bool
@@ -48,11 +49,10 @@ class RegionProblem:
     pools: dict[str, SnapshotPool]
     workloads: dict[str, SnapshotWorkload]
     demand: dict[str, list[float]]
-    current: dict[Key, int]
+    start: dict[Key, int]  # what runs on healthy supply: moves are counted and priced from here
     step_hours: float
     steps: int
     x: dict[Key, int] = field(default_factory=dict)
-    start: dict[Key, int] = field(default_factory=dict)  # what runs on healthy supply
     reasons: dict[Key, str] = field(default_factory=dict)
 
     @classmethod
@@ -74,11 +74,12 @@ class RegionProblem:
             pools=pools,
             workloads=workloads,
             demand={w: d or [0.0] * snapshot.steps for w, d in demand.items()},
-            current=current,
+            start={},
             step_hours=snapshot.step_s / 3600,
             steps=snapshot.steps,
         )
-        problem.x = {k: n for k, n in current.items() if problem.eligible(*k)}
+        problem.start = {k: n for k, n in current.items() if problem.eligible(*k)}
+        problem.x = dict(problem.start)
         problem._shed_overload()
         problem.start = dict(problem.x)
         return problem
@@ -130,16 +131,22 @@ class RegionProblem:
 
     def key_usd(self, key: Key) -> tuple[float, float]:
         """(capacity, moves) of one (pool, workload) over the horizon."""
+        pool, n = self.pools[key[0]], self.x.get(key, 0)
+        gpu_hours = n * self.group_gpus(*key) * self.hours
+        capacity = gpu_hours * pool.usd_per_gpu_hour if pool.paid_when_used else 0.0
+        start_usd, stop_usd = self.move_prices(key)
+        delta = n - self.start.get(key, 0)
+        return capacity, delta * start_usd if delta > 0 else -delta * stop_usd
+
+    def move_prices(self, key: Key) -> tuple[float, float]:
+        """(start, stop) of one group in US dollars; the stop also loses work."""
         pool, workload = self.pools[key[0]], self.workloads[key[1]]
-        n, gpus = self.x.get(key, 0), self.group_gpus(*key)
-        capacity = n * gpus * pool.usd_per_gpu_hour * self.hours if pool.paid_when_used else 0.0
-        delta = n - self.current.get(key, 0)
-        moving = abs(delta) * gpus * workload.move_s / 3600
-        lost = max(0, -delta) * (workload.preempt_loss_gpu_hours or 0.0)
-        return capacity, (moving + lost) * pool.usd_per_gpu_hour
+        moving = self.group_gpus(*key) * workload.move_s / 3600
+        lost = workload.preempt_loss_gpu_hours or 0.0
+        return moving * pool.usd_per_gpu_hour, (moving + lost) * pool.usd_per_gpu_hour
 
     def cost(self) -> Cost:
-        keys = [self.key_usd(k) for k in self.x.keys() | self.current.keys()]
+        keys = [self.key_usd(k) for k in self.x.keys() | self.start.keys()]
         return Cost(
             capacity_usd=sum(c for c, _ in keys),
             moves_usd=sum(m for _, m in keys),
@@ -157,26 +164,29 @@ class RegionProblem:
 
     # --- the search --------------------------------------------------------------------------
 
-    def best_exchange(self) -> Exchange | None:
-        """The exchange that gains most, or None; ties go to the first in name order."""
-        candidates = [*self._starts(), *self._stops()]
-        return max(candidates, key=lambda e: e.gain_usd, default=None)
+    def exchanges(self, *, min_gain_usd: float) -> list[Exchange]:
+        """Those that gain more than this, the best first; ties go to the first in name order."""
+        found = (e for e in (*self._starts(), *self._stops()) if e.gain_usd > min_gain_usd)
+        return sorted(found, key=lambda e: -e.gain_usd)
 
     def apply(self, exchange: Exchange) -> None:
-        for key, delta in exchange.changes:
-            self._shift(key, delta)
-            self.reasons[key] = exchange.reason
+        self.shift(exchange.changes)
+        self.reasons |= {key: exchange.reason for key, _ in exchange.changes}
 
-    def undo(self, exchange: Exchange) -> None:
-        for key, delta in exchange.changes:
+    def shift(self, changes: Iterable[Change]) -> None:
+        for key, delta in changes:
+            self._shift(key, delta)
+
+    def shift_back(self, changes: Iterable[Change]) -> None:
+        for key, delta in changes:
             self._shift(key, -delta)
 
     def moves_made(self) -> int:
-        keys = self.x.keys() | self.current.keys()
-        return sum(abs(self.x.get(k, 0) - self.current.get(k, 0)) for k in keys)
+        keys = self.x.keys() | self.start.keys()
+        return sum(abs(self.x.get(k, 0) - self.start.get(k, 0)) for k in keys)
 
     def groups(self) -> dict[Key, int]:
-        return {k: self.x.get(k, 0) for k in self.x.keys() | self.current.keys()}
+        return {k: self.x.get(k, 0) for k in self.x.keys() | self.start.keys()}
 
     def unmet_floors(self) -> list[str]:
         return [
@@ -215,14 +225,14 @@ class RegionProblem:
     def _start(self, pool_id: str, workload_id: str, groups: int) -> Exchange | None:
         """Start groups, stopping the cheapest groups in their way."""
         key = (pool_id, workload_id)
-        changes: list[tuple[Key, int]] = [(key, groups)]
+        changes: list[Change] = [(key, groups)]
         before = self._price({key})
         self._shift(key, groups)
         gain = before - self._price({key})
         while not self.fits(pool_id):
             victims = self._cheapest_victims(pool_id, exclude=workload_id)
             if victims is None:
-                self._revert(changes)
+                self.shift_back(changes)
                 return None
             for victim, price in victims:
                 self._shift(victim, -1)
@@ -232,7 +242,7 @@ class RegionProblem:
             changes.append((rehomed, 1))
             gain += saved
         reason = self._start_reason(key, changes, gain)
-        self._revert(changes)
+        self.shift_back(changes)
         return Exchange(tuple(changes), gain, reason, self.pools[pool_id].paid_when_used)
 
     def _rehome(self, stopped: set[str]) -> Iterator[tuple[Key, float]]:
@@ -246,10 +256,6 @@ class RegionProblem:
                     self._shift(key, -1)
                     break
                 yield key, saved
-
-    def _revert(self, changes: list[tuple[Key, int]]) -> None:
-        for key, delta in changes:
-            self._shift(key, -delta)
 
     def _cheapest_victims(self, pool_id: str, exclude: str) -> list[tuple[Key, float]] | None:
         """The groups of one tier whose stop frees one more node for least; floors hold."""
@@ -278,7 +284,7 @@ class RegionProblem:
             self._shift(key, -1)
             victims.append((key, price))
         freed = self._nodes_of(pool_id, tier) <= target
-        self._revert([(key, -1) for key, _ in victims])
+        self.shift_back([(key, -1) for key, _ in victims])
         return victims if freed and victims else None
 
     def _nodes_of(self, pool_id: str, tier: str) -> int:
@@ -307,7 +313,7 @@ class RegionProblem:
                 )
                 yield Exchange(((key, -1),), -self._stop_price(key), reason, False)
 
-    def _start_reason(self, key: Key, changes: list[tuple[Key, int]], gain_usd: float) -> str:
+    def _start_reason(self, key: Key, changes: list[Change], gain_usd: float) -> str:
         workload = self.workloads[key[1]]
         peak = max(self.demand[key[1]], default=0.0)
         text = (

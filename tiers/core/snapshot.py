@@ -42,6 +42,7 @@ class SnapshotPool(_Strict):
     gpus: int = Field(ge=0)
     gpus_per_node: int = Field(ge=1)
     usd_per_gpu_hour: NonNegative
+    released_when_empty: bool = True  # of those bought by the hour: whether emptying saves money
     block: str | None = None
     reservation: Reservation | None = None
     interruptions_per_hour: NonNegative | None = None
@@ -50,7 +51,7 @@ class SnapshotPool(_Strict):
 
     @property
     def paid_when_used(self) -> bool:
-        return self.purchase != "reserved"
+        return self.purchase != "reserved" and self.released_when_empty
 
 
 class SnapshotWorkload(_Strict):

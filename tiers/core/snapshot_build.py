@@ -8,33 +8,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tiers.core.fleet_state import ClusterState, FleetState, usable
+from tiers.core.fleet_state import ClusterState, FleetState, is_supply
 from tiers.core.snapshot import QUANTILE_KEYS, Snapshot
 
 
 def pool_supply(state: ClusterState, pool: str) -> int:
-    """GPUs of a pool that are healthy, schedulable and carry a tier, in whole nodes."""
-    return sum(
-        n.gpus_allocatable
-        for n in state.nodes
-        if n.pool == pool and usable(n) and n.tier and n.gpus_allocatable == n.gpus_capacity
-    )
+    """GPUs of a pool's nodes that are supply."""
+    return sum(n.gpus_allocatable for n in state.nodes if n.pool == pool and is_supply(n))
 
 
 def current_groups(
     state: ClusterState, group_gpus: Mapping[str, Mapping[str, int]]
 ) -> dict[tuple[str, str], int]:
-    """Groups that hold GPUs now, by (pool, workload); part of a group counts as none.
+    """Groups that hold supply now, by (pool, workload); part of a group counts as none.
 
     Args:
         group_gpus: GPUs of one group by workload and GPU type.
     """
-    nodes = {n.name: n for n in state.nodes if n.pool}
     gpus: Counter[tuple[str, str]] = Counter()
-    for pod in state.pods:
-        if pod.node in nodes and pod.workload and pod.phase in {"Running", "Pending"}:
-            gpus[nodes[pod.node].pool, pod.workload] += pod.gpus
-    types = {n.pool: n.gpu_type for n in nodes.values()}
+    types: dict[str, str] = {}
+    for pod, node in state.staying_pods():
+        if pod.workload:
+            gpus[node.pool, pod.workload] += pod.gpus
+            types[node.pool] = node.gpu_type
     return {
         (pool, workload): held // size
         for (pool, workload), held in gpus.items()

@@ -4,6 +4,7 @@ import pytest
 
 from infra_console.fleet.config import load_fleet_file
 from infra_console.fleet.errors import FleetFileInvalid
+from tests.tiers.factories import fleet_config, fleet_document
 
 GOOD = """
 schema = "fleet/1"
@@ -75,6 +76,56 @@ def test_a_mistake_is_named_by_its_path(tmp_path, old, new, named):
     assert old in GOOD
     with pytest.raises(FleetFileInvalid, match=named):
         load_fleet_file(write(tmp_path, GOOD.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize(
+    ("group", "units", "named"),
+    [
+        (0, 5.0, r"workloads.0.group_gpus.H100"),
+        (-4, 5.0, r"workloads.0.group_gpus.H100"),
+        (4, 0.0, r"workloads.0.units_per_group.H100"),
+    ],
+)
+def test_a_group_of_nothing_is_refused(group, units, named):
+    workload = fleet_document()["workloads"][0]
+    sizes = {"group_gpus": {"H100": group}, "units_per_group": {"H100": units}}
+    with pytest.raises(ValueError, match="greater than 0") as refused:
+        fleet_config(workloads=[workload | sizes])
+    assert named in str(refused.value)
+
+
+def _again(kind: str, number: int, **changes: object) -> dict:
+    """The fleet with one more entry, a changed copy of an entry that it has."""
+    entries = fleet_document()[kind]
+    return {kind: [*entries, entries[number] | changes]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (_again("regions", 0), "regions.id names north"),
+        (_again("sources", 0, id="two"), "sources.clusters names north"),
+        (_again("sources", 0, clusters=[]), "sources.id names main"),
+        (_again("pools", 0), "pools.id names north/H100/reserved"),
+        (_again("workloads", 0, model="other"), "workloads.id names chat"),
+        (_again("workloads", 0, id="b", model="other"), "workloads.name names inference/chat"),
+        (_again("workloads", 0, id="b", name="b"), "workloads.model names chat in north"),
+        (_again("workloads", 1, id="b"), "workloads.namespace with unit GPUs names training"),
+        (_again("workloads", 1, id="b", namespace="b"), "other than Deployments names training"),
+    ],
+)
+def test_what_would_be_counted_twice_is_refused_with_its_path(changes, named):
+    with pytest.raises(ValueError, match=named):
+        fleet_config(**changes)
+
+
+def test_one_model_may_be_served_by_a_deployment_of_its_own_in_every_region():
+    (region,), chat = fleet_document()["regions"], fleet_document()["workloads"][0]
+    fleet = fleet_config(
+        regions=[region, region | {"id": "south"}],
+        workloads=[chat, chat | {"id": "b", "name": "b", "regions": ["south"]}],
+    )
+    assert len(fleet.workloads) == 2
 
 
 def test_two_clusters_in_one_region_are_refused_until_their_demand_is_divided(tmp_path):

@@ -1,7 +1,7 @@
 """Small clusters for tests: nodes of 8 GPUs named by tier and number."""
 
+from tiers.core.changes import WorkloadFacts
 from tiers.core.fleet_state import ClusterState, DeploymentView, NodeView, PodView
-from tiers.core.moves import WorkloadFacts
 
 POOL = "r/H100/reserved"
 FACTS = (

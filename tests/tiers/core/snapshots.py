@@ -60,7 +60,10 @@ def _workload(
 
 
 def random_snapshot(seed: int) -> Snapshot:
-    """Two pools of 2-3 nodes of 2 GPUs, two or three workloads: small enough for brute force."""
+    """Two pools of 2-3 nodes of 2 GPUs, three workloads: small enough for brute force.
+
+    What runs may be more than the pools hold, or stand where it may not: such groups are lost.
+    """
     rng = np.random.default_rng(seed)
     pools = [
         _pool(f"r/{purchase}", purchase, int(rng.integers(2, 4)) * 2, 2)
@@ -76,7 +79,11 @@ def random_snapshot(seed: int) -> Snapshot:
         w["id"]: {"r": [demand_step(float(rng.uniform(0, 12))) for _ in range(2)]}
         for w in workloads
     }
-    return small_snapshot(pools=pools, workloads=workloads, demand=demand, current=[])
+    current = [
+        {"pool": p["id"], "workload": w["id"], "groups": int(rng.integers(0, 3))}
+        for p in pools for w in workloads
+    ]  # fmt: skip
+    return small_snapshot(pools=pools, workloads=workloads, demand=demand, current=current)
 
 
 def all_allocations(snapshot: Snapshot, limit: int = 6) -> list[dict[tuple[str, str], int]]:

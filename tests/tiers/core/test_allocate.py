@@ -87,7 +87,7 @@ def test_move_limit_is_respected_and_said():
     demand = {"chat": {"r": [demand_step(30.0)] * 2}, "training": {"r": [demand_step(8.0)] * 2}}
     answer = allocate(small_snapshot(demand=demand, limits={"max_moves": 1}))
     assert sum(abs(m.groups) for m in answer.moves) <= 1
-    assert any("move limit" in reason for reason in answer.reasons)
+    assert any("move limit" in reason for reason in answer.refused)
 
 
 def test_a_floor_without_room_is_named_not_dropped():
@@ -103,6 +103,46 @@ def test_supply_that_shrank_below_what_runs_still_plans():
     pools = [base.pools[0].model_dump() | {"gpus": 8}]
     answer = allocate(small_snapshot(pools=pools))
     assert sum(answer.groups.get(("r/H100/reserved", w), 0) for w in ("chat", "training")) <= 4
+
+
+def test_emptying_a_node_that_nobody_releases_saves_nothing():
+    on_demand = small_snapshot().pools[0].model_dump() | {"purchase": "on_demand"}
+    idle = {"chat": {"r": [demand_step(5.0)] * 2}, "training": {"r": [demand_step(0.0)] * 2}}
+    released = allocate(small_snapshot(pools=[on_demand], demand=idle))
+    assert released.capacity_usd > 0
+    assert released.moves
+    kept = allocate(small_snapshot(pools=[on_demand | {"released_when_empty": False}], demand=idle))
+    assert kept.moves == ()
+    assert kept.capacity_usd == 0.0
+    assert kept.reserved_usd > 0
+
+
+def test_groups_lost_with_their_supply_are_no_moves_of_ours():
+    base = small_snapshot()
+    pools = [base.pools[0].model_dump() | {"gpus": 8}]  # one of three nodes is gone
+    demand = {"chat": {"r": [demand_step(10.0)] * 2}, "training": {"r": [demand_step(4.0)] * 2}}
+    kept = allocate(small_snapshot(pools=pools, demand=demand))
+    assert kept.moves == ()
+    assert kept.moves_usd == 0.0
+    growing = demand | {"chat": {"r": [demand_step(20.0)] * 2}}
+    limited = allocate(small_snapshot(pools=pools, demand=growing, limits={"max_moves": 3}))
+    assert {m.workload: m.groups for m in limited.moves} == {"chat": 2, "training": -1}
+
+
+def test_a_smaller_exchange_is_made_where_the_best_is_beyond_the_limit():
+    base = small_snapshot()
+    current = [c.model_dump() for c in base.current]
+    current[1]["groups"] = 1  # one node of two chat groups is free
+    demand = {"chat": {"r": [demand_step(30.0)] * 2}, "training": {"r": [demand_step(4.0)] * 2}}
+    answer = allocate(small_snapshot(current=current, demand=demand, limits={"max_moves": 1}))
+    assert [(m.workload, m.groups) for m in answer.moves] == [("chat", 1)]
+    assert answer.refused
+
+
+def test_a_refused_exchange_leaves_no_reason_behind():
+    answer = allocate(small_snapshot(limits={"max_moves": 0}))
+    assert answer.moves == ()
+    assert "not made, the move limit is reached" in answer.refused[0]
 
 
 def test_two_runs_give_the_same_answer():

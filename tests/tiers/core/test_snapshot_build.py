@@ -1,5 +1,6 @@
 """The snapshot counts what is there, in whole groups and healthy whole nodes."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -32,6 +33,21 @@ def test_current_groups_count_whole_groups_only():
         (POOL, "chat"): 1,
         (POOL, "training"): 1,
     }
+
+
+@pytest.mark.parametrize(
+    "change", [{"ready": False}, {"foreign": "tainted x"}, {"gpus_allocatable": 7}, {"pool": ""}]
+)
+def test_what_runs_on_a_node_that_is_no_supply_is_not_counted_either(change):
+    nodes = [node("a", "inference"), node("gone", "inference", **change)]
+    pods = [chat_pod("chat-1", "a"), chat_pod("chat-2", "gone"), chat_pod("chat-3", "gone")]
+    assert current_groups(cluster(nodes, pods, 3), SIZES) == {(POOL, "chat"): 1}
+
+
+def test_a_pod_that_is_being_deleted_is_not_counted():
+    pods = [chat_pod("chat-1", "a"), replace(chat_pod("chat-2", "a"), deleting=True)]
+    state = cluster([node("a", "inference")], pods, 1)
+    assert current_groups(state, SIZES) == {(POOL, "chat"): 1}
 
 
 def test_each_snapshot_step_takes_its_worst_forecast_step():
