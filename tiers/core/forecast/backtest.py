@@ -4,7 +4,7 @@ The networks are trained three times: early, so that mixture, gate and bands kno
 scored part begins; at its start; and at its middle. Each forecasts only origins after what it saw.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ class Backtest:
     warm: int
     rolling: Rolling
     outcome: Array
-    rivals: Mapping[str, Array | str]
+    rivals: dict[str, Array | str]
 
 
 def learned_medians(

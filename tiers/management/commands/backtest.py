@@ -14,8 +14,9 @@ import numpy as np
 from django.core.management.base import BaseCommand, CommandError
 
 from tiers.core.forecast.backtest import SCORED, result, run_backtest
-from tiers.core.forecast.features import prepare
+from tiers.core.forecast.features import HOUR, prepare
 from tiers.core.forecast.quantiles import STEP_S, STEPS
+from tiers.rivals import ORIGINS, rival_quantiles
 from tiers.series_files import FileSeries, SeriesFileError, read_series
 
 _UNITS_S = {"min": 60, "h": 3600, "s": 1}
@@ -73,6 +74,8 @@ def backtest(
 
     matrix = prepare(series.history, series.times_s, np.zeros(len(series.groups)))
     test = run_backtest(matrix, scored_from, seed=options["seed"], lap=lap)
+    hourly = np.arange(test.warm, max(test.warm + 1, len(test.origins) - STEPS))[::HOUR]
+    test.rivals.update(rival_quantiles(matrix, test.origins, hourly))
     random = np.random.default_rng(options["seed"])
     each = {f"{k}_seconds": round(v / len(series.groups), 3) for k, v in seconds.items()}
     results = [
@@ -89,6 +92,7 @@ def backtest(
         "seconds_all_series": {k: round(v, 1) for k, v in seconds.items()},
         "notes": [
             "errors at hourly origins over the whole path (0, horizon]; coverage at every origin",
+            f"rivals beyond the naive ones: at most {ORIGINS} evenly spaced origins, the past week",
             "fit_seconds and forecast_seconds are one series' share of a common run",
         ],
         "summary": {word: _summary(results, word) for word in horizons},
