@@ -93,16 +93,18 @@ def _boosted(values: Array, matrix: SeriesMatrix, origins: Index, asked: Index) 
         np.arange(len(values)), origins[asked], indexing="ij")))[0]  # fmt: skip
     seen = windows(matrix, np.repeat(np.arange(len(values)), len(asked)),
                    np.tile(origins[asked], len(values)))  # fmt: skip
+    part = np.empty((len(values), len(asked), STEPS, len(LEVELS)))
     for at, level in enumerate(LEVELS):
-        model = lightgbm.LGBMRegressor(
-            objective="quantile", alpha=float(level), n_estimators=60, num_leaves=31,
-            learning_rate=0.1, n_jobs=1, verbose=-1, random_state=1,
-        )  # fmt: skip
-        model.fit(inputs[known], outcomes[known])
-        scaled = model.predict(wanted).reshape(-1, STEPS)
+        options = {
+            "objective": "quantile", "alpha": float(level), "num_leaves": 31,
+            "learning_rate": 0.1, "num_threads": 1, "verbose": -1, "seed": 1,
+        }  # fmt: skip
+        lessons = lightgbm.Dataset(inputs[known], outcomes[known])
+        model = lightgbm.train(options, lessons, num_boost_round=60)
+        scaled = np.asarray(model.predict(wanted)).reshape(-1, STEPS)
         found = seen.last[:, None] + seen.scale[:, None] * scaled
-        values[:, asked, :, at] = found.reshape(len(values), len(asked), STEPS)
-    values[:, asked] = tidy(values[:, asked])
+        part[..., at] = found.reshape(part.shape[:-1])
+    values[:, asked] = tidy(part)
 
 
 def _table(matrix: SeriesMatrix, rows: Index, places: Index) -> tuple[Array, Array]:
