@@ -82,7 +82,7 @@ def _quantiles(found: dict[str, Array]) -> Array:
 
 
 def _boosted(values: Array, matrix: SeriesMatrix, origins: Index, asked: Index) -> None:
-    """Five quantile models over all series and steps, trained once before the first asked origin."""
+    """Five quantile models over all series and steps, trained before the first asked origin."""
     import lightgbm  # noqa: PLC0415  an optional extra
 
     first = int(origins[asked[0]])
