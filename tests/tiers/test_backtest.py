@@ -126,3 +126,19 @@ def test_the_interval_of_a_ratio_holds_it() -> None:
     theirs = random.exponential(size=(200, 24))
     found = ratio_interval(0.8 * theirs, theirs, random=random, block=12)
     assert found == pytest.approx({"value": 0.8, "low": 0.8, "high": 0.8})
+
+
+def test_a_series_that_ends_early_is_scored_on_its_own_last_part(
+    tmp_path: Path, brief_training: None
+) -> None:
+    history = fleet(2, 4)
+    history[1, DAY:] = np.nan
+    path = tmp_path / "demand.csv"
+    known = zip(*np.nonzero(np.isfinite(history)), strict=True)
+    rows = [f"m{row},{600 * i},{history[row, i]}" for row, i in known]
+    path.write_text("\n".join(["model,t_s,rate_rps", *rows]))
+    out = StringIO()
+    call_command("backtest", "--series", str(path), "--horizon", "2h", "--json", stdout=out)
+    long, short = json.loads(out.getvalue())["results"]
+    assert (long["scored_from"], short["scored_from"]) == (600 * 403, 600 * 101)
+    assert short["mae"] > 0

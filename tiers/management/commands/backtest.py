@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from tiers.core.forecast.backtest import SCORED, result, run_backtest
 from tiers.core.forecast.features import HOUR, prepare
-from tiers.core.forecast.quantiles import STEP_S, STEPS
+from tiers.core.forecast.quantiles import STEP_S, STEPS, Array
 from tiers.rivals import ORIGINS, rival_quantiles
 from tiers.series_files import FileSeries, SeriesFileError, read_series
 
@@ -73,15 +73,23 @@ def backtest(
         began[0] = now
 
     matrix = prepare(series.history, series.times_s, np.zeros(len(series.groups)))
-    test = run_backtest(matrix, scored_from, seed=options["seed"], lap=lap)
-    hourly = np.arange(test.warm, max(test.warm + 1, len(test.origins) - STEPS))[::HOUR]
-    test.rivals.update(rival_quantiles(matrix, test.origins, hourly))
     random = np.random.default_rng(options["seed"])
+    found: dict[tuple[int, str], dict[str, Any]] = {}
+    for place, length, rows in _cohorts(series.history, scored_from, options["scored_from"]):
+        known = matrix.until(length - 1)
+        began[0] = time.perf_counter()
+        test = run_backtest(known, place, seed=options["seed"], lap=lap)
+        hourly = np.arange(test.warm, max(test.warm + 1, len(test.origins) - STEPS))[::HOUR]
+        test.rivals.update(rival_quantiles(known, test.origins, hourly))
+        for row in rows:
+            for word, n in horizons.items():
+                figures = _rounded(result(test, row, n, random=random))
+                found[row, word] = {**figures, "scored_from": _time(series, place)}
     each = {f"{k}_seconds": round(v / len(series.groups), 3) for k, v in seconds.items()}
     results = [
-        {"group": group, "horizon": word, **_rounded(result(test, row, n, random=random)), **each}
+        {"group": group, "horizon": word, **found[row, word], **each}
         for row, group in enumerate(series.groups)
-        for word, n in horizons.items()
+        for word in horizons
     ]
     return {
         "schema": "backtest/1",
@@ -98,6 +106,28 @@ def backtest(
         "summary": {word: _summary(results, word) for word in horizons},
         "results": results,
     }
+
+
+def _cohorts(
+    history: Array, scored_from: int, given: str | None
+) -> list[tuple[int, int, list[int]]]:
+    """(first scored column, length, rows): a series that ends before the common scored part is
+    scored on the last 30 % of its own time, seeing its siblings up to then.
+
+    Each end costs its own training, so only the two most common ends are served.
+    """
+    length = history.shape[1]
+    ends = length - np.isfinite(history[:, ::-1]).argmax(axis=1)
+    short = (ends <= scored_from + STEPS) & np.isfinite(history).any(axis=1) & (ends > 3 * STEPS)
+    found = []
+    if given is None:
+        kinds, counts = np.unique(ends[short], return_counts=True)
+        for end in kinds[np.argsort(-counts)][:2]:
+            rows = np.flatnonzero(short & (ends == end)).tolist()
+            found.append((round((1 - SCORED) * int(end)), int(end), rows))
+    taken = {row for _, _, rows in found for row in rows}
+    rest = [row for row in range(len(history)) if row not in taken]
+    return [(scored_from, length, rest), *found] if rest else found
 
 
 def seconds_of(word: str, option: str) -> int:
