@@ -17,10 +17,10 @@ from infra_console.fleet.queries import current_fleet
 from tiers.adapters.model_files import load_model, save_model
 from tiers.core.forecast.errors import ModelUnusable, TooLittleHistory
 from tiers.core.forecast.features import prepare
-from tiers.core.forecast.gate import EVALUATION_STEPS
-from tiers.core.forecast.run import TORCH, SeriesForecast, forecast_all
-from tiers.core.forecast.torch_model import TorchModel, expected_shapes, train
+from tiers.core.forecast.run import MIX, SeriesForecast, forecast_all
+from tiers.core.forecast.torch_model import EPOCHS, TorchModel, expected_shapes, train
 from tiers.core.forecast.weights import check_weights
+from tiers.core.forecast.windows import DAY
 from tiers.errors import NoFleet
 from tiers.facts import fleet_facts
 from tiers.histories import Histories, read_histories
@@ -29,10 +29,11 @@ from tiers.models import ForecastModel
 log = logging.getLogger(__name__)
 
 HISTORY_DAYS = 28.0
+HELD_BACK_STEPS = 3 * DAY
 ACTIVE, REFUSED = "active", "refused"
 
 
-def train_forecaster(now: datetime, *, seed: int, epochs: int = 10) -> ForecastModel:
+def train_forecaster(now: datetime, *, seed: int, epochs: int = EPOCHS) -> ForecastModel:
     """Train on the last 28 days of every series, keep the file, and record it as active.
 
     Raises:
@@ -96,20 +97,20 @@ def load_active_model() -> tuple[TorchModel | None, str]:
 def _fit(histories: Histories, *, seed: int, epochs: int) -> tuple[TorchModel, list[float]]:
     length = len(histories.times)
     matrix = prepare(histories.matrix, histories.times, histories.utc_offset_h)
-    held_back = min(EVALUATION_STEPS, length // 4)
+    held_back = min(HELD_BACK_STEPS, length // 4)
     return train(matrix, seed=seed, epochs=epochs, train_to=length - 1 - held_back)
 
 
 def _metrics(judged: list[SeriesForecast]) -> dict[str, float | int | None]:
-    """How the model did on days it had not seen, against last value, over all series."""
+    """How the mixture with the model did on days it had not seen, against last value."""
     found: dict[str, float | int | None] = {}
     for horizon in ("2h", "4h"):
         pairs = [
-            (f.errors[horizon][TORCH].mae, f.errors[horizon]["last"].mae)
+            (f.errors[horizon][MIX].mae, f.errors[horizon]["last"].mae)
             for f in judged
-            if TORCH in f.errors[horizon] and "last" in f.errors[horizon]
+            if MIX in f.errors[horizon] and "last" in f.errors[horizon]
         ]
         ratios = [ours / last for ours, last in pairs if last > 0]
         found[f"mae_vs_last_{horizon}"] = round(float(np.median(ratios)), 4) if ratios else None
-        found[f"in_force_{horizon}"] = sum(f.model_in_force[horizon] == TORCH for f in judged)
+        found[f"in_force_{horizon}"] = sum(f.model_in_force[horizon] == MIX for f in judged)
     return found

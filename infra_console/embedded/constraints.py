@@ -23,7 +23,7 @@ def resolve() -> list[tuple[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         words = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed"]
-        words += ["--report", str(report), "-e", f"{CHECKOUT}[embedded,test]"]
+        words += ["--report", str(report), "-e", f"{CHECKOUT}[embedded,rivals,test]"]
         subprocess.run(words, check=True)
         chosen = json.loads(report.read_text())["install"]
     return [(item["metadata"]["name"], item["metadata"]["version"]) for item in chosen]

@@ -1,72 +1,135 @@
-"""Bands scaled so that they would have covered the past as they claim: split conformal.
+"""Bands that follow their own misses: online conformal quantiles, by series and hour ahead.
 
-The score of an outcome is how far it lies beyond the median in units of the 95 % band's half on
-its side; the scale is the finite-sample 95 % quantile of the scores (Vovk et al. 2005; scaled
-scores as Lei et al. 2018). It assumes that tomorrow's errors look like those of the last days;
-drifting ones need the online version.
+An error is measured in units of the series' recent mean error at that hour. Its quantiles over the
+last week, own and siblings', are the band; every quantile is then moved by a tracked offset,
+up when outcomes pass it too often and down when too seldom (quantile tracking: Gibbs & Candès
+2021; Angelopoulos, Candès & Tibshirani 2023). An error counts once its outcome is known.
 """
-
-import math
 
 import numpy as np
 
-from tiers.core.forecast.quantiles import MEDIAN, Array, tidy
+from tiers.core.forecast.mix import GROUP, just_known
+from tiers.core.forecast.quantiles import LEVELS, MEDIAN, STEPS, Array, quantiles_of, tidy
+from tiers.core.forecast.windows import DAY, WEEK
 
-COVERAGE = 0.95
-LOWEST, HIGHEST = 0.5, 4.0
-MIN_SCORES = 40
+_HOURS = STEPS // GROUP
+_KEEP = 0.5 ** (1 / DAY)
+_TRACK = 0.02
+_REFRESH = 6  # steps between two looks at the errors of the week
+_STRIDE = 3
+_SIBLING_ERRORS = 60  # the siblings' quantiles weigh as much as so many own errors
+_GUESS = 0.25  # of the level, before any error is known
 
 
-def band_scale(values: Array, outcome: Array) -> float:
-    """The factor on the distance from the median that makes 95 % bands cover 95 %.
+def calibrated(path: Array, outcome: Array, usual_error: Array) -> Array:
+    """Quantiles around a path at consecutive origins, each from errors known by then.
 
     Args:
-        values: (M, 15) past quantiles.
-        outcome: (M,) what happened; NaN is left out.
+        path: (N, O, 24); its values become the medians.
+        outcome: (N, O, 24); entry (o, h) is looked at from origin o + h + 1 on.
+        usual_error: (N, O) scale before errors of the path itself are known.
 
     Returns:
-        A factor in [0.5, 4]; 1 when there are fewer than 40 outcomes.
+        (N, O, 24, 15) float32, ordered and not negative; NaN where the path is.
     """
-    scores = _scores(values, outcome)
-    if len(scores) < MIN_SCORES:
-        return 1.0
-    rank = min(len(scores), math.ceil((len(scores) + 1) * COVERAGE))
-    return float(np.clip(np.sort(scores)[rank - 1], LOWEST, HIGHEST))
+    count, origins = path.shape[:2]
+    values = np.full((*path.shape, len(LEVELS)), np.nan, dtype=np.float32)
+    scores = np.full(path.shape, np.nan)  # errors in units of the spread of their own origin
+    spread = _Spread(usual_error[:, 0])
+    offset = np.zeros((count, _HOURS, len(LEVELS)))
+    base = np.zeros((count, _HOURS, len(LEVELS)))
+    used = np.full(path.shape, np.nan)
+    for origin in range(origins):
+        for group in range(_HOURS):
+            earlier, steps = just_known(origin, group)
+            if len(earlier):
+                error = outcome[:, earlier, steps] - path[:, earlier, steps]
+                scores[:, earlier, steps] = error / used[:, earlier, steps]
+                spread.learn(group, np.abs(error))
+                missed = _missed(values[:, earlier, steps], outcome[:, earlier, steps])
+                reach = np.abs(base[:, group]) + 0.1
+                offset[:, group] += _TRACK * reach * missed
+        if origin % _REFRESH == 0:
+            base = _base(scores, origin)
+        now = spread.at(usual_error[:, origin])
+        used[:, origin] = np.repeat(now, GROUP, axis=1)
+        distance = np.repeat((base + offset) * now[..., None], GROUP, axis=1)
+        values[:, origin] = _around(path[:, origin], distance)
+    return values
 
 
-def scaled(values: Array, scale: float) -> Array:
-    """Quantiles (…, 15) stretched about their median."""
-    middle = values[..., MEDIAN, None]
-    return tidy(middle + scale * (values - middle))
+class _Spread:
+    """Each series' mean absolute error by hour ahead, newest days counting most."""
+
+    def __init__(self, guess: Array) -> None:
+        self._total = np.zeros((len(guess), _HOURS))
+        self._count = np.zeros((len(guess), _HOURS))
+
+    def learn(self, group: int, errors: Array) -> None:
+        known = np.isfinite(errors)
+        share = known.mean(axis=1)
+        error = np.where(known, errors, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        keep = np.where(share > 0, _KEEP, 1.0)
+        self._total[:, group] = keep * self._total[:, group] + share * error
+        self._count[:, group] = keep * self._count[:, group] + share
+
+    def at(self, guess: Array) -> Array:
+        """(N, 4); the guess counts as half a day of errors."""
+        few = 36.0
+        found: Array = (self._total + few * guess[:, None]) / (self._count + few)
+        return np.maximum(found, 1e-9)
 
 
-def coverage(values: Array, outcome: Array) -> float | None:
-    """The share of known outcomes within the 95 % band; None when none is known."""
+def _missed(values: Array, outcome: Array) -> Array:
+    """(N, 15): level less the share of outcomes at or below the quantile; 0 where unknown.
+
+    An outcome that equals a quantile counts as neither: idle series touch zero all day.
+    """
+    known = (np.isfinite(outcome) & np.isfinite(values[..., 0]))[..., None]
+    seen = outcome[..., None]
+    below = (seen < values) + LEVELS * (seen == values)
+    found: Array = np.where(known, LEVELS - below, 0.0).mean(axis=1)
+    return found
+
+
+def _base(scores: Array, origin: int) -> Array:
+    """(N, 4, 15) quantiles of the week's errors; the siblings' where there are few."""
+    count = len(scores)
+    recent = scores[:, max(0, origin - WEEK) : origin : _STRIDE]
+    hours = recent.reshape(count, recent.shape[1], _HOURS, GROUP)
+    errors = np.moveaxis(hours, 2, 1).reshape(count, _HOURS, -1)
+    known = np.isfinite(errors).sum(axis=-1)[..., None]
+    own = quantiles_of(errors, axis=-1)
+    sample = np.moveaxis(errors, 0, 1)[..., :: max(1, count // 10)].reshape(_HOURS, -1)
+    siblings = quantiles_of(sample, axis=-1)
+    # Before anything is known: a normal's quantiles, in units of its mean absolute error.
+    siblings = np.where(np.isfinite(siblings), siblings, _NORMAL_SCORES)
+    weight = known / (known + _SIBLING_ERRORS)
+    found: Array = weight * np.where(known > 0, own, 0.0) + (1 - weight) * siblings
+    return found
+
+
+_NORMAL_SCORES = 1.2533 * np.array(
+    [-1.96, -1.645, -1.282, -0.842, -0.674, -0.524, -0.253, 0, 0.253, 0.524, 0.674, 0.842, 1.282,
+     1.645, 1.96]
+)  # fmt: skip
+
+
+def _around(path: Array, distance: Array) -> Array:
+    """The median stays the path; the others stay on their side of it."""
+    distance[..., :MEDIAN] = np.minimum(distance[..., :MEDIAN], 0.0)
+    distance[..., MEDIAN + 1 :] = np.maximum(distance[..., MEDIAN + 1 :], 0.0)
+    distance[..., MEDIAN] = 0.0
+    return tidy(path[..., None] + distance)
+
+
+def coverage(values: Array, outcome: Array, *, low: int = 0) -> float | None:
+    """The share of known outcomes between quantile `low` and its mirror; None when none is known.
+
+    By default the 95 % band. values (…, 15), outcome (…).
+    """
     known = np.isfinite(outcome) & np.isfinite(values).all(axis=-1)
     if not known.any():
         return None
-    inside = (outcome >= values[..., 0]) & (outcome <= values[..., -1])
+    inside = (outcome >= values[..., low]) & (outcome <= values[..., -1 - low])
     return float(inside[known].mean())
-
-
-def held_out_coverage(values: Array, outcome: Array) -> float | None:
-    """Coverage of the newer half of the origins with the scale learned on the older half.
-
-    Args:
-        values: (O, H, 15), newest origin first.
-        outcome: (O, H).
-    """
-    half = len(values) // 2
-    newer, older = slice(0, half), slice(half, None)
-    factor = band_scale(values[older].reshape(-1, values.shape[-1]), outcome[older].ravel())
-    return coverage(scaled(values[newer], factor), outcome[newer])
-
-
-def _scores(values: Array, outcome: Array) -> Array:
-    known = np.isfinite(outcome) & np.isfinite(values).all(axis=-1)
-    values, outcome = values[known], outcome[known]
-    middle = values[:, MEDIAN]
-    half = np.where(outcome >= middle, values[:, -1] - middle, middle - values[:, 0])
-    distance = np.abs(outcome - middle)
-    # A band without width covers only an exact hit.
-    return np.where(distance == 0, 0.0, distance / np.maximum(half, 1e-12))

@@ -1,8 +1,9 @@
-"""What the learned model sees of a series at an origin, scale-free.
+"""What the learned models see of a series at an origin, scale-free.
 
-A window is the last 24 hours, the same four hours a week ago, how much of both was missing, and the
-local time. Values are divided by the mean of the 24 hours and centred on the last value, so that
-one model serves a series of 2 GPUs and one of 2,000 requests/s.
+A window is the last 24 hours, the mean of the days before at the hours to come, the same four hours
+a week ago, how much of it was missing, and the local time. Values are divided by the mean of the 24
+hours and centred on the last value, so that one model serves a series of 2 GPUs and one of 2,000
+requests/s.
 """
 
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from tiers.core.forecast.quantiles import STEP_S, STEPS, Array
 from tiers.core.forecast.windows import DAY, WEEK, Index, fill_forward
 
 CONTEXT = DAY
-_MASK_BLOCK = 6  # missing shares by the hour
-# 144 values, 24 shares missing, 24 last week's values and 1 share, 4 waves, 7 days, scale hints 2
-FEATURES = CONTEXT + CONTEXT // _MASK_BLOCK + STEPS + 1 + 4 + 7 + 2
+HOUR = 6  # steps; missing shares are by the hour
+SEASONS = 7  # days whose mean at the hours to come is shown
+# 144 values, 24 shares missing, the mean day and last week (24 values and 1 share each),
+# 4 waves, 7 days, scale hints 2
+FEATURES = CONTEXT + CONTEXT // HOUR + 2 * (STEPS + 1) + 4 + 7 + 2
 _DAY_S = 86_400
 _MONDAY_S = 4 * _DAY_S  # 1970-01-05
 
@@ -31,6 +34,17 @@ class SeriesMatrix:
     fresh: Array
     times_s: Array
     utc_offset_s: Array
+
+    def until(self, column: int) -> "SeriesMatrix":
+        """What was known at a column: nothing after it."""
+        seen = slice(0, column + 1)
+        return SeriesMatrix(
+            history=self.history[:, seen],
+            filled=self.filled[:, seen],
+            fresh=self.fresh[:, seen],
+            times_s=self.times_s[seen],
+            utc_offset_s=self.utc_offset_s,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,22 +71,26 @@ def prepare(history: Array, times_s: Array, utc_offset_h: Array) -> SeriesMatrix
 
 
 def windows(matrix: SeriesMatrix, rows: Index, origins: Index) -> Windows:
-    """What the model sees of series `rows` (B,) at `origins` (B,); only columns ≤ origin."""
+    """What the models see of series `rows` (B,) at `origins` (B,); only columns ≤ origin."""
     back = origins[:, None] + np.arange(1 - CONTEXT, 1)
     context, known = _look(matrix, rows, back)
     last = matrix.fresh[rows, origins]
     scale = _scale(context)
     centre = np.where(np.isfinite(last), last, 0.0)
-    week, week_known = _look(matrix, rows, origins[:, None] + np.arange(1, STEPS + 1) - WEEK)
-    missing = 1.0 - known.reshape(len(rows), -1, _MASK_BLOCK).mean(axis=2)
+    ahead = origins[:, None] + np.arange(1, STEPS + 1)
+    mean_day, days_known = _mean_day(matrix, rows, ahead)
+    week, week_known = _look(matrix, rows, ahead - WEEK)
+    missing = 1.0 - known.reshape(len(rows), -1, HOUR).mean(axis=2)
     inputs = np.concatenate(
         [
             _relative(context, centre, scale),
             missing,
+            _relative(mean_day, centre, scale),
+            days_known,
             _relative(week, centre, scale),
             1.0 - week_known.mean(axis=1, keepdims=True),
             _clock(matrix, rows, origins),
-            (centre / scale)[:, None],
+            np.minimum(centre / scale, 10.0)[:, None],
             _roughness(context, scale)[:, None],
         ],
         axis=1,
@@ -87,6 +105,19 @@ def _look(matrix: SeriesMatrix, rows: Index, places: Index) -> tuple[Array, Arra
     found = np.where(inside, matrix.filled[rows[:, None], clipped], np.nan)
     known = inside & np.isfinite(matrix.history[rows[:, None], clipped])
     return found, known.astype(np.float64)
+
+
+def _mean_day(matrix: SeriesMatrix, rows: Index, ahead: Index) -> tuple[Array, Array]:
+    """(B, 24) mean of the same time on the days before, and (B, 1) the share of days known."""
+    total, count = np.zeros(ahead.shape), np.zeros(ahead.shape)
+    for day in range(1, SEASONS + 1):
+        places = ahead - day * DAY
+        found = matrix.history[rows[:, None], np.maximum(places, 0)]
+        known = (places >= 0) & np.isfinite(found)
+        total += np.where(known, found, 0.0)
+        count += known
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return mean, count.mean(axis=1, keepdims=True) / SEASONS
 
 
 def _scale(context: Array) -> Array:

@@ -1,120 +1,118 @@
 """Which model is in force for a series: the one that was best on its own past, simpler on ties.
 
-Models are compared on rolling origins, hourly over the last three days, on the targets that all of
-them could forecast. A learned model is judged only on days that it was not trained on.
+At every origin the mean absolute errors of all models over the outcomes known by then decide, the
+last days counting most, by horizon group. The mixture is demoted by itself where it loses.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tiers.core.forecast.quantiles import MEDIAN, STEPS, Array, pinball
+from tiers.core.forecast.quantiles import STEPS, Array
 from tiers.core.forecast.windows import DAY
 
-EVALUATION_STEPS = 3 * DAY
-ORIGIN_STRIDE = 6
+# Simplest first: ties go to the earlier.
+TITLES: Mapping[str, str] = {
+    "last": "last value",
+    "day": "same time yesterday",
+    "week": "same time last week",
+    "mix": "mixture",
+}
+CANDIDATES = tuple(TITLES)
 TIE = 0.01
 ROUNDING = 1e-9
-# Half a day of hourly origins: with fewer a difference is chance.
-MIN_ORIGINS = 12
+# Half a day of origins: with fewer a difference is chance.
+MIN_ORIGINS = DAY // 2
+_KEEP = 0.5 ** (1 / (3 * DAY))
 # Horizon groups in steps: up to two hours, and up to four.
 GROUPS: Mapping[str, slice] = {"2h": slice(0, 12), "4h": slice(12, STEPS)}
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """A model's errors on past origins, in the unit of the series."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Gate:
+    """`chosen` (N, O, 2 groups) places in CANDIDATES; the newest `mae` and `known` (C, N, 2)."""
 
-    pinball: float
-    mae: float
-    origins: int
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The model in force for one horizon group, why, and every candidate's errors."""
-
-    model: str
-    reason: str
-    scores: Mapping[str, Score]
+    chosen: NDArray[np.int64]
+    mae: Array
+    known: Array
 
 
-def evaluation_origins(length: int) -> NDArray[np.int64]:
-    """Past origins whose whole outcome lies in the history, newest first. `length` in steps.
-
-    At most the newer half of a short history: the older half is what bands are learned from.
-    """
-    newest = length - 1 - STEPS
-    oldest = max(length // 2, newest - EVALUATION_STEPS + ORIGIN_STRIDE)
-    return np.arange(newest, oldest - 1, -ORIGIN_STRIDE, dtype=np.int64)
-
-
-def choose(
-    candidates: Sequence[tuple[str, str, Array | None]], outcome: Array, *, horizon: str
-) -> Choice:
-    """Choose for one series and horizon group.
+def run_gate(paths: Mapping[str, Array], outcome: Array) -> Gate:
+    """Choose at consecutive origins, each from errors known by then.
 
     Args:
-        candidates: (name, title, (O, H, 15) quantiles or None when there is no such model),
-            simplest first; NaN where a model could not forecast.
-        outcome: (O, H) what happened.
-        horizon: the group's name, for the reason.
-
-    Returns:
-        The choice; the first candidate when there is too little past to compare on.
+        paths: (N, O, 24) of each candidate.
+        outcome: (N, O, 24); entry (o, h) is looked at from origin o + h + 1 on.
     """
-    usable = [(n, t, v) for n, t, v in candidates if v is not None and _covers(v, outcome)]
-    absent = [t for n, t, v in candidates if n not in {name for name, _, _ in usable}]
-    simplest, simplest_title, _ = candidates[0]
-    common = np.isfinite(outcome)
-    for _, _, values in usable:
-        common &= np.isfinite(values).all(axis=-1)
-    origins = int(common.any(axis=1).sum())
-    if origins < MIN_ORIGINS:
-        reason = f"{simplest_title} up to {horizon}: only {origins} past origins to compare on"
-        return Choice(simplest, reason, {})
-    scores = {name: _score(values, outcome, common, origins) for name, _, values in usable}
-    best = min(score.pinball for score in scores.values())
-    # Beside 1 %, differences far below the level are rounding, not skill.
-    enough = best * (1 + TIE) + ROUNDING * float(np.abs(outcome[common]).mean())
-    chosen = next(name for name, _, _ in usable if scores[name].pinball <= enough)
-    titles = {name: title for name, title, _ in usable}
-    return Choice(chosen, _reason(chosen, scores, titles, absent, horizon), scores)
+    losses = np.stack([_just_known_errors(paths[name], outcome) for name in CANDIDATES])
+    counted = np.isfinite(losses)
+    # Models are compared on what all that have begun could forecast: a gap in one is a gap in all.
+    begun = np.cumsum(counted, axis=2) > 0
+    common: NDArray[np.bool_] = np.all(counted | ~begun, axis=0)
+    losses = np.where(common & counted, losses, 0.0)
+    total, weight, known = (np.zeros(losses.shape[:2] + losses.shape[3:]) for _ in range(3))
+    level = np.zeros(losses.shape[1:2] + losses.shape[3:])
+    chosen = np.zeros(losses.shape[1:], dtype=np.int64)
+    for origin in range(outcome.shape[1]):
+        fresh = common[:, origin] & counted[:, :, origin]
+        total = np.where(fresh, _KEEP * total + losses[:, :, origin], total)
+        weight = np.where(fresh, _KEEP * weight + 1, weight)
+        known = known + fresh
+        chosen[:, origin] = _choose(total / np.maximum(weight, 1e-9), known, level)
+    return Gate(chosen, np.where(known > 0, total / np.maximum(weight, 1e-9), np.nan), known)
 
 
-def _covers(values: Array, outcome: Array) -> bool:
-    """Whether the model could forecast at least half of what happened."""
-    happened = np.isfinite(outcome)
-    forecast = np.isfinite(values).all(axis=-1) & happened
-    return bool(forecast.sum() * 2 >= max(1, happened.sum()))
+def _just_known_errors(path: Array, outcome: Array) -> Array:
+    """(N, O, 2): mean error over the targets whose outcome becomes known at each origin."""
+    error = np.abs(path - outcome)
+    found = np.full((*error.shape[:2], len(GROUPS)), np.nan)
+    for place, steps in enumerate(GROUPS.values()):
+        total, count = np.zeros(error.shape[:2]), np.zeros(error.shape[:2])
+        for step in range(*steps.indices(STEPS)):
+            late = error[:, : -step - 1, step]
+            known = np.isfinite(late)
+            total[:, step + 1 :] += np.where(known, late, 0.0)
+            count[:, step + 1 :] += known
+        found[..., place] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return found
 
 
-def _score(values: Array, outcome: Array, common: NDArray[np.bool_], origins: int) -> Score:
-    loss = pinball(values[common], outcome[common])
-    error = np.abs(values[common][:, MEDIAN] - outcome[common])
-    return Score(pinball=float(loss.mean()), mae=float(error.mean()), origins=origins)
+def _choose(mae: Array, known: Array, level: Array) -> NDArray[np.int64]:
+    """(N, 2): the simplest candidate within a tie of the best."""
+    judged = np.where(known >= MIN_ORIGINS, mae, np.inf)
+    best = judged.min(axis=0)
+    enough = judged <= best * (1 + TIE) + ROUNDING * np.maximum(level, 1.0)
+    first: NDArray[np.int64] = enough.argmax(axis=0)
+    return np.where(np.isfinite(best), first, 0)
 
 
-def _reason(
-    chosen: str,
-    scores: Mapping[str, Score],
-    titles: Mapping[str, str],
-    absent: Sequence[str],
-    horizon: str,
-) -> str:
-    ours = scores[chosen].pinball
-    others = [f"{title} not used because it could not be judged" for title in absent]
-    for name, score in scores.items():
-        if name == chosen:
-            continue
-        worse = score.pinball / ours - 1 if ours > 0 else np.inf
-        why = (
-            f"its pinball loss was {worse:.0%} higher"
-            if worse > 0
-            else f"it was only {-worse:.1%} better, within the 1 % that goes to the simpler model"
+def reason(gate: Gate, row: int, group: int) -> str:
+    """Why the model in force is in force, and why each other is not."""
+    horizon = tuple(GROUPS)[group]
+    mae, known = gate.mae[:, row, group], gate.known[:, row, group]
+    place = int(gate.chosen[row, -1, group]) if gate.chosen.shape[1] else 0
+    names = list(TITLES.values())
+    if known[place] < MIN_ORIGINS:
+        return (
+            f"{names[place]} up to {horizon}: only {int(known[place])} past origins to compare on"
         )
-        others.append(f"{titles[name]} not used because {why}")
-    past = f"over {scores[chosen].origins} past origins"
-    return f"{titles[chosen]} up to {horizon} {past}; " + "; ".join(others)
+    others = [_why_not(names[i], mae[i], mae[place], known[i]) for i in range(len(names))]
+    del others[place]
+    return f"{names[place]} up to {horizon} over {int(known[place])} past origins; " + "; ".join(
+        others
+    )
+
+
+def _why_not(name: str, theirs: float, ours: float, known: float) -> str:
+    if known < MIN_ORIGINS:
+        return f"{name} not used because it could not be judged"
+    if theirs > ours:
+        worse = f"{theirs / ours - 1:.0%}" if ours > 0 else "infinitely"
+        return f"{name} not used because its error was {worse} higher"
+    better = 1 - theirs / ours if ours > 0 else 0.0
+    return (
+        f"{name} not used because it was only {better:.1%} better, "
+        "within the 1 % that goes to the simpler model"
+    )

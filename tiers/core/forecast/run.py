@@ -1,4 +1,4 @@
-"""Forecasts of all series at once: every model, the gate, the calibration.
+"""Forecasts of all series at once, now: the newest origin of the rolling forecaster.
 
 The learned model comes in as a `Predictor`, so that this module, which pages may import, needs no
 torch.
@@ -10,22 +10,18 @@ from typing import Protocol
 
 import numpy as np
 
-from tiers.core.forecast.conformal import band_scale, held_out_coverage, scaled
+from tiers.core.forecast.conformal import coverage
 from tiers.core.forecast.features import SeriesMatrix, prepare
-from tiers.core.forecast.gate import GROUPS, Choice, Score, choose, evaluation_origins
-from tiers.core.forecast.naive import (
-    LAST,
-    SEASONAL_DAY,
-    SEASONAL_WEEK,
-    NaiveModel,
-    residual_bands,
-    with_bands,
-)
-from tiers.core.forecast.quantiles import STEP_S, STEPS, Array, Forecast, tidy
-from tiers.core.forecast.windows import Index, outcomes
+from tiers.core.forecast.gate import CANDIDATES, GROUPS, MIN_ORIGINS, reason
+from tiers.core.forecast.quantiles import MEDIAN, STEP_S, STEPS, Array, Forecast
+from tiers.core.forecast.rolling import Rolling, roll
+from tiers.core.forecast.windows import DAY, Index, outcomes
 
-TORCH, TORCH_TITLE = "torch", "torch model"
-_NAIVE = (LAST, SEASONAL_DAY, SEASONAL_WEEK)
+MIX = "mix"
+# Origins that weights, gate and bands are learned from.
+LOOK_BACK = 10 * DAY
+# Of the origins that the network may be judged on, one in three is asked: more costs only time.
+LEARNED_STRIDE = 3
 
 
 class Predictor(Protocol):
@@ -39,12 +35,20 @@ class Predictor(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A model's recent mean absolute error in the unit of the series, over so many origins."""
+
+    mae: float
+    origins: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesForecast:
     """One series' forecast, or None when its newest value is unknown for more than an hour.
 
     By horizon group ("2h", "4h"): the model in force, the reason in words, and every candidate's
-    errors. `coverage_95` is what 95 % bands, calibrated on older origins, covered on newer ones.
+    errors. `coverage_95` is what the 95 % bands that were given out covered over the last days.
     """
 
     forecast: Forecast | None
@@ -52,16 +56,6 @@ class SeriesForecast:
     reasons: Mapping[str, str]
     errors: Mapping[str, Mapping[str, Score]]
     coverage_95: float | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Candidate:
-    """One model's quantiles: `past` (N, O, 24, 15) on the evaluation origins, `now` (N, 24, 15)."""
-
-    name: str
-    title: str
-    past: Array
-    now: Array
 
 
 def forecast_all(
@@ -90,12 +84,11 @@ def forecast_all(
     _check(history, times_s, now_s, utc_offset_h)
     length = int(np.searchsorted(times_s, now_s, side="right"))
     matrix = prepare(history[:, :length], times_s[:length], utc_offset_h)
-    origins = evaluation_origins(length)
-    candidates = [_naive(rule, matrix.history, origins) for rule in _NAIVE]
-    if model is not None:
-        candidates.append(_learned(model, matrix, origins))
+    origins = np.arange(max(0, length - LOOK_BACK), length, dtype=np.int64)
+    learned = None if model is None else _learned(model, matrix, origins)
+    rolling = roll(matrix, origins, learned)
     happened = outcomes(matrix.history, origins)
-    return [_one(row, matrix, candidates, happened) for row in range(len(history))]
+    return [_one(row, matrix, rolling, happened) for row in range(len(history))]
 
 
 def _check(history: Array, times_s: Array, now_s: float, utc_offset_h: Array) -> None:
@@ -107,56 +100,38 @@ def _check(history: Array, times_s: Array, now_s: float, utc_offset_h: Array) ->
         raise ValueError(f"times must be {STEP_S} s apart")
 
 
-def _naive(rule: NaiveModel, history: Array, origins: Index) -> _Candidate:
-    """A naive model; on the evaluation origins its bands know nothing after the oldest of them."""
-    newest = np.array([history.shape[1] - 1])
-    known_to = int(origins[-1]) if len(origins) else 0
-    past_bands = residual_bands(rule, history, known_to=known_to)
-    bands = residual_bands(rule, history, known_to=int(newest[0]))
-    past = with_bands(rule.paths(history, origins), past_bands)
-    now = with_bands(rule.paths(history, newest), bands)
-    return _Candidate(rule.name, rule.title, past, now[:, 0])
+def _learned(model: Predictor, matrix: SeriesMatrix, origins: Index) -> Array:
+    """Medians, unknown on origins whose outcome the model may have been trained on."""
+    found = np.full((len(matrix.history), len(origins), STEPS), np.nan)
+    unseen = np.flatnonzero(matrix.times_s[origins] >= model.seen_until_s)
+    asked = unseen[::-1][::LEARNED_STRIDE]
+    if len(asked):
+        found[:, asked] = model.predict(matrix, origins[asked])[..., MEDIAN]
+    return found
 
 
-def _learned(model: Predictor, matrix: SeriesMatrix, origins: Index) -> _Candidate:
-    """The learned model, unknown on origins whose outcome it may have been trained on."""
-    newest = matrix.history.shape[1] - 1
-    values = model.predict(matrix, np.append(origins, newest))
-    past = values[:, :-1].copy()
-    past[:, matrix.times_s[origins] < model.seen_until_s] = np.nan
-    return _Candidate(TORCH, TORCH_TITLE, past, values[:, -1])
-
-
-def _one(
-    row: int, matrix: SeriesMatrix, candidates: list[_Candidate], happened: Array
-) -> SeriesForecast:
-    """Choose by horizon group, calibrate, and join the groups to one forecast."""
-    values = np.full((STEPS, candidates[0].now.shape[-1]), np.nan)
-    chosen: dict[str, Choice] = {}
-    past = np.full(happened[row].shape + values.shape[1:], np.nan)
-    by_name = {candidate.name: candidate for candidate in candidates}
-    for horizon, steps in GROUPS.items():
-        offered = [(c.name, c.title, c.past[row][:, steps]) for c in candidates]
-        choice = choose(offered, happened[row][:, steps], horizon=horizon)
-        model = by_name[choice.model]
-        past[:, steps] = model.past[row][:, steps]
-        factor = band_scale(_flat(past[:, steps]), happened[row][:, steps].ravel())
-        # A seasonal model has gaps where its season had: the last value stands in.
-        now = model.now[row][steps]
-        now = np.where(np.isfinite(now), now, by_name[LAST.name].now[row][steps])
-        values[steps] = scaled(now, factor)
-        chosen[horizon] = choice
-    made_at_s = float(matrix.times_s[-1])
-    names = dict.fromkeys(choice.model for choice in chosen.values())
-    known = bool(np.isfinite(values).all() and np.isfinite(matrix.fresh[row, -1]))
+def _one(row: int, matrix: SeriesMatrix, rolling: Rolling, happened: Array) -> SeriesForecast:
+    values = rolling.values[row, -1].astype(np.float64)
+    chosen = {
+        horizon: CANDIDATES[rolling.gate.chosen[row, -1, place]]
+        for place, horizon in enumerate(GROUPS)
+    }
+    names = ", ".join(dict.fromkeys(chosen.values()))
+    forecast = Forecast(values, names, float(matrix.times_s[-1]))
+    judged = rolling.values[row, MIN_ORIGINS:][-3 * DAY :]
     return SeriesForecast(
-        forecast=Forecast(tidy(values), ", ".join(names), made_at_s) if known else None,
-        model_in_force={horizon: choice.model for horizon, choice in chosen.items()},
-        reasons={horizon: choice.reason for horizon, choice in chosen.items()},
-        errors={horizon: choice.scores for horizon, choice in chosen.items()},
-        coverage_95=held_out_coverage(past, happened[row]),
+        forecast=forecast if np.isfinite(values).all() else None,
+        model_in_force=chosen,
+        reasons={h: reason(rolling.gate, row, place) for place, h in enumerate(GROUPS)},
+        errors={h: _errors(rolling, row, place) for place, h in enumerate(GROUPS)},
+        coverage_95=coverage(judged, happened[row, MIN_ORIGINS:][-3 * DAY :]),
     )
 
 
-def _flat(values: Array) -> Array:
-    return values.reshape(-1, values.shape[-1])
+def _errors(rolling: Rolling, row: int, place: int) -> dict[str, Score]:
+    mae, known = rolling.gate.mae[:, row, place], rolling.gate.known[:, row, place]
+    return {
+        name: Score(mae=float(mae[i]), origins=int(known[i]))
+        for i, name in enumerate(CANDIDATES)
+        if known[i] > 0
+    }

@@ -1,9 +1,8 @@
-"""One small quantile network for all series: linear and two hidden layers side by side.
+"""The learned model: one network of each kind, trained across all series, averaged.
 
-It forecasts the median as a change from the last value, and the other quantiles as cumulated
-positive steps away from it, so that they cannot cross. The linear road follows DLinear (Zeng et
-al. 2023), the shared scale-free windows follow N-BEATS' global training (Oreshkin et al. 2020).
-Trained with the pinball loss. Everything random comes from one seed; no dropout.
+Trained with the pinball loss in units of each series' own error of holding the last value, since
+that is how forecasts are judged: a quiet series counts as much as a wild one. Everything random
+comes from one seed; no dropout. Global training after Oreshkin et al. 2020 and Salinas et al. 2020.
 """
 
 from dataclasses import dataclass
@@ -13,45 +12,24 @@ import torch
 from torch import Tensor, nn
 
 from tiers.core.forecast.errors import TooLittleHistory
-from tiers.core.forecast.features import FEATURES, SeriesMatrix, windows
-from tiers.core.forecast.quantiles import LEVELS, MEDIAN, QUANTILES, STEPS, Array, tidy
+from tiers.core.forecast.features import SeriesMatrix, windows
+from tiers.core.forecast.networks import KINDS, fresh_network
+from tiers.core.forecast.quantiles import LEVELS, QUANTILES, STEPS, Array, tidy
 from tiers.core.forecast.weights import Weights, check_weights
 from tiers.core.forecast.windows import DAY, Index
 
-HIDDEN = 128
-_BATCH = 512
+EPOCHS = 4
+_BATCH = 256
 _PEAK_RATE = 2e-3
-_WEIGHT_DECAY = 1e-4
+_WEIGHT_DECAY = 1e-2
 _PREDICT_BATCH = 4096
-_ABOVE = len(QUANTILES) - 1 - MEDIAN
-
-
-class QuantileNetwork(nn.Module):
-    """(B, F) inputs to (B, 24, 15) quantiles in scaled distance from the last value."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        wide = STEPS * len(QUANTILES)
-        self.first = nn.Linear(FEATURES, HIDDEN)
-        self.second = nn.Linear(HIDDEN, HIDDEN)
-        self.out = nn.Linear(HIDDEN, wide)
-        self.straight = nn.Linear(FEATURES, STEPS)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        hidden = nn.functional.gelu(self.first(inputs))
-        hidden = hidden + nn.functional.gelu(self.second(hidden))
-        raw = self.out(hidden).view(-1, STEPS, len(QUANTILES))
-        middle = raw[..., :1] + self.straight(inputs)[..., None]
-        # Steps of about 0.02 at first: forecasts begin near "last value, narrow band".
-        steps = nn.functional.softplus(raw[..., 1:] - 4.0)
-        above = steps[..., :_ABOVE].cumsum(-1)
-        below = steps[..., _ABOVE:].cumsum(-1).flip(-1)
-        return torch.cat([middle - below, middle, middle + above], dim=-1)
+_MAX_LESSONS = 60_000
+_CLIP = 10.0  # outcomes further from the last value than ten daily means teach nothing more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TorchModel:
-    """A trained network: its weights, and the time up to which it has seen the series."""
+    """A trained ensemble: weights named "kind.layer", and up to when it has seen the series."""
 
     weights: Weights
     seen_until_s: float
@@ -61,22 +39,37 @@ class TorchModel:
         """Quantiles (N, O, 24, 15) of every series at every origin; NaN without a fresh last value.
 
         Raises:
-            ModelCorrupt, ModelWrongShape: the weights are not this network's.
+            ModelCorrupt, ModelWrongShape: the weights are not this ensemble's.
         """
-        network = _network_of(self.weights).to(self.device).eval()
+        return tidy(np.mean(list(self.members(matrix, origins).values()), axis=0))
+
+    def members(self, matrix: SeriesMatrix, origins: Index) -> dict[str, Array]:
+        """The same of each network by itself."""
+        networks = _networks_of(self.weights, self.device)
         count = len(matrix.history)
         rows = np.repeat(np.arange(count), len(origins))
         places = np.tile(origins, count)
-        parts = [
-            _predict(network, matrix, rows[i : i + _PREDICT_BATCH], places[i : i + _PREDICT_BATCH])
-            for i in range(0, len(rows), _PREDICT_BATCH)
-        ]
-        return np.concatenate(parts).reshape(count, len(origins), STEPS, len(QUANTILES))
+        shape = (count, len(origins), STEPS, len(QUANTILES))
+        found = {kind: np.empty((len(rows), *shape[2:])) for kind in networks}
+        for start in range(0, len(rows), _PREDICT_BATCH):
+            part = slice(start, start + _PREDICT_BATCH)
+            seen = windows(matrix, rows[part], places[part])
+            inputs = torch.from_numpy(seen.inputs).to(self.device)
+            for kind, network in networks.items():
+                with torch.inference_mode():
+                    scaled = network(inputs).cpu().double().numpy()
+                values = seen.last[:, None, None] + seen.scale[:, None, None] * scaled
+                found[kind][part] = tidy(values)
+        return {kind: values.reshape(shape) for kind, values in found.items()}
 
 
 def expected_shapes() -> dict[str, tuple[int, ...]]:
-    """The name and shape of each weight of the network."""
-    return {name: tuple(value.shape) for name, value in QuantileNetwork().state_dict().items()}
+    """The name and shape of each weight of the ensemble."""
+    return {
+        f"{kind}.{name}": tuple(value.shape)
+        for kind, network in KINDS.items()
+        for name, value in network().state_dict().items()
+    }
 
 
 def train(
@@ -84,106 +77,134 @@ def train(
     *,
     seed: int,
     train_to: int,
-    epochs: int = 10,
-    batches_per_epoch: int = 100,
+    epochs: int = EPOCHS,
+    batches_per_epoch: int = 50,
     device: str = "cpu",
 ) -> tuple[TorchModel, list[float]]:
-    """Fit the network.
+    """Fit the networks, one after the other.
 
     Args:
         matrix: N series; all contribute windows.
         seed: of the first weights and of the windows drawn.
         train_to: the last column whose value may be seen.
-        epochs: of `batches_per_epoch` batches of 512 windows each.
+        epochs: of `batches_per_epoch` batches of 256 windows each.
 
     Returns:
-        The model and the mean scaled loss of each epoch.
+        The model and the mean scaled loss of each epoch, over the networks.
 
     Raises:
-        TooLittleHistory: there is no origin with a day before it and a known outcome.
+        TooLittleHistory: there is no origin with a value before it and a known outcome.
     """
-    rows, origins = _origins_to_learn_from(matrix, train_to)
-    random = torch.Generator().manual_seed(seed)
-    network = _fresh_network(random).to(device).train()
+    seen = matrix.until(train_to)
+    lessons = _lessons(seen)
+    weights: dict[str, np.ndarray] = {}
+    losses = np.zeros((len(KINDS), epochs))
+    for place, kind in enumerate(KINDS):
+        random = torch.Generator().manual_seed(seed * len(KINDS) + place)
+        network = fresh_network(kind, random).to(device).train()
+        losses[place] = _fit(network, lessons, random, epochs, batches_per_epoch)
+        for name, value in network.state_dict().items():
+            weights[f"{kind}.{name}"] = value.cpu().numpy().copy()
+    model = TorchModel(weights, float(matrix.times_s[train_to]), device)
+    return model, losses.mean(axis=0).tolist()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lessons:
+    """Windows (M, F), scaled outcomes (M, 24), whether each is known, and each window's weight."""
+
+    inputs: Tensor
+    outcomes: Tensor
+    known: Tensor
+    weight: Tensor
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+def _lessons(matrix: SeriesMatrix) -> _Lessons:
+    rows, origins = _origins_to_learn_from(matrix)
+    seen = windows(matrix, rows, origins)
+    after = matrix.history[rows[:, None], origins[:, None] + np.arange(1, STEPS + 1)]
+    scaled = (after - seen.last[:, None]) / seen.scale[:, None]
+    known = np.isfinite(scaled)
+    scaled = np.clip(np.where(known, scaled, 0.0), -_CLIP, _CLIP)
+    return _Lessons(
+        inputs=torch.from_numpy(seen.inputs),
+        outcomes=torch.from_numpy(scaled.astype(np.float32)),
+        known=torch.from_numpy(known),
+        weight=torch.from_numpy(_weights(rows, scaled, known).astype(np.float32)),
+    )
+
+
+def _origins_to_learn_from(matrix: SeriesMatrix) -> tuple[Index, Index]:
+    """Pairs (series, origin) with a fresh last value, an hour known before, and an outcome."""
+    length = matrix.history.shape[1]
+    known = np.isfinite(matrix.history)
+    counted = np.concatenate([np.zeros((len(known), 1)), known.cumsum(axis=1)], axis=1)
+    origins = np.arange(5, length - STEPS)
+    before = counted[:, origins + 1] - counted[:, np.maximum(origins + 1 - DAY, 0)]
+    after = counted[:, origins + 1 + STEPS] - counted[:, origins + 1]
+    fresh = np.isfinite(matrix.fresh[:, origins])
+    rows, places = np.nonzero(fresh & (before >= 6) & (after >= STEPS // 2))
+    if not len(rows):
+        raise TooLittleHistory("training needs at least one series with five hours known")
+    stride = -(-len(rows) // _MAX_LESSONS)
+    return rows[::stride], origins[places[::stride]]
+
+
+def _weights(rows: Index, scaled: Array, known: np.ndarray) -> Array:
+    """One over the mean error of holding the last value, by series; at most 20 times the middle."""
+    total = np.bincount(rows, (np.abs(scaled) * known).sum(axis=1))
+    count = np.bincount(rows, known.sum(axis=1))
+    error = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    middle = float(np.nanmedian(error[error > 0])) if (error > 0).any() else 1.0
+    weight: Array = middle / np.maximum(np.nan_to_num(error), middle / 20)
+    return weight[rows]
+
+
+def _fit(
+    network: nn.Module, lessons: _Lessons, random: torch.Generator, epochs: int, batches: int
+) -> list[float]:
+    device = next(network.parameters()).device
     fit = torch.optim.AdamW(network.parameters(), lr=_PEAK_RATE, weight_decay=_WEIGHT_DECAY)
-    rate = torch.optim.lr_scheduler.CosineAnnealingLR(fit, epochs * batches_per_epoch)
-    targets = _targets(matrix, train_to)
+    rate = torch.optim.lr_scheduler.OneCycleLR(
+        fit, max_lr=_PEAK_RATE, total_steps=epochs * batches, pct_start=0.1
+    )
+    levels = torch.tensor(LEVELS, dtype=torch.float32, device=device)
     losses = []
     for _ in range(epochs):
         total = 0.0
-        for _ in range(batches_per_epoch):
-            drawn = torch.randint(len(rows), (_BATCH,), generator=random).numpy()
-            loss = _batch_loss(network, matrix, targets, rows[drawn], origins[drawn])
+        for _ in range(batches):
+            drawn = torch.randint(len(lessons), (_BATCH,), generator=random)
+            over = lessons.outcomes[drawn].to(device)[..., None] - network(
+                lessons.inputs[drawn].to(device)
+            )
+            loss = torch.maximum(levels * over, (levels - 1) * over).mean(-1)
+            share = lessons.known[drawn].to(device) * lessons.weight[drawn].to(device)[:, None]
+            loss = (loss * share).sum() / share.sum().clamp(min=1e-6)
             fit.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             fit.step()
             rate.step()
             total += float(loss.detach())
-        losses.append(total / batches_per_epoch)
-    weights = {name: value.cpu().numpy().copy() for name, value in network.state_dict().items()}
-    return TorchModel(weights, float(matrix.times_s[train_to]), device), losses
+        losses.append(total / batches)
+    return losses
 
 
-def _origins_to_learn_from(matrix: SeriesMatrix, train_to: int) -> tuple[Index, Index]:
-    """Pairs (series, origin) with a fresh last value, half a day known before, and an outcome."""
-    known = np.isfinite(matrix.history[:, : train_to + 1])
-    counted = np.concatenate([np.zeros((len(known), 1)), known.cumsum(axis=1)], axis=1)
-    origins = np.arange(DAY - 1, train_to - STEPS + 1)
-    before = counted[:, origins + 1] - counted[:, origins + 1 - DAY]
-    after = counted[:, origins + 1 + STEPS] - counted[:, origins + 1]
-    fresh = np.isfinite(matrix.fresh[:, origins])
-    rows, places = np.nonzero(fresh & (before >= DAY // 2) & (after >= STEPS // 2))
-    if not len(rows):
-        raise TooLittleHistory("training needs at least one series with a day and four hours known")
-    return rows, origins[places]
-
-
-def _targets(matrix: SeriesMatrix, train_to: int) -> Array:
-    """The history with everything after `train_to` unknown."""
-    seen = np.arange(matrix.history.shape[1]) <= train_to
-    return np.where(seen, matrix.history, np.nan)
-
-
-def _batch_loss(
-    network: nn.Module, matrix: SeriesMatrix, targets: Array, rows: Index, origins: Index
-) -> Tensor:
-    device = next(network.parameters()).device
-    seen = windows(matrix, rows, origins)
-    after = targets[rows[:, None], origins[:, None] + np.arange(1, STEPS + 1)]
-    scaled = (after - seen.last[:, None]) / seen.scale[:, None]
-    known = torch.from_numpy(np.isfinite(scaled)).to(device)
-    outcome = torch.from_numpy(np.nan_to_num(scaled).astype(np.float32)).to(device)
-    over = outcome[..., None] - network(torch.from_numpy(seen.inputs).to(device))
-    levels = torch.tensor(LEVELS, dtype=torch.float32, device=device)
-    loss = torch.maximum(levels * over, (levels - 1) * over).mean(-1)
-    return (loss * known).sum() / known.sum().clamp(min=1)
-
-
-def _predict(network: nn.Module, matrix: SeriesMatrix, rows: Index, origins: Index) -> Array:
-    device = next(network.parameters()).device
-    seen = windows(matrix, rows, origins)
-    with torch.inference_mode():
-        scaled = network(torch.from_numpy(seen.inputs).to(device)).cpu().double().numpy()
-    values: Array = seen.last[:, None, None] + seen.scale[:, None, None] * scaled
-    return tidy(values)
-
-
-def _fresh_network(random: torch.Generator) -> QuantileNetwork:
-    """Weights drawn from the generator, since torch's own start uses the global one."""
-    network = QuantileNetwork()
-    with torch.no_grad():
-        for layer in (network.first, network.second, network.out, network.straight):
-            bound = float(layer.in_features**-0.5)
-            layer.weight.uniform_(-bound, bound, generator=random)
-            layer.bias.zero_()
-        network.out.weight.mul_(0.1)
-        network.straight.weight.zero_()
-    return network
-
-
-def _network_of(weights: Weights) -> QuantileNetwork:
+def _networks_of(weights: Weights, device: str) -> dict[str, nn.Module]:
     check_weights(weights, expected_shapes())
-    network = QuantileNetwork()
-    network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-    return network
+    networks = {}
+    for kind, network in KINDS.items():
+        own = network()
+        prefix = f"{kind}."
+        own.load_state_dict(
+            {
+                name.removeprefix(prefix): torch.from_numpy(value)
+                for name, value in weights.items()
+                if name.startswith(prefix)
+            }
+        )
+        networks[kind] = own.to(device).eval()
+    return networks

@@ -36,14 +36,3 @@ def columns(history: Array, places: Index) -> Array:
 def outcomes(history: Array, origins: Index) -> Array:
     """(N, O, 24): what happened after each origin; NaN where unknown or still to come."""
     return columns(history, origins[:, None] + np.arange(1, STEPS + 1))
-
-
-def last_value_paths(history: Array, origins: Index) -> Array:
-    """(N, O, 24): the last known value, held."""
-    last = columns(fill_forward(history), origins)
-    return np.repeat(last[:, :, None], STEPS, axis=2)
-
-
-def seasonal_paths(history: Array, origins: Index, *, season: int) -> Array:
-    """(N, O, 24): what happened one season (in steps, at least 24) before each target."""
-    return columns(history, origins[:, None] + np.arange(1, STEPS + 1) - season)

@@ -1,0 +1,144 @@
+"""The backtest command: figures, gaps, leakage, and files that are refused."""
+
+import csv
+import gzip
+import json
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.tiers.core.forecast.shapes import fleet
+from tiers.core.forecast.backtest import run_backtest
+from tiers.core.forecast.features import SeriesMatrix, prepare
+from tiers.core.forecast.score import ratio_interval
+from tiers.core.forecast.torch_model import TorchModel, train
+from tiers.core.forecast.windows import DAY
+from tiers.series_files import SeriesFileError, read_series
+
+KEYS = {
+    "group", "horizon", "origins", "mae", "mase", "rel_mae_best_naive",
+    "rel_mae_best_naive_interval", "rel_mae_last", "wql", "coverage_50", "coverage_80",
+    "coverage_95", "model", "fit_seconds", "forecast_seconds", "rivals",
+}  # fmt: skip
+
+
+@pytest.fixture
+def brief_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def brief(matrix: SeriesMatrix, **options: int) -> tuple[TorchModel, list[float]]:
+        return train(matrix, **{**options, "epochs": 1, "batches_per_epoch": 2})
+
+    monkeypatch.setattr("tiers.core.forecast.backtest.train", brief)
+
+
+def write(path: Path, history: np.ndarray) -> Path:
+    text = StringIO()
+    rows = csv.writer(text)
+    rows.writerow(["model", "t_s", "rate_rps"])
+    for row, series in enumerate(history):
+        rows.writerows((f"m{row}", 600 * i, round(v, 4)) for i, v in enumerate(series))
+    data = text.getvalue().encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def test_one_json_object_has_every_figure_for_each_group_and_horizon(
+    tmp_path: Path, brief_training: None
+) -> None:
+    path = write(tmp_path / "demand.csv.gz", fleet(2, 4))
+    out = StringIO()
+    call_command(
+        "backtest", "--series", str(path), "--horizon", "2h", "--horizon", "4h", "--json",
+        stdout=out,
+    )  # fmt: skip
+    results = json.loads(out.getvalue())["results"]
+    assert [(r["group"], r["horizon"]) for r in results] == [
+        ("m0", "2h"), ("m0", "4h"), ("m1", "2h"), ("m1", "4h"),
+    ]  # fmt: skip
+    for found in results:
+        assert found.keys() >= KEYS
+        assert found["rel_mae_best_naive"] <= 1.02
+        interval = found["rel_mae_best_naive_interval"]
+        assert interval["low"] <= interval["value"] <= interval["high"]
+        assert found["rivals"]["last"]["mae"] > 0
+
+
+def test_a_spike_to_come_moves_no_earlier_forecast(brief_training: None) -> None:
+    history, grid = fleet(2, 4), 600.0 * np.arange(4 * DAY)
+    spike_at = 3 * DAY + 100
+    spiked = history.copy()
+    spiked[:, spike_at:] *= 50
+    plain, other = (
+        run_backtest(
+            prepare(h, grid, np.zeros(2)), 3 * DAY, seed=1, lap=lambda _: None
+        ).rolling.values
+        for h in (history, spiked)
+    )
+    np.testing.assert_array_equal(plain[:, :spike_at], other[:, :spike_at])
+    assert not np.array_equal(plain[:, spike_at:], other[:, spike_at:], equal_nan=True)
+
+
+def test_windows_where_all_are_zero_are_gaps(tmp_path: Path) -> None:
+    history = fleet(2, 2)
+    history[:, 50] = 0
+    history[0, 60] = 0
+    found = read_series(write(tmp_path / "a.csv", history)).history
+    assert np.isnan(found[:, 50]).all()
+    assert found[0, 60] == 0
+
+
+def test_an_hour_of_silence_of_a_steady_series_is_a_gap_and_longer_is_news(tmp_path: Path) -> None:
+    history = fleet(2, 3)
+    history[0, 300:320] = 0
+    found = read_series(write(tmp_path / "a.csv", history)).history
+    assert np.isnan(found[0, 300:306]).all()
+    assert (found[0, 306:320] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("model,t_s,rate_rps\na,0,1\na,600,many\n", "row 2, column rate_rps: 'many'"),
+        ("model,time,rate_rps\na,2026-11-24T00:00,1\na,yesterday,1\n", "row 2, column time"),
+        ("model,t_s,rate_rps\na,0,-1\n", "row 1, column rate_rps: -1.0"),
+        ("model,t_s,requests\na,0,1\n", "no column rate_rps; it has model, t_s, requests"),
+        ("model,t_s,rate_rps\n", "no rows"),
+    ],
+)
+def test_a_bad_file_is_refused_by_row_and_column(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    with pytest.raises(SeriesFileError, match=words):
+        read_series(path)
+
+
+def test_a_missing_file_and_a_strange_horizon_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="is not a file"):
+        call_command("backtest", "--series", str(tmp_path / "none.csv"))
+    with pytest.raises(CommandError, match="multiple of 10min up to 4h"):
+        call_command("backtest", "--series", str(tmp_path / "none.csv"), "--horizon", "5h")
+
+
+def test_the_interval_of_a_ratio_holds_it() -> None:
+    random = np.random.default_rng(2)
+    theirs = random.exponential(size=(200, 24))
+    found = ratio_interval(0.8 * theirs, theirs, random=random, block=12)
+    assert found == pytest.approx({"value": 0.8, "low": 0.8, "high": 0.8})
+
+
+def test_a_series_that_ends_early_is_scored_on_its_own_last_part(
+    tmp_path: Path, brief_training: None
+) -> None:
+    history = fleet(2, 4)
+    history[1, DAY:] = np.nan
+    path = tmp_path / "demand.csv"
+    known = zip(*np.nonzero(np.isfinite(history)), strict=True)
+    rows = [f"m{row},{600 * i},{history[row, i]}" for row, i in known]
+    path.write_text("\n".join(["model,t_s,rate_rps", *rows]))
+    out = StringIO()
+    call_command("backtest", "--series", str(path), "--horizon", "2h", "--json", stdout=out)
+    long, short = json.loads(out.getvalue())["results"]
+    assert (long["scored_from"], short["scored_from"]) == (600 * 403, 600 * 101)
+    assert short["mae"] > 0
