@@ -14,5 +14,9 @@ urlpatterns = [
     path("<uuid:plan_id>/approve", decisions.approve, name="approve"),
     path("<uuid:plan_id>/reject", decisions.reject, name="reject"),
     path("<uuid:plan_id>/withdraw", decisions.withdraw, name="withdraw"),
+    path("<uuid:plan_id>/take-back", decisions.take_back, name="take_back"),
+    path("<uuid:plan_id>/break-glass", decisions.break_glass, name="break_glass"),
+    path("<uuid:plan_id>/ratify", decisions.ratify, name="ratify"),
+    path("<uuid:plan_id>/comment", decisions.comment, name="comment"),
     path("<uuid:plan_id>/<slug:verb>", decisions.control, name="control"),
 ]
