@@ -21,6 +21,7 @@ from infra_console.plans.errors import (
     ReasonMissing,
     StartInvalid,
 )
+from infra_console.plans.freezes import frozen_plan, override_freeze
 from infra_console.plans.models import Plan
 from infra_console.plans.pages import plans_page
 from infra_console.plans.quorum import Quorum, quorum_of
@@ -94,6 +95,7 @@ class PlanOut(PlanSummary):
     transitions: list[TransitionOut]
     approvals: list[ApprovalOut]
     quorum: QuorumOut
+    frozen: str
     comments: list[CommentOut]
     settlement: dict[str, Any] | None
 
@@ -181,6 +183,13 @@ def comment(request: HttpRequest, plan_id: UUID, said: CommentIn) -> dict[str, A
     return _act(plan_id, add_comment, words)
 
 
+@router.post("/{uuid:plan_id}/override-freeze", response=PlanOut)
+def override(request: HttpRequest, plan_id: UUID, why: ReasonIn) -> dict[str, Any]:
+    """Let this plan go on in spite of every freeze window."""
+    words = {"by": require(request, "freeze.manage"), "reason": why.reason}
+    return _act(plan_id, override_freeze, words)
+
+
 def _bound(request: HttpRequest, right: str, decision: DecisionIn) -> dict[str, Any]:
     """Who decides, why, and on which hash."""
     user = require(request, right)
@@ -227,6 +236,7 @@ def _whole(plan_id: UUID) -> dict[str, Any]:
         "transitions": list(plan.transitions.all()),
         "approvals": list(plan.approvals.all()),
         "quorum": _quorum(quorum_of(plan)),
+        "frozen": held.words if (held := frozen_plan(plan)) else "",
         "comments": list(plan.comments.all()),
         "settlement": settlement and _settlement(settlement),
     }

@@ -143,6 +143,13 @@ class LockHeld(PlanError):
         self.by = by
 
 
+class FreezeInvalid(PlanError):
+    """The freeze window cannot be kept as it was written."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem} Nothing was kept.")
+
+
 class ArmingInvalid(PlanError):
     """The cluster, tier or duration cannot be armed."""
 

@@ -18,6 +18,7 @@ from infra_console.plans.cleanup import lift_our_cordons
 from infra_console.plans.drift import changes_ahead, check_drift
 from infra_console.plans.errors import Drifted, LockHeld, WrongState, describe_drift
 from infra_console.plans.fence import EXECUTOR, Fence, Halted, NotArmed
+from infra_console.plans.freezes import frozen_plan
 from infra_console.plans.lease import LeaseLost, acquire_lease, release_lease
 from infra_console.plans.lifecycle import journal
 from infra_console.plans.locks import release_locks, take_locks
@@ -115,6 +116,8 @@ class _Turn:
         except ClusterError as err:
             raise Halted(f"waits to begin: {err}", retry_s=BUSY_RETRY_S) from err
         armed = all(is_armed(lock.cluster, lock.tier) for lock in spec.locks)
+        if armed and (held := frozen_plan(self.plan)):
+            raise Halted(held.words, retry_s=BUSY_RETRY_S)
         self._begin(Mode.REAL if armed else Mode.DRY_RUN)
         return self._run()
 

@@ -1,5 +1,5 @@
 """What the decision part of a plan's page shows beside the plan: who approved, who may still
-take back, what waits to be ratified. Each value is read only when a part asks for it."""
+take back, what waits to be ratified, what is frozen. Each is read only when a part asks for it."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from infra_console.access.roles import Person, missing_right
 from infra_console.plans.break_glass import unratified
-from infra_console.plans.models import BreakGlass, Plan
+from infra_console.plans.freezes import MAY_WAIT, frozen_plan
+from infra_console.plans.models import BreakGlass, FreezeOverride, Plan
 from infra_console.plans.orders import undo_until
 from infra_console.plans.quorum import quorum_of
 from infra_console.plans.states import Decision, PlanState
@@ -37,6 +38,7 @@ class Undo:
 def review_parts(plan: Plan, user: Person) -> dict[str, Callable[[], Any]]:
     lacks = {
         "lacks_comment": missing_right(user, "plan.comment"),
+        "lacks_override": missing_right(user, "freeze.manage"),
         "lacks_glass": missing_right(user, "plan.break_glass"),
     }
     return {
@@ -45,6 +47,8 @@ def review_parts(plan: Plan, user: Person) -> dict[str, Callable[[], Any]]:
         "glass": lambda: BreakGlass.objects.filter(
             approval__plan=plan, approval__taken_back_at=None
         ).first(),
+        "frozen": lambda: frozen_plan(plan) if plan.state in MAY_WAIT else None,
+        "override": lambda: FreezeOverride.objects.filter(plan=plan).first(),
         "lacks_ratify": lambda: _lacks_ratify(plan, user),
         "comments": lambda: list(plan.comments.all()),
         **{name: lambda words=words: words for name, words in lacks.items()},

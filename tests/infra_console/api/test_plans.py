@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
+from infra_console.plans.models import FreezeWindow
 from tests.plan_specs import plan_row
 
 pytestmark = pytest.mark.django_db
@@ -66,6 +68,20 @@ def test_a_glass_is_broken_and_ratified_by_two_people(caller):
     assert (own.status_code, own.json()["code"]) == (409, "may-not-ratify")
     approver = caller("approver", scopes=["plan.approve"])
     assert approver.post(f"{address}/ratify", {"reason": "seen"}, JSON).status_code == 200
+
+
+def test_a_freeze_is_told_and_overridden_with_a_reason(caller):
+    FreezeWindow.objects.create(
+        name="launch", kind="deny", cron="* * * * *", minutes=60, time_zone="UTC",
+        made_by="admin", made_at=timezone.now(),
+    )  # fmt: skip
+    plan = plan_row(4)
+    address = f"/api/v1/plans/{plan.id}"
+    admin = caller("admin", scopes=["view", "freeze.manage"])
+    assert "launch" in admin.get(address).json()["frozen"]
+    assert admin.post(f"{address}/override-freeze", {}, JSON).status_code == 422
+    found = admin.post(f"{address}/override-freeze", {"reason": "outage"}, JSON).json()
+    assert found["frozen"] == ""
 
 
 @pytest.mark.parametrize(
