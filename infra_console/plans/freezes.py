@@ -129,10 +129,11 @@ def thawed(plan: Plan, steps: Sequence[Step], due: Sequence[Step]) -> tuple[list
 def frozen_now() -> list[Frozen]:
     """Each window that holds something back now, for the frame of every page."""
     now, windows = timezone.now(), _windows()
-    every = {(c, str(t)) for c in _clusters() for t in get_args(Tier)}
-    held = ((pair, frozen(windows, {pair}, now)) for pair in sorted(every))
-    latest: dict[str, Frozen] = {found.name: found for _, found in held if found}
-    return sorted(latest.values(), key=lambda found: found.name)
+    if not windows:  # as on most days, and every page asks
+        return []
+    every = [(c, str(t)) for c in _clusters() for t in get_args(Tier)]
+    held = [found for pair in every if (found := frozen(windows, {pair}, now))]
+    return [found for _, found in sorted({found.name: found for found in held}.items())]
 
 
 def _windows() -> list[Window]:
