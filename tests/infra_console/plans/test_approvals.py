@@ -2,8 +2,10 @@
 
 import threading
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.db.utils import DatabaseError
 from django.utils import timezone
@@ -113,6 +115,14 @@ def test_two_people_approve_where_a_rule_asks_for_two(plan, approver, other, mon
     assert approve(plan, other).state == "approved"
     assert Outbox.objects.filter(plan=plan).count() == 1
     assert AuditRow.objects.filter(action="plan.approval_given").count() == 1
+
+
+def test_the_command_says_what_is_missing_after_an_approval(plan, approver, monkeypatch):
+    rules(monkeypatch, TWO)
+    out = StringIO()
+    words = ("approve", str(plan.number), "--as", "approver", "--reason", "fits")
+    call_command("plans", *words, stdout=out)
+    assert f"Plan {plan.number} is proposed, missing: 1 approval more." in out.getvalue()
 
 
 def test_a_required_role_is_asked_for_until_an_approver_holds_it(plan, approver, monkeypatch):

@@ -198,5 +198,6 @@ def test_an_unratified_glass_shows_on_every_page(client, named_cluster, admin):
     services.break_glass(plan.id, by=admin, plan_hash=plan.hash, reason="outage")
     client.force_login(admin)
     assert f"Plan {plan.number} unratified" in client.get("/plans/").content.decode()
+    assert "admin approved it alone" in client.get("/").content.decode()
     services.ratify(plan.id, by=person("approver"), reason="seen")
     assert "unratified" not in client.get("/plans/").content.decode()
