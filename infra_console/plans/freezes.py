@@ -132,7 +132,9 @@ def frozen_now() -> list[Frozen]:
     if not windows:  # as on most days, and every page asks
         return []
     every = [(c, str(t)) for c in _clusters() for t in get_args(Tier)]
-    held = [found for pair in every if (found := frozen(windows, {pair}, now))]
+    # Pairs under the same windows are frozen alike: one of each is asked about.
+    alike = {tuple(w.name for w in windows if w.covers(pair)): pair for pair in every}
+    held = [found for pair in alike.values() if (found := frozen(windows, {pair}, now))]
     return [found for _, found in sorted({found.name: found for found in held}.items())]
 
 

@@ -8,6 +8,7 @@ given. A window is open from each such time for its length.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from celery.schedules import ParseException, crontab
@@ -65,11 +66,17 @@ def parse_cron(text: str) -> crontab:
 
 def next_opening(window: Window, after: datetime) -> datetime:
     """The first time after `after` at which the window opens, in UTC."""
-    schedule, zone = parse_cron(window.cron), ZoneInfo(window.time_zone)
-    # Both would be asked of the Celery application, which has one zone for all.
-    schedule.tz, schedule.nowfun = zone, lambda: after
-    local, step, _ = schedule.remaining_delta(after, tz=zone)
+    schedule = _schedule(window.cron, window.time_zone)
+    local, step, _ = schedule.remaining_delta(after, tz=schedule.tz)
     return (local + step).astimezone(UTC)  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=256)  # pages ask for the same few windows again and again
+def _schedule(cron: str, time_zone: str) -> crontab:
+    schedule = parse_cron(cron)
+    # Both would be asked of the Celery application, which has one zone for all.
+    schedule.tz, schedule.nowfun = ZoneInfo(time_zone), lambda: datetime.now(UTC)
+    return schedule
 
 
 def open_until(window: Window, at: datetime) -> datetime | None:
