@@ -109,13 +109,15 @@ def fits(rule: ApprovalRule, radius: BlastRadius) -> bool:
 def blast_radius(spec: PlanSpec) -> BlastRadius:
     """What the moves and locks of a plan touch.
 
-    A node and the replica that comes to fill it are the same GPUs, so the larger of the two sums
-    counts.
+    A replica that stops, the node it leaves and the replica that comes there are the same GPUs, so
+    the largest of the three sums counts.
     """
     nodes = sum(move.gpus for move in spec.moves if move.kind == "node")
-    scales = sum(abs(move.gpus) for move in spec.moves if move.kind == "scale")
+    scales = [move for move in spec.moves if move.kind == "scale"]
+    grown = sum(abs(m.gpus) for m in scales if (m.to_replicas or 0) > (m.from_replicas or 0))
+    shrunk = sum(abs(m.gpus) for m in scales) - grown
     return BlastRadius(
-        gpus=max(nodes, scales),
+        gpus=max(nodes, grown, shrunk),
         training_gpus=sum(m.gpus for m in spec.moves if m.from_tier == "training"),
         clusters=frozenset(lock.cluster for lock in spec.locks),
         tiers=frozenset(str(lock.tier) for lock in spec.locks),

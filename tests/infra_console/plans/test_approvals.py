@@ -104,6 +104,11 @@ def test_the_blast_radius_decides_how_many_approve(changes, title):
     assert any(title in found_title for found_title in found) if title else found == []
 
 
+def test_a_gpu_that_one_workload_leaves_to_another_counts_once():
+    moves = (scale_move("chat", 40, 0), scale_move("code", 0, 40), node_move())
+    assert blast_radius(spec(moves=moves)).gpus == 40
+
+
 def test_two_people_approve_where_a_rule_asks_for_two(plan, approver, other, monkeypatch):
     rules(monkeypatch, TWO)
     assert approve(plan, approver).state == "proposed"
