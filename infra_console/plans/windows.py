@@ -44,8 +44,9 @@ class Frozen:
 
     @property
     def words(self) -> str:
-        end = f"{self.until:%Y-%m-%d %H:%M} UTC" if self.until else "an end that is not in sight"
-        return f"frozen by “{self.name}”: starts not before {end}"
+        if self.until is None:
+            return f"frozen by “{self.name}”, and no end is in sight"
+        return f"frozen by “{self.name}”: starts not before {self.until:%Y-%m-%d %H:%M} UTC"
 
 
 def parse_cron(text: str) -> crontab:

@@ -74,7 +74,7 @@ def test_a_window_holds_in_its_scope_alone(scope, holds):
 def test_a_freeze_without_an_end_in_sight_says_so():
     found = frozen([window("0 * * * *", 2)], {PAIR}, utc(11, 24, 8))
     assert found.until is None
-    assert "not in sight" in found.words
+    assert "no end is in sight" in found.words
 
 
 @pytest.fixture
@@ -178,7 +178,9 @@ def test_pages_show_the_freeze_and_who_may_override_it(client, named_cluster, ad
     assert "<span>Frozen: launch</span>" in page
     plan = services.propose_plan(spec(), authors=["planner"])
     address = f"/plans/{plan.id}/"
-    assert "starts not before" in client.get(address).content.decode()
+    page = client.get(address).content.decode()
+    assert "frozen by “launch”" in page
+    assert "a rehearsal is not held" in page
     client.force_login(person("viewer"))
     assert "needs the right freeze.manage (role admin)" in client.get(address).content.decode()
     client.force_login(admin)
