@@ -243,6 +243,7 @@ CELERY_BEAT_SCHEDULE = {
     "plans sweep": _every(5.0, "plans.sweep"),
     "plans settle": _every(15.0, "plans.settle_due"),
     "plans expire": _every(30.0, "plans.expire_due"),
+    "plans unratified": _every(60.0, "plans.flag_unratified"),
 }
 
 # --- the product ------------------------------------------------------------------------------
@@ -252,6 +253,8 @@ KUBECONFIG = env("KUBECONFIG")  # set for execute workers (and the planner's rea
 PROMETHEUS_URL = env("PROMETHEUS_URL")  # overrides the URL of the first source in the fleet file
 SETTLE_AFTER_S = env_int("SETTLE_AFTER_S", 600 if DEMO else 4 * 3600)
 PLAN_TTL_S = env_int("PLAN_TTL_S", 3600)
+APPROVAL_UNDO_S = env_int("APPROVAL_UNDO_S", 5 if DEMO else 30)
+RATIFY_WITHIN_S = env_int("RATIFY_WITHIN_S", 3600)
 
 # What each domain contributes, by dotted path; a system check resolves them at start.
 PLAN_STEP_KINDS = {

@@ -87,6 +87,7 @@ def _set_environment(servers: Servers) -> None:
     os.environ["INFRA_CONSOLE_STATE"] = str(servers.state_dir)
     os.environ["INFRA_CONSOLE_DATABASE_URL"] = servers.database_url
     os.environ["INFRA_CONSOLE_BROKER_URL"] = servers.broker_url
+    os.environ["INFRA_CONSOLE_APPROVAL_UNDO_S"] = "0"  # tests of undo set their own
 
 
 SERVERS = Servers()

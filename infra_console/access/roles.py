@@ -16,6 +16,9 @@ Right = Literal[
     "plan.withdraw",
     "plan.approve",
     "plan.reject",
+    "plan.comment",
+    "plan.break_glass",
+    "freeze.manage",
     "execution.control",
     "cluster.arm",
     "killswitch",
@@ -26,9 +29,11 @@ Person = AbstractBaseUser | AnonymousUser
 
 ROLES: Mapping[str, frozenset[Right]] = {
     "viewer": frozenset({"view"}),
-    "planner": frozenset({"view", "plan.propose", "plan.withdraw"}),
-    "approver": frozenset({"view", "plan.approve", "plan.reject"}),
-    "operator": frozenset({"view", "execution.control", "cluster.arm", "killswitch"}),
+    "planner": frozenset({"view", "plan.propose", "plan.withdraw", "plan.comment"}),
+    "approver": frozenset({"view", "plan.approve", "plan.reject", "plan.comment"}),
+    "operator": frozenset(
+        {"view", "plan.comment", "execution.control", "cluster.arm", "killswitch"}
+    ),
     "admin": frozenset(
         {
             "view",
@@ -36,6 +41,9 @@ ROLES: Mapping[str, frozenset[Right]] = {
             "plan.withdraw",
             "plan.approve",
             "plan.reject",
+            "plan.comment",
+            "plan.break_glass",
+            "freeze.manage",
             "execution.control",
             "cluster.arm",
             "killswitch",

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from infra_console.access.roles import ROLES
 from infra_console.fleet.errors import FleetFileInvalid
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9_.]*[a-z0-9])?$", max_length=63)]
@@ -119,6 +120,27 @@ class TwinConfig(_Strict):
     notes: tuple[str, ...] = ()
 
 
+class ApprovalRule(_Strict):
+    """How many people a plan needs when all the conditions that are given here hold of it."""
+
+    title: str
+    approvals: int = Field(default=1, ge=1, le=5)
+    roles: tuple[str, ...] = ()  # each is to be held by one of the approvers
+    min_gpus: int = Field(default=0, ge=0)  # GPUs moved
+    min_clusters: int = Field(default=0, ge=0)
+    min_training_gpus: int = Field(default=0, ge=0)  # GPUs taken from training
+    at_floor: bool = False  # a tier that gives GPUs is left at its floor
+    tiers: tuple[Tier, ...] = ()  # any of them is touched
+    clusters: tuple[Slug, ...] = ()  # any of them is touched
+
+    @field_validator("roles")
+    @classmethod
+    def _roles_exist(cls, roles: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := sorted(set(roles) - set(ROLES)):
+            raise ValueError(f"unknown role {', '.join(unknown)}; there are {', '.join(ROLES)}")
+        return roles
+
+
 class FleetConfig(_Strict):
     schema_: Literal["fleet/1"] = Field(alias="schema")
     regions: tuple[RegionConfig, ...]
@@ -127,6 +149,7 @@ class FleetConfig(_Strict):
     pools: tuple[PoolConfig, ...]
     workloads: tuple[WorkloadConfig, ...]
     tiers: TiersConfig
+    approvals: tuple[ApprovalRule, ...] | None = None  # None: the built-in table
     twin: TwinConfig | None = None
 
     @model_validator(mode="after")
@@ -137,6 +160,8 @@ class FleetConfig(_Strict):
         if len({c.region for c in self.clusters}) < len(self.clusters):
             # Demand belongs to a region; dividing it between its clusters is not built yet.
             raise ValueError("clusters: a region may hold one cluster for now")
+        ruled = (c for rule in self.approvals or () for c in rule.clusters)
+        _known("approvals.clusters", ruled, clusters)
         _known("pools.cluster", (p.cluster for p in self.pools), clusters)
         _known("sources.clusters", (c for s in self.sources for c in s.clusters), clusters)
         _known("workloads.regions", (r for w in self.workloads for r in w.regions), regions)

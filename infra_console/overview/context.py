@@ -14,6 +14,8 @@ from infra_console.fleet.models import FleetSetting
 from infra_console.fleet.queries import list_regions
 from infra_console.overview.queries import armed_pairs, kill_switch, plans_waiting
 from infra_console.overview.scope import PAST_HOURS, TIERS, scope_of
+from infra_console.plans.break_glass import unratified
+from infra_console.plans.freezes import frozen_now
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -30,6 +32,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
             "twin": SimpleLazyObject(_twin),
             "armed": SimpleLazyObject(armed_pairs),
             "kill_switch": SimpleLazyObject(kill_switch),
+            "frozen": SimpleLazyObject(frozen_now),
+            "unratified": SimpleLazyObject(lambda: list(unratified())),
             "waiting": SimpleLazyObject(plans_waiting),
         }
     }

@@ -4,6 +4,7 @@ from functools import cache
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 
 from infra_console.access.decorators import needs
 from infra_console.overview.cards import Alert, Card, contributed_cards
@@ -16,6 +17,7 @@ from infra_console.overview.queries import (
 )
 from infra_console.overview.scope import Scope, scope_of
 from infra_console.overview.verdict import Verdict, judge
+from infra_console.plans.break_glass import unratified
 from infra_console.plans.states import PlanState
 from infra_console.telemetry.queries import fleet_freshness
 
@@ -45,7 +47,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 def _verdict(cards: list[Card], scope: Scope) -> Verdict:
     return judge(
-        [alert for card in cards for alert in card.alerts] + _paused(scope),
+        [alert for card in cards for alert in card.alerts] + _paused(scope) + _unratified(),
         known=all(card.known for card in cards),
         kill_switch=kill_switch_engaged(),
         waiting=len(plans_by_state(PlanState.PROPOSED, region=scope.region)),
@@ -64,6 +66,19 @@ def _paused(scope: Scope) -> list[Alert]:
             reverse("plans:detail", args=[plan.id]),
         )
         for plan in plans_by_state(PlanState.PAUSED, region=scope.region)
+    ]
+
+
+def _unratified() -> list[Alert]:
+    """Who approved alone waits for a colleague; past its time that is wrong, not only to watch."""
+    return [
+        Alert(
+            "warn" if glass.ratify_before > timezone.now() else "bad",
+            f"Plan {glass.approval.plan.number}: {glass.approval.by} approved it alone, and nobody "
+            "has ratified it",
+            reverse("plans:detail", args=[glass.approval.plan_id]),
+        )
+        for glass in unratified()
     ]
 
 

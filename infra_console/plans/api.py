@@ -1,7 +1,7 @@
-"""HTTP API of plans: read them, approve or reject one by its hash."""
+"""HTTP API of plans: read them, decide on one by its hash, say something about it."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -12,9 +12,19 @@ from infra_console.api.auth import require
 from infra_console.api.pagination import Limit, cut_page, read_cursor
 from infra_console.api.problems import Problem
 from infra_console.plans import services
-from infra_console.plans.errors import NotAllowed, PlanError, PlanMissing, ReasonMissing
+from infra_console.plans.comments import add_comment
+from infra_console.plans.errors import (
+    CommentEmpty,
+    NotAllowed,
+    PlanError,
+    PlanMissing,
+    ReasonMissing,
+    StartInvalid,
+)
+from infra_console.plans.freezes import frozen_plan, override_freeze
 from infra_console.plans.models import Plan
 from infra_console.plans.pages import plans_page
+from infra_console.plans.quorum import Quorum, quorum_of
 
 router = Router()
 
@@ -58,6 +68,24 @@ class ApprovalOut(Schema):
     reason: str
     plan_hash: str
     at: datetime
+    start_at: datetime | None
+    taken_back_at: datetime | None
+
+
+class QuorumOut(Schema):
+    """The approvals that the plan needs and has; `rules` are the titles of those that ask more."""
+
+    needed: int
+    approvers: list[str]
+    missing: int
+    roles_missing: list[str]
+    rules: list[str]
+
+
+class CommentOut(Schema):
+    by: str
+    at: datetime
+    text: str
 
 
 class PlanOut(PlanSummary):
@@ -66,6 +94,9 @@ class PlanOut(PlanSummary):
     steps: list[StepOut]
     transitions: list[TransitionOut]
     approvals: list[ApprovalOut]
+    quorum: QuorumOut
+    frozen: str
+    comments: list[CommentOut]
     settlement: dict[str, Any] | None
 
 
@@ -79,6 +110,20 @@ class DecisionIn(Schema):
 
     hash: str
     reason: str = ""
+
+
+class ApproveIn(DecisionIn):
+    """`start_at`: the execution begins no earlier; before the plan expires."""
+
+    start_at: datetime | None = None
+
+
+class ReasonIn(Schema):
+    reason: str = ""
+
+
+class CommentIn(Schema):
+    text: str = ""  # refused when empty, but only after the right
 
 
 Group = Literal["all", "review", "live", "good", "bad", "gone"]
@@ -103,29 +148,70 @@ def get_plan(request: HttpRequest, plan_id: UUID) -> dict[str, Any]:
 
 
 @router.post("/{uuid:plan_id}/approve", response=PlanOut)
-def approve(request: HttpRequest, plan_id: UUID, decision: DecisionIn) -> dict[str, Any]:
-    return _decide(request, plan_id, decision, "plan.approve", services.approve_plan)
+def approve(request: HttpRequest, plan_id: UUID, decision: ApproveIn) -> dict[str, Any]:
+    words = _bound(request, "plan.approve", decision) | {"start_at": _aware(decision.start_at)}
+    return _act(plan_id, services.approve_plan, words)
 
 
 @router.post("/{uuid:plan_id}/reject", response=PlanOut)
 def reject(request: HttpRequest, plan_id: UUID, decision: DecisionIn) -> dict[str, Any]:
-    return _decide(request, plan_id, decision, "plan.reject", services.reject_plan)
+    return _act(plan_id, services.reject_plan, _bound(request, "plan.reject", decision))
 
 
-def _decide(
-    request: HttpRequest, plan_id: UUID, decision: DecisionIn, right: str, act: Callable[..., Plan]
-) -> dict[str, Any]:
+@router.post("/{uuid:plan_id}/break-glass", response=PlanOut)
+def break_glass(request: HttpRequest, plan_id: UUID, decision: DecisionIn) -> dict[str, Any]:
+    """Approve alone; a colleague is to ratify it within the hour."""
+    return _act(plan_id, services.break_glass, _bound(request, "plan.break_glass", decision))
+
+
+@router.post("/{uuid:plan_id}/take-back", response=PlanOut)
+def take_back(request: HttpRequest, plan_id: UUID, why: ReasonIn) -> dict[str, Any]:
+    """Take one's own approval back before the plan may start."""
+    words = {"by": require(request, "plan.approve"), "reason": why.reason}
+    return _act(plan_id, services.take_back_approval, words)
+
+
+@router.post("/{uuid:plan_id}/ratify", response=PlanOut)
+def ratify(request: HttpRequest, plan_id: UUID, why: ReasonIn) -> dict[str, Any]:
+    words = {"by": require(request, "plan.approve"), "reason": why.reason}
+    return _act(plan_id, services.ratify, words)
+
+
+@router.post("/{uuid:plan_id}/comments", response=PlanOut)
+def comment(request: HttpRequest, plan_id: UUID, said: CommentIn) -> dict[str, Any]:
+    words = {"by": require(request, "plan.comment"), "text": said.text}
+    return _act(plan_id, add_comment, words)
+
+
+@router.post("/{uuid:plan_id}/override-freeze", response=PlanOut)
+def override(request: HttpRequest, plan_id: UUID, why: ReasonIn) -> dict[str, Any]:
+    """Let this plan go on in spite of every freeze window."""
+    words = {"by": require(request, "freeze.manage"), "reason": why.reason}
+    return _act(plan_id, override_freeze, words)
+
+
+def _bound(request: HttpRequest, right: str, decision: DecisionIn) -> dict[str, Any]:
+    """Who decides, why, and on which hash."""
     user = require(request, right)
     if not decision.hash:
         raise Problem(422, "hash-missing", "Send the hash of the plan that you read.")
+    return {"by": user, "plan_hash": decision.hash, "reason": decision.reason}
+
+
+def _aware(at: datetime | None) -> datetime | None:
+    """A time without a zone is in UTC, as every time of this API."""
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+
+
+def _act(plan_id: UUID, act: Callable[..., Any], words: dict[str, Any]) -> dict[str, Any]:
     try:
-        act(plan_id, by=user, plan_hash=decision.hash, reason=decision.reason)
+        act(plan_id, **words)
     except PlanMissing as err:
         raise Http404 from err
     except NotAllowed as err:
         raise Problem(403, "not-allowed", str(err)) from err
-    except ReasonMissing as err:
-        raise Problem(422, "reason-missing", str(err)) from err
+    except (ReasonMissing, CommentEmpty, StartInvalid) as err:
+        raise Problem(422, _code(err), str(err)) from err
     except PlanError as err:
         raise Problem(409, _code(err), str(err)) from err
     return _whole(plan_id)
@@ -149,7 +235,20 @@ def _whole(plan_id: UUID) -> dict[str, Any]:
         "steps": list(plan.steps.all()),
         "transitions": list(plan.transitions.all()),
         "approvals": list(plan.approvals.all()),
+        "quorum": _quorum(quorum_of(plan)),
+        "frozen": held.words if (held := frozen_plan(plan)) else "",
+        "comments": list(plan.comments.all()),
         "settlement": settlement and _settlement(settlement),
+    }
+
+
+def _quorum(quorum: Quorum) -> dict[str, Any]:
+    return {
+        "needed": quorum.needed,
+        "approvers": quorum.approvers,
+        "missing": quorum.missing,
+        "roles_missing": quorum.roles_missing,
+        "rules": [rule.title for rule in quorum.rules],
     }
 
 

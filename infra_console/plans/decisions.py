@@ -1,6 +1,7 @@
 """What people decide about plans: each view unpacks a form and makes one call to services."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,10 @@ from django.views.decorators.http import require_POST
 
 from infra_console.access.decorators import needs
 from infra_console.plans import services
+from infra_console.plans.comments import add_comment
 from infra_console.plans.errors import PlanError
+from infra_console.plans.models import Plan
+from infra_console.plans.states import PlanState
 
 DEFAULT_HOURS = 8
 CONTROLS: Mapping[str, tuple[Callable[..., Any], str]] = {
@@ -25,10 +29,54 @@ CONTROLS: Mapping[str, tuple[Callable[..., Any], str]] = {
 @needs("plan.approve")
 def approve(request: HttpRequest, plan_id: UUID) -> HttpResponse:
     """Approve exactly the plan that was on the page: its hash comes with the form."""
+    try:
+        start_at = _start_at(request)
+    except ValueError:
+        messages.error(request, "The time to start is no time. Nothing was approved.")
+        return redirect("plans:detail", plan_id)
     return _decide(
-        request, plan_id, services.approve_plan, "Approved.",
+        request, plan_id, services.approve_plan, _approved,
+        plan_hash=request.POST.get("hash", ""), reason=_reason(request), start_at=start_at,
+    )  # fmt: skip
+
+
+def _approved(plan: Plan) -> str:
+    return "Approved." if plan.state != PlanState.PROPOSED else "Approved; others must approve too."
+
+
+def _start_at(request: HttpRequest) -> datetime | None:
+    """The form's time is in UTC, as every time on the pages."""
+    text = request.POST.get("start_at", "")
+    return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
+
+
+@require_POST
+@needs("plan.approve")
+def take_back(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+    said = "Your approval is taken back; the plan is under review."
+    return _decide(request, plan_id, services.take_back_approval, said, reason=_reason(request))
+
+
+@require_POST
+@needs("plan.break_glass")
+def break_glass(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+    return _decide(
+        request, plan_id, services.break_glass, "Approved alone; a colleague is to ratify it.",
         plan_hash=request.POST.get("hash", ""), reason=_reason(request),
     )  # fmt: skip
+
+
+@require_POST
+@needs("plan.approve")
+def ratify(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+    return _decide(request, plan_id, services.ratify, "Ratified.", reason=_reason(request))
+
+
+@require_POST
+@needs("plan.comment")
+def comment(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+    text = request.POST.get("text", "")
+    return _decide(request, plan_id, add_comment, "Your comment is kept.", text=text)
 
 
 @require_POST
@@ -58,14 +106,18 @@ def control(request: HttpRequest, plan_id: UUID, verb: str) -> HttpResponse:
 
 
 def _decide(
-    request: HttpRequest, plan_id: UUID, act: Callable[..., Any], said: str, **words: str
+    request: HttpRequest,
+    plan_id: UUID,
+    act: Callable[..., Any],
+    said: str | Callable[[Plan], str],
+    **words: Any,
 ) -> HttpResponse:
     try:
-        act(plan_id, by=request.user, **words)
+        done = act(plan_id, by=request.user, **words)
     except PlanError as err:
         messages.error(request, str(err))
     else:
-        messages.success(request, said)
+        messages.success(request, said if isinstance(said, str) else said(done))
     return redirect("plans:detail", plan_id)
 
 

@@ -1,6 +1,7 @@
 """Why a change to a plan was refused. Each says what failed, what still holds, what to do next."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 
 class PlanError(Exception):
@@ -52,6 +53,53 @@ class ReasonMissing(PlanError):
         )
 
 
+class AlreadyDecided(PlanError):
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"You have already decided on plan {number}; each approval is by another person. "
+            "Nothing was changed; take your approval back first to decide anew."
+        )
+
+
+class NothingToTakeBack(PlanError):
+    def __init__(self, number: int) -> None:
+        super().__init__(f"No approval of yours stands on plan {number}. Nothing was changed.")
+
+
+class TooLateToTakeBack(PlanError):
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"The time to take back the approval of plan {number} is over, and it may start. "
+            "Nothing was changed; withdraw the plan, or pause or abort its execution."
+        )
+
+
+class StartInvalid(PlanError):
+    def __init__(self, number: int, expires_at: datetime) -> None:
+        super().__init__(
+            f"Plan {number} may start between now and {expires_at:%Y-%m-%d %H:%M:%S} UTC, when it "
+            "expires. Nothing was approved; choose a time before that, or none."
+        )
+
+
+class NothingToRatify(PlanError):
+    def __init__(self, number: int) -> None:
+        super().__init__(f"Nothing about plan {number} waits to be ratified.")
+
+
+class MayNotRatify(PlanError):
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"Whoever broke the glass for plan {number}, or is its author, does not ratify it. "
+            "It stays open; ask a colleague who may approve."
+        )
+
+
+class CommentEmpty(PlanError):
+    def __init__(self, longest: int) -> None:
+        super().__init__(f"A comment has 1 to {longest} characters. Nothing was kept.")
+
+
 class WrongState(PlanError):
     """The plan is not where this action starts; `current` is where it is."""
 
@@ -93,6 +141,13 @@ class LockHeld(PlanError):
             "that one has ended."
         )
         self.by = by
+
+
+class FreezeInvalid(PlanError):
+    """The freeze window cannot be kept as it was written."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem} Nothing was kept.")
 
 
 class ArmingInvalid(PlanError):

@@ -18,10 +18,12 @@ from infra_console.plans.cleanup import lift_our_cordons
 from infra_console.plans.drift import changes_ahead, check_drift
 from infra_console.plans.errors import Drifted, LockHeld, WrongState, describe_drift
 from infra_console.plans.fence import EXECUTOR, Fence, Halted, NotArmed
+from infra_console.plans.freezes import frozen_plan
 from infra_console.plans.lease import LeaseLost, acquire_lease, release_lease
 from infra_console.plans.lifecycle import journal
 from infra_console.plans.locks import release_locks, take_locks
 from infra_console.plans.models import Execution, Plan, Step
+from infra_console.plans.orders import undo_until
 from infra_console.plans.patience import begin_anew
 from infra_console.plans.runner import Progress, Runner
 from infra_console.plans.safety import is_armed, is_killed
@@ -99,6 +101,9 @@ class _Turn:
         """Check that the plan may begin at all, take its locks and begin."""
         if self.plan.expires_at <= timezone.now():
             return self._end(PlanState.EXPIRED, "approved, but not started before its time ran out")
+        if held_until := undo_until(self.plan):
+            wait_s = (held_until - timezone.now()).total_seconds()
+            raise Halted(f"starts not before {held_until:%Y-%m-%d %H:%M:%S} UTC", retry_s=wait_s)
         spec = self.plan.spec
         if plan_hash(spec) != self.plan.hash:
             return self._end(PlanState.VOID, "the document is not the one that was approved")
@@ -111,6 +116,8 @@ class _Turn:
         except ClusterError as err:
             raise Halted(f"waits to begin: {err}", retry_s=BUSY_RETRY_S) from err
         armed = all(is_armed(lock.cluster, lock.tier) for lock in spec.locks)
+        if armed and (held := frozen_plan(self.plan)):
+            raise Halted(held.words, retry_s=BUSY_RETRY_S)
         self._begin(Mode.REAL if armed else Mode.DRY_RUN)
         return self._run()
 

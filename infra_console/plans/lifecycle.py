@@ -21,7 +21,8 @@ from infra_console.plans.states import PlanState as S
 
 ALLOWED: Mapping[str, frozenset[str]] = {
     S.PROPOSED: frozenset({S.APPROVED, S.REJECTED, S.WITHDRAWN, S.EXPIRED, S.SUPERSEDED, S.VOID}),
-    S.APPROVED: frozenset({S.EXECUTING, S.WITHDRAWN, S.EXPIRED, S.VOID}),
+    # Back to proposed: an approval was taken back before the execution could start.
+    S.APPROVED: frozenset({S.PROPOSED, S.EXECUTING, S.WITHDRAWN, S.EXPIRED, S.VOID}),
     S.EXECUTING: frozenset({S.PAUSED, S.VERIFYING, S.REHEARSED, S.ABORTED, S.FAILED, S.VOID}),
     S.PAUSED: frozenset({S.EXECUTING, S.ABORTED, S.FAILED}),
     S.VERIFYING: frozenset({S.SETTLED, S.VERIFIED, S.FAILED}),
@@ -75,15 +76,19 @@ class Journal:
             at=timezone.now(),
             why=why,
         )
+        detail = {"from": came_from, "why": why, "version": plan.version}
+        self.tell(plan, f"plan.{plan.state}", who=who, detail=detail)
+
+    def tell(self, plan: Plan, action: str, *, who: str, detail: dict[str, Any]) -> None:
+        """Tell pages that something about the plan changed, and owe the audit row for it."""
         publish(kind="plan", id=str(plan.id), version=plan.version)
-        detail = {"number": plan.number, "from": came_from, "why": why, "hash": plan.hash}
         self._owed.append(
             {
                 "actor": who,
-                "action": f"plan.{plan.state}",
+                "action": action,
                 "object_kind": "plan",
                 "object_id": str(plan.id),
-                "detail": detail | {"version": plan.version},
+                "detail": {"number": plan.number, "hash": plan.hash} | detail,
             }
         )
 

@@ -3,9 +3,17 @@
 import uuid
 
 from django.db import models
+from django.db.models import Q
+from django.utils import timezone
 
+from infra_console.plans.review_models import BreakGlass, Comment, FreezeOverride, FreezeWindow
 from infra_console.plans.spec import PlanSpec
 from infra_console.plans.states import Decision, Mode, PlanState, StepState
+
+__all__ = [
+    "Approval", "Arming", "BreakGlass", "Comment", "Execution", "FreezeOverride", "FreezeWindow",
+    "KillSwitch", "LockRow", "Outbox", "Plan", "Settlement", "Step", "Transition",
+]  # fmt: skip
 
 HASH_LENGTH = 64
 USERNAME_LENGTH = 150
@@ -63,19 +71,29 @@ class Transition(models.Model):
 
 
 class Approval(models.Model):
-    """A named person's decision on one plan hash; one decision a person."""
+    """A named person's decision on one plan hash; one that stands a person.
+
+    `roles` are those that the person held then. A taken-back approval stays as a row.
+    """
 
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="approvals")
     plan_hash = models.CharField(max_length=HASH_LENGTH)
     by = models.CharField(max_length=USERNAME_LENGTH)
     decision = models.CharField(max_length=8, choices=Decision.choices)
     reason = models.TextField(blank=True)
+    roles = models.JSONField(default=list)
+    start_at = models.DateTimeField(null=True)  # the plan may not start before it
     at = models.DateTimeField()
+    taken_back_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ("id",)
         constraints = (
-            models.UniqueConstraint(fields=("plan", "by"), name="one_decision_a_person"),
+            models.UniqueConstraint(
+                fields=("plan", "by"),
+                condition=Q(taken_back_at=None),
+                name="one_standing_decision_a_person",
+            ),
         )
 
     def __str__(self) -> str:
@@ -190,11 +208,15 @@ class KillSwitch(models.Model):
 
 
 class Outbox(models.Model):
-    """Work that must follow a committed change, written in the same transaction as it."""
+    """Work that must follow a committed change, written in the same transaction as it.
+
+    It is not sent before `not_before`: until then an approval may be taken back.
+    """
 
     kind = models.CharField(max_length=32)
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="outbox")
     created_at = models.DateTimeField()
+    not_before = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -25,8 +25,10 @@ def order_again(plan_id: UUID) -> None:
 
 
 def send_waiting(plan_id: UUID) -> None:
-    """Order the execution of one plan, if an order for it is still unsent."""
-    waiting = Outbox.objects.filter(kind=EXECUTE, plan_id=plan_id, sent_at=None)
+    """Order the execution of one plan, if an order for it is due and still unsent."""
+    waiting = Outbox.objects.filter(
+        kind=EXECUTE, plan_id=plan_id, sent_at=None, not_before__lte=timezone.now()
+    )
     if waiting.exists():
         send_execute(plan_id)
         waiting.update(sent_at=timezone.now())

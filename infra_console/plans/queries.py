@@ -31,6 +31,8 @@ def approval_state(plan: Plan, user: Person) -> ApprovalState:
         missing.append("the plan has expired")
     if user.get_username() in plan.authors:
         missing.append("an author never approves their own plan")
+    if plan.approvals.filter(by=user.get_username(), taken_back_at=None).exists():
+        missing.append("you have already approved it")
     reasons = tuple(reason for reason in missing if reason)
     return ApprovalState(allowed=not reasons, missing=reasons)
 
@@ -100,7 +102,13 @@ def plan_detail(plan: Plan) -> dict[str, Any]:
             for t in plan.transitions.all()
         ],
         "approvals": [
-            {"by": a.by, "decision": a.decision, "reason": a.reason, "at": a.at.isoformat()}
+            {
+                "by": a.by,
+                "decision": a.decision,
+                "reason": a.reason,
+                "at": a.at.isoformat(),
+                "taken_back_at": a.taken_back_at and a.taken_back_at.isoformat(),
+            }
             for a in plan.approvals.all()
         ],
         "steps": [

@@ -25,7 +25,8 @@ from infra_console.cluster.errors import (
 )
 from infra_console.cluster.reads import list_nodes
 from infra_console.live.services import publish
-from infra_console.plans.fence import Fence
+from infra_console.plans.fence import Fence, Halted
+from infra_console.plans.freezes import thawed
 from infra_console.plans.guards import GuardRail
 from infra_console.plans.lease import renew_lease
 from infra_console.plans.models import Plan, Step
@@ -38,6 +39,7 @@ from infra_console.plans.steps.registry import step_kind
 # How long one task keeps at it before it lets go.
 WORK_S = 20.0
 CONFLICT_RETRY_S = 2.0
+FREEZE_RETRY_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Runner:
             if all(s.state in STEP_ENDED for s in steps):
                 return Progress(finished=True)
             due, wait_s = runnable(steps, now=timezone.now())
+            due = self._thawed(steps, due)
             for step in due:
                 outcome = self._try(step)
                 if isinstance(outcome, Blocked | Failed):
@@ -85,6 +88,19 @@ class Runner:
                 return Progress(retry_s=wait_s)
             if not due:
                 self._sleep(wait_s)
+
+    def _thawed(self, steps: list[Step], due: list[Step]) -> list[Step]:
+        """The due steps that no freeze window holds back.
+
+        Raises:
+            Halted: every one of them is held.
+        """
+        if self._fence.dry_run:
+            return due
+        going, why = thawed(self._plan, steps, due)
+        if due and not going:
+            raise Halted(why, retry_s=FREEZE_RETRY_S)
+        return going
 
     def _try(self, step: Step) -> Outcome:
         """One try of one step, recorded."""

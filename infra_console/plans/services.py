@@ -1,6 +1,7 @@
-"""The one writer of plans: propose, approve, reject, withdraw, expire, pause, resume, abort.
+"""The one writer of plans: propose, withdraw, expire, pause, resume, abort.
 
-Arming and the kill switch are in safety.py; both are offered here. Every verb is one transaction
+Decisions are in approvals.py and break_glass.py, arming and the kill switch in safety.py; all are
+offered here. Every verb is one transaction
 that ends in a compare-and-set with its transition and audit rows; work follows through the outbox.
 """
 
@@ -10,21 +11,16 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Max
 from django.utils import timezone
 
-from infra_console.plans.errors import (
-    AuthorMayNotApprove,
-    PlanChanged,
-    PlanExpired,
-    PlanMissing,
-    ReasonMissing,
-    WrongState,
-)
+from infra_console.plans.approvals import approve_plan, reject_plan, take_back_approval
+from infra_console.plans.break_glass import break_glass, ratify
+from infra_console.plans.errors import WrongState
 from infra_console.plans.lifecycle import Journal, journal
-from infra_console.plans.models import Approval, Execution, Outbox, Plan, Step
-from infra_console.plans.outbox import EXECUTE, order_again, send_waiting
+from infra_console.plans.models import Plan
+from infra_console.plans.outbox import order_again
 from infra_console.plans.patience import begin_anew
 from infra_console.plans.proposals import check_spec, overlaps, still_the_same
 from infra_console.plans.queries import unfinished
@@ -37,20 +33,23 @@ from infra_console.plans.safety import (
 )
 from infra_console.plans.spec import PlanSpec, moves_key
 from infra_console.plans.spec import plan_hash as hash_of
-from infra_console.plans.states import LIVE, Decision, PlanState
+from infra_console.plans.states import LIVE, PlanState
 
 __all__ = [
     "abort_execution",
     "approve_plan",
     "arm",
+    "break_glass",
     "disarm",
     "engage_kill_switch",
     "expire_due",
     "pause_execution",
     "propose_plan",
+    "ratify",
     "reject_plan",
     "release_kill_switch",
     "resume_execution",
+    "take_back_approval",
     "withdraw_plan",
 ]
 
@@ -82,45 +81,6 @@ def propose_plan(spec: PlanSpec, *, authors: Sequence[str]) -> Plan:
         moves.note(plan, came_from="", who=authors[0], why="proposed")
         _supersede(moves, plan, spec)
         return plan
-
-
-def approve_plan(plan_id: UUID, *, by: User, plan_hash: str, reason: str = "") -> Plan:
-    """Approve the plan that carries this hash; its execution is ordered in the same transaction.
-
-    Raises:
-        NotAllowed, AuthorMayNotApprove, PlanChanged, PlanExpired, WrongState, PlanMissing,
-            ReasonMissing: see each; nothing was changed.
-    """
-    require_right(by, "plan.approve")
-    who, reason = by.get_username(), reason.strip()
-    with journal() as moves:
-        plan = _locked(plan_id)
-        _check_approvable(plan, who, plan_hash)
-        if not reason:
-            raise ReasonMissing
-        approved = moves.move(plan.id, to=PlanState.APPROVED, who=who, why=reason)
-        _decide(approved, who, Decision.APPROVE, reason)
-        _order_execution(approved)
-    return approved
-
-
-def reject_plan(plan_id: UUID, *, by: User, plan_hash: str = "", reason: str = "") -> Plan:
-    """Say no to a plan under review. An empty hash rejects it whatever it says.
-
-    Raises:
-        NotAllowed, PlanChanged, WrongState, PlanMissing, ReasonMissing: nothing was changed.
-    """
-    require_right(by, "plan.reject")
-    who, reason = by.get_username(), reason.strip()
-    with journal() as moves:
-        plan = _locked(plan_id)
-        if plan_hash and plan_hash != plan.hash:
-            raise PlanChanged(plan.number)
-        if not reason:
-            raise ReasonMissing
-        rejected = moves.move(plan.id, to=PlanState.REJECTED, who=who, why=reason)
-        _decide(rejected, who, Decision.REJECT, reason)
-    return rejected
 
 
 def withdraw_plan(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
@@ -189,24 +149,6 @@ def abort_execution(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
     return plan
 
 
-def _locked(plan_id: UUID) -> Plan:
-    """The plan, held until the transaction ends: what is checked is what is decided on."""
-    if plan := Plan.objects.select_for_update().filter(id=plan_id).first():
-        return plan
-    raise PlanMissing(plan_id)
-
-
-def _check_approvable(plan: Plan, who: str, plan_hash: str) -> None:
-    if plan.state != PlanState.PROPOSED:
-        raise WrongState(plan.number, plan.state, PlanState.APPROVED)
-    if who in plan.authors:
-        raise AuthorMayNotApprove(plan.number)
-    if plan_hash != plan.hash or hash_of(plan.spec) != plan.hash:
-        raise PlanChanged(plan.number)
-    if plan.expires_at <= timezone.now():
-        raise PlanExpired(plan.number)
-
-
 def _standing(spec: PlanSpec) -> Plan | None:
     """The plan with the same moves that is being carried out, or under review and still the same.
 
@@ -259,37 +201,3 @@ def _supersede(moves: Journal, plan: Plan, spec: PlanSpec) -> None:
                 why=f"plan {plan.number} replaces it",
                 superseded_by=plan,
             )
-
-
-def _decide(plan: Plan, who: str, decision: Decision, reason: str) -> None:
-    Approval.objects.create(
-        plan=plan,
-        plan_hash=plan.hash,
-        by=who,
-        decision=decision,
-        reason=reason,
-        at=timezone.now(),
-    )
-
-
-def _order_execution(plan: Plan) -> None:
-    """The execution, its steps and the order to carry it out, all or none with the approval."""
-    Execution.objects.create(plan=plan)
-    Step.objects.bulk_create(
-        Step(
-            plan=plan,
-            index=index,
-            key=step.key,
-            kind=step.kind,
-            title=step.title[:250],
-            cluster=step.target.cluster,
-            tier=step.tier,
-            wave=step.wave,
-            target=step.target.model_dump(),
-            params=step.params,
-        )
-        for index, step in enumerate(plan.spec.steps)
-    )
-    Outbox.objects.create(kind=EXECUTE, plan=plan, created_at=timezone.now())
-    # Not a partial: Django names the function when it logs what a robust hook raised.
-    transaction.on_commit(lambda: send_waiting(plan.id), robust=True)

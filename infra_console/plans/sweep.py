@@ -19,12 +19,12 @@ def sweep() -> int:
     Raises:
         kombu.exceptions.OperationalError: the broker is away; the next sweep tries again.
     """
-    unsent = set(
-        Outbox.objects.filter(kind=EXECUTE, sent_at=None).values_list("plan_id", flat=True)
-    )
+    orders = Outbox.objects.filter(kind=EXECUTE)
+    unsent = set(orders.filter(sent_at=None, not_before__lte=Now()).values_list("plan", flat=True))
+    held = set(orders.filter(not_before__gt=Now()).values_list("plan", flat=True))
     for plan_id in unsent:
         send_waiting(plan_id)
-    orphans = orphaned_plans() - unsent
+    orphans = orphaned_plans() - unsent - held
     for plan_id in orphans:
         send_execute(plan_id)
     return len(unsent) + len(orphans)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from infra_console.plans import executor, services, settlement, sweep
+from infra_console.plans import break_glass, executor, services, settlement, sweep
 
 
 @shared_task(name="plans.execute")
@@ -25,3 +25,8 @@ def settle_due() -> int:
 @shared_task(name="plans.expire_due")
 def expire_due() -> int:
     return services.expire_due()
+
+
+@shared_task(name="plans.flag_unratified")
+def flag_unratified() -> int:
+    return break_glass.flag_unratified()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from infra_console.plans import decisions, views
+from infra_console.plans import decisions, freeze_views, views
 
 app_name = "plans"
 urlpatterns = [
@@ -10,9 +10,17 @@ urlpatterns = [
     path("arming/", views.arming, name="arming"),
     path("arming/pairs", decisions.arm, name="arm"),
     path("arming/killswitch", decisions.killswitch, name="killswitch"),
+    path("freezes/", freeze_views.index, name="freezes"),
+    path("freezes/add", freeze_views.add, name="freeze_add"),
+    path("freezes/<int:window_id>/remove", freeze_views.remove, name="freeze_remove"),
     path("<uuid:plan_id>/", views.detail, name="detail"),
     path("<uuid:plan_id>/approve", decisions.approve, name="approve"),
     path("<uuid:plan_id>/reject", decisions.reject, name="reject"),
     path("<uuid:plan_id>/withdraw", decisions.withdraw, name="withdraw"),
+    path("<uuid:plan_id>/take-back", decisions.take_back, name="take_back"),
+    path("<uuid:plan_id>/break-glass", decisions.break_glass, name="break_glass"),
+    path("<uuid:plan_id>/ratify", decisions.ratify, name="ratify"),
+    path("<uuid:plan_id>/comment", decisions.comment, name="comment"),
+    path("<uuid:plan_id>/override-freeze", freeze_views.override, name="freeze_override"),
     path("<uuid:plan_id>/<slug:verb>", decisions.control, name="control"),
 ]

@@ -18,13 +18,14 @@ from infra_console.plans import pages, queries
 from infra_console.plans.changes import progress, tier_changes, workload_changes
 from infra_console.plans.decisions import DEFAULT_HOURS
 from infra_console.plans.models import Execution, Plan, Settlement
+from infra_console.plans.review import review_parts
 from infra_console.plans.safety import MAX_ARMED_HOURS
 from infra_console.plans.states import PlanState
 
 PAGE_SIZE = 50
 PARTS = {
     part: f"plans/{part}.html"
-    for part in ("heading", "decision", "control", "timeline", "promises", "trail")
+    for part in ("heading", "decision", "control", "timeline", "promises", "comments", "trail")
 }
 # What may be done to an execution, by the state of its plan: verb, word, icon.
 CONTROLS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
@@ -78,6 +79,7 @@ def detail(request: HttpRequest, plan_id: UUID) -> HttpResponse:
         "armed": lambda: pages.is_armed(plan),
         "approval": lambda: queries.approval_state(plan, request.user),
         "controls": CONTROLS.get(plan.state, ()),
+        **review_parts(plan, request.user),
         **_lacks(request),
     }
     return render_page(request, "plans/detail.html", context, parts=PARTS)

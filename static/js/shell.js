@@ -25,6 +25,16 @@ setInterval(() => {
   }
 }, 1000);
 
+// What runs out is counted down; at its end the part that shows it is read again.
+setInterval(() => {
+  for (const shown of document.querySelectorAll("[data-countdown-s]")) {
+    const left = Number(shown.dataset.countdownS) - 1;
+    shown.dataset.countdownS = Math.max(0, left);
+    shown.textContent = `${Math.max(0, left)} s`;
+    if (left === 0) shown.closest("[data-live-kind]")?.dispatchEvent(new CustomEvent("live"));
+  }
+}, 1000);
+
 // A pop-up closes when one clicks elsewhere or presses Escape.
 document.addEventListener("click", (event) => {
   for (const box of document.querySelectorAll("details.pill-box[open]")) {

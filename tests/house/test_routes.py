@@ -16,6 +16,7 @@ from tests.people import person
 OPEN = {"/login", "/healthz", "/readyz"}
 SAMPLES = {
     "plan_id": str(UUID(int=0)),
+    "window_id": "1",
     "verb": "pause",
     "tier": "inference",
 }

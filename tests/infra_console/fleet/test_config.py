@@ -151,3 +151,28 @@ def test_two_clusters_in_one_region_are_refused_until_their_demand_is_divided(tm
 def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(FleetFileInvalid, match="cannot be read"):
         load_fleet_file(tmp_path / "none.toml")
+
+
+RULE = """
+[[approvals]]
+title = "training gives GPUs"
+approvals = 2
+roles = ["operator"]
+min_training_gpus = 1
+clusters = ["north"]
+"""
+
+
+def test_approval_rules_replace_the_built_in_table_and_an_empty_one_is_a_choice(tmp_path):
+    assert load_fleet_file(write(tmp_path, GOOD)).approvals is None
+    assert load_fleet_file(write(tmp_path, "approvals = []" + GOOD)).approvals == ()
+    (rule,) = load_fleet_file(write(tmp_path, GOOD + RULE)).approvals
+    assert (rule.approvals, rule.roles) == (2, ("operator",))
+
+
+@pytest.mark.parametrize(
+    ("word", "mistake"), [("operator", "unknown role"), ("north", "approvals.clusters names")]
+)
+def test_an_approval_rule_names_known_roles_and_clusters(tmp_path, word, mistake):
+    with pytest.raises(FleetFileInvalid, match=mistake):
+        load_fleet_file(write(tmp_path, GOOD + RULE.replace(word, "nobody")))

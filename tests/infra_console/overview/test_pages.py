@@ -148,7 +148,7 @@ def test_a_page_and_its_parts_are_never_kept_by_caches(viewer, fleet):
 
 
 def test_the_frame_costs_few_queries(viewer, fleet, django_assert_max_num_queries):
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(8):
         viewer.get("/shell/badges")
     with django_assert_max_num_queries(30):
         viewer.get("/")

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from infra_console.fleet.config import ApprovalRule
 from infra_console.fleet.models import Cluster, Region
 from infra_console.plans.models import Arming, Execution, KillSwitch, Settlement, Step
 from tests.people import person
@@ -82,6 +83,75 @@ def test_approving_takes_one_form_and_shows_the_execution():
     assert plan.state == "approved"
     assert "“seen”" in page
     assert "0 of 5 steps ended" in page
+
+
+@pytest.fixture
+def _two_needed(monkeypatch):
+    rule = ApprovalRule(title="always two", approvals=2)
+    monkeypatch.setattr("infra_console.plans.quorum.DEFAULT_RULES", (rule,))
+
+
+@pytest.mark.usefixtures("_two_needed")
+def test_the_page_names_approvers_so_far_what_is_missing_and_the_rule_that_asks():
+    plan = plan_row(7)
+    approver = as_role("approver")
+    form = {"hash": plan.hash, "reason": "seen"}
+    page = approver.post(f"/plans/{plan.id}/approve", form, follow=True).content.decode()
+    for words in ("1 of 2 approvals", "missing: 1 approval more", "always two: 2 approvals",
+                  "others must approve too", "you have already approved it",
+                  "Take my approval back"):  # fmt: skip
+        assert words in page
+    assert "Take my approval back" not in text(as_role("viewer"), f"/plans/{plan.id}/")
+    page = approver.post(f"/plans/{plan.id}/take-back", follow=True).content.decode()
+    assert "0 of 2 approvals" in page
+    assert "<span>taken back</span>" in page
+
+
+def test_the_undo_counts_down_for_its_giver_alone(settings):
+    settings.APPROVAL_UNDO_S = 30
+    plan = plan_row(7)
+    approver, address = as_role("approver"), f"/plans/{plan.id}/"
+    form = {"hash": plan.hash, "reason": "seen"}
+    page = approver.post(f"{address}approve", form, follow=True).content.decode()
+    assert "Undo my approval" in page
+    assert 'data-countdown-s="30"' in page
+    assert "Undo my approval" not in text(as_role("viewer"), address)
+    approver.post(f"{address}take-back")
+    plan.refresh_from_db()
+    assert plan.state == "proposed"
+
+
+def test_a_start_chosen_on_the_page_is_in_utc_and_no_time_is_refused():
+    plan = plan_row(7)
+    approver, form = as_role("approver"), {"hash": plan.hash, "reason": "seen"}
+    answer = approver.post(f"/plans/{plan.id}/approve", form | {"start_at": "noon"}, follow=True)
+    assert "The time to start is no time" in answer.content.decode()
+    at = (timezone.now() + timedelta(minutes=30)).replace(second=0, microsecond=0)
+    form |= {"start_at": f"{at:%Y-%m-%dT%H:%M}"}
+    page = approver.post(f"/plans/{plan.id}/approve", form, follow=True).content.decode()
+    assert f"not before {at:%Y-%m-%d %H:%M}:00 UTC" in page
+
+
+def test_a_broken_glass_is_an_alert_until_a_colleague_ratifies():
+    plan = plan_row(7)
+    admin, address = as_role("admin"), f"/plans/{plan.id}/"
+    assert "needs the right plan.break_glass (role admin)" in text(as_role("viewer"), address)
+    form = {"hash": plan.hash, "reason": "outage"}
+    page = admin.post(f"{address}break-glass", form, follow=True).content.decode()
+    assert "admin approved this plan alone" in page
+    assert "needs a colleague" in page
+    form = {"reason": "I saw it too"}
+    page = as_role("approver").post(f"{address}ratify", form, follow=True).content.decode()
+    assert "ratified by approver" in page
+
+
+def test_a_comment_shows_as_text_and_a_viewer_reads_which_right_is_missing():
+    plan = plan_row(7)
+    address = f"/plans/{plan.id}/"
+    as_role("planner").post(f"{address}comment", {"text": "<b>why</b> tonight?"})
+    page = text(as_role("viewer"), address)
+    assert "&lt;b&gt;why&lt;/b&gt; tonight?" in page
+    assert "needs the right plan.comment" in page
 
 
 def test_a_page_that_showed_another_plan_approves_nothing():

@@ -16,6 +16,7 @@ from infra_console.plans.queries import (
     plan_detail,
     plan_summary,
 )
+from infra_console.plans.quorum import quorum_of
 from infra_console.plans.states import PlanState
 
 
@@ -65,7 +66,9 @@ class Command(BaseCommand):
         if options["json"]:
             self._print(plan_summary(decided))
         else:
-            self.stdout.write(f"Plan {decided.number} is {decided.state}.")
+            waits = decided.state == PlanState.PROPOSED
+            missing = f", missing: {quorum_of(decided).words}" if waits else ""
+            self.stdout.write(f"Plan {decided.number} is {decided.state}{missing}.")
 
     def _print(self, document: Any) -> None:
         self.stdout.write(json.dumps(document, indent=2))
