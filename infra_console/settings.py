@@ -41,11 +41,11 @@ DEMO = env_bool("DEMO")
 DEBUG = env_bool("DEBUG")
 
 
-def _secret_key() -> str:
+def _secret(name: str, file: str) -> str:
     """The key from the environment, else one generated once and kept in the state folder."""
-    if given := env("SECRET_KEY"):
+    if given := env(name):
         return given
-    path = STATE_DIR / "secret-key"
+    path = STATE_DIR / file
     if path.exists():
         return path.read_text().strip()
     STATE_DIR.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def _secret_key() -> str:
     return key
 
 
-SECRET_KEY = _secret_key()
+SECRET_KEY = _secret("SECRET_KEY", "secret-key")
 # This machine always: the supervisor asks its own web process whether it is ready.
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 ALLOWED_HOSTS = [*filter(None, map(str.strip, env("ALLOWED_HOSTS").split(","))), *LOOPBACK]
@@ -224,6 +224,7 @@ CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_TASK_ROUTES = {
     "plans.execute": {"queue": "execute"},
     "plans.*": {"queue": "control"},
+    "audit.*": {"queue": "control"},
     "tiers.train": {"queue": "forecast"},
     "tiers.*": {"queue": "control"},
 }
@@ -243,6 +244,7 @@ CELERY_BEAT_SCHEDULE = {
     "plans sweep": _every(5.0, "plans.sweep"),
     "plans settle": _every(15.0, "plans.settle_due"),
     "plans expire": _every(30.0, "plans.expire_due"),
+    "audit head": _every(60.0, "audit.export_head"),
 }
 
 # --- the product ------------------------------------------------------------------------------
@@ -252,6 +254,8 @@ KUBECONFIG = env("KUBECONFIG")  # set for execute workers (and the planner's rea
 PROMETHEUS_URL = env("PROMETHEUS_URL")  # overrides the URL of the first source in the fleet file
 SETTLE_AFTER_S = env_int("SETTLE_AFTER_S", 600 if DEMO else 4 * 3600)
 PLAN_TTL_S = env_int("PLAN_TTL_S", 3600)
+AUDIT_KEY = _secret("AUDIT_KEY", "audit-key")  # signs the chain's head; never in the database
+AUDIT_HEADS_FILE = Path(env("AUDIT_HEADS_FILE", str(STATE_DIR / "audit-heads.jsonl")))
 
 # What each domain contributes, by dotted path; a system check resolves them at start.
 PLAN_STEP_KINDS = {
