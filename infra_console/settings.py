@@ -254,6 +254,7 @@ KUBECONFIG = env("KUBECONFIG")  # set for execute workers (and the planner's rea
 PROMETHEUS_URL = env("PROMETHEUS_URL")  # overrides the URL of the first source in the fleet file
 SETTLE_AFTER_S = env_int("SETTLE_AFTER_S", 600 if DEMO else 4 * 3600)
 PLAN_TTL_S = env_int("PLAN_TTL_S", 3600)
+OWNERSHIP_NAMESPACE = env("OWNERSHIP_NAMESPACE", "infra-console")  # of the Lease in each cluster
 AUDIT_KEY = _secret("AUDIT_KEY", "audit-key")  # signs the chain's head; never in the database
 AUDIT_HEADS_FILE = Path(env("AUDIT_HEADS_FILE", str(STATE_DIR / "audit-heads.jsonl")))
 

@@ -4,8 +4,14 @@ import uuid
 
 from django.db import models
 
+from infra_console.plans.ownership_models import Console, ForeignLease
 from infra_console.plans.spec import PlanSpec
 from infra_console.plans.states import Decision, Mode, PlanState, StepState
+
+__all__ = [
+    "Approval", "Arming", "Console", "Execution", "ForeignLease", "KillSwitch", "LockRow", "Outbox",
+    "Plan", "Settlement", "Step", "Transition",
+]  # fmt: skip
 
 HASH_LENGTH = 64
 USERNAME_LENGTH = 150

@@ -27,6 +27,7 @@ TICK_S = 0.1
 EXECUTOR = Account("executor", "executor-token", True)
 VIEWER = Account("viewer", "viewer-token", False)
 READS = frozenset({"get", "list", "watch"})
+HOUSEKEEPING = frozenset({"leases", "namespaces"})  # who writes here; no capacity moves by it
 
 
 @dataclass
@@ -79,11 +80,14 @@ class Twin:
         return self.call(self.store.all, PODS)
 
     def mutations(self) -> list[str]:
-        """Every write that took effect, in order, as `verb resource/subresource name`."""
+        """Every write to capacity that took effect, as `verb resource/subresource name`."""
         return [
             f"{r.verb} {r.resource}{'/' + r.subresource if r.subresource else ''} {r.name}"
             for r in list(self.log.recent)
-            if r.verb not in READS and r.code < 300 and not r.dry_run
+            if r.verb not in READS
+            and r.code < 300
+            and not r.dry_run
+            and r.resource not in HOUSEKEEPING
         ]
 
     def count(self, start: str) -> int:

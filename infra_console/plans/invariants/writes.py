@@ -8,8 +8,8 @@ from infra_console.plans.invariants.history import AuditEntry, History, Request
 
 OPENED = "step.writing"
 CLOSED = frozenset({"step.written", "step.refused", "step.interrupted"})
-# Our ownership Lease says who we are and moves no capacity.
-HOUSEKEEPING = frozenset({"leases"})
+# Our ownership Lease and its namespace say who we are and move no capacity.
+HOUSEKEEPING = frozenset({"leases", "namespaces"})
 
 
 @dataclass(frozen=True, slots=True)
