@@ -16,7 +16,7 @@ from tiers.twin.controllers.config import ControllerConfig
 from tiers.twin.fleet import build_cluster
 from tiers.twin.kube.access import Account
 from tiers.twin.kube.kubeconfig import write_kubeconfig
-from tiers.twin.kube.request_log import RequestLog
+from tiers.twin.kube.request_log import LoggedRequest, RequestLog
 from tiers.twin.kube.resources import DEPLOYMENTS, NODES, PODS, Resource
 from tiers.twin.kube.server import KubeServers, serve
 from tiers.twin.kube.store import ClusterStore
@@ -141,3 +141,26 @@ class RunningTwin:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+
+def audit_event(request: LoggedRequest) -> dict[str, Any]:
+    """The audit event of one request of the twin."""
+    if hasattr(request, "event"):
+        return request.event()
+    query = f"?fieldManager={request.field_manager}" + ("&dryRun=All" if request.dry_run else "")
+    return {
+        "kind": "Event",
+        "stage": "ResponseComplete",
+        "requestURI": f"/{query}",
+        "verb": request.verb,
+        "userAgent": request.user_agent,
+        "objectRef": {
+            "resource": request.resource,
+            "namespace": request.namespace,
+            "name": request.name,
+            "subresource": request.subresource,
+        },
+        "responseStatus": {"code": request.code},
+        "requestReceivedTimestamp": request.at,
+        "annotations": {"twin/cluster": request.cluster},
+    }

@@ -13,7 +13,7 @@ from infra_console.plans.fence import Fence
 from infra_console.plans.invariants.api_log import LogUnreadable, read_requests
 from infra_console.plans.models import Approval, Execution
 from infra_console.plans.steps.node import AssignTier
-from tests.infra_console.kube import CLUSTER
+from tests.infra_console.kube import CLUSTER, audit_event
 from tests.infra_console.plans.conftest import let_lease_run_out
 from tests.infra_console.plans.specs import (
     node_move,
@@ -30,29 +30,6 @@ class Killed(BaseException):
     """The worker is gone at this instant."""
 
 
-def event(request) -> dict:
-    """The audit event of one request of the twin."""
-    if hasattr(request, "event"):
-        return request.event()
-    query = f"?fieldManager={request.field_manager}" + ("&dryRun=All" if request.dry_run else "")
-    return {
-        "kind": "Event",
-        "stage": "ResponseComplete",
-        "requestURI": f"/{query}",
-        "verb": request.verb,
-        "userAgent": request.user_agent,
-        "objectRef": {
-            "resource": request.resource,
-            "namespace": request.namespace,
-            "name": request.name,
-            "subresource": request.subresource,
-        },
-        "responseStatus": {"code": request.code},
-        "requestReceivedTimestamp": request.at,
-        "annotations": {"twin/cluster": request.cluster},
-    }
-
-
 @pytest.fixture
 def nodes_file(twin, tmp_path):
     path = tmp_path / "nodes.json"
@@ -64,7 +41,7 @@ def nodes_file(twin, tmp_path):
 def judge(twin, tmp_path, nodes_file):
     def run(*, log: bool = True) -> dict:
         path, out = tmp_path / "audit.log", StringIO()
-        path.write_text("".join(json.dumps(event(r)) + "\n" for r in list(twin.log.recent)))
+        path.write_text("".join(json.dumps(audit_event(r)) + "\n" for r in list(twin.log.recent)))
         given = ("--apiserver-audit", f"{CLUSTER}={path}", "--nodes", str(nodes_file))
         try:
             call_command("check_invariants", "--json", *(given if log else ()), stdout=out)
