@@ -41,11 +41,11 @@ DEMO = env_bool("DEMO")
 DEBUG = env_bool("DEBUG")
 
 
-def _secret_key() -> str:
+def _secret(name: str, file: str) -> str:
     """The key from the environment, else one generated once and kept in the state folder."""
-    if given := env("SECRET_KEY"):
+    if given := env(name):
         return given
-    path = STATE_DIR / "secret-key"
+    path = STATE_DIR / file
     if path.exists():
         return path.read_text().strip()
     STATE_DIR.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def _secret_key() -> str:
     return key
 
 
-SECRET_KEY = _secret_key()
+SECRET_KEY = _secret("SECRET_KEY", "secret-key")
 # This machine always: the supervisor asks its own web process whether it is ready.
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 ALLOWED_HOSTS = [*filter(None, map(str.strip, env("ALLOWED_HOSTS").split(","))), *LOOPBACK]
@@ -224,6 +224,7 @@ CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_TASK_ROUTES = {
     "plans.execute": {"queue": "execute"},
     "plans.*": {"queue": "control"},
+    "audit.*": {"queue": "control"},
     "tiers.train": {"queue": "forecast"},
     "tiers.*": {"queue": "control"},
 }
@@ -244,6 +245,7 @@ CELERY_BEAT_SCHEDULE = {
     "plans settle": _every(15.0, "plans.settle_due"),
     "plans expire": _every(30.0, "plans.expire_due"),
     "plans unratified": _every(60.0, "plans.flag_unratified"),
+    "audit head": _every(60.0, "audit.export_head"),
 }
 
 # --- the product ------------------------------------------------------------------------------
@@ -255,6 +257,9 @@ SETTLE_AFTER_S = env_int("SETTLE_AFTER_S", 600 if DEMO else 4 * 3600)
 PLAN_TTL_S = env_int("PLAN_TTL_S", 3600)
 APPROVAL_UNDO_S = env_int("APPROVAL_UNDO_S", 5 if DEMO else 30)
 RATIFY_WITHIN_S = env_int("RATIFY_WITHIN_S", 3600)
+OWNERSHIP_NAMESPACE = env("OWNERSHIP_NAMESPACE", "infra-console")  # of the Lease in each cluster
+AUDIT_KEY = _secret("AUDIT_KEY", "audit-key")  # signs the chain's head; never in the database
+AUDIT_HEADS_FILE = Path(env("AUDIT_HEADS_FILE", str(STATE_DIR / "audit-heads.jsonl")))
 
 # What each domain contributes, by dotted path; a system check resolves them at start.
 PLAN_STEP_KINDS = {

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class AuditRow(models.Model):
-    """What one actor did to one object. `seq` has no gaps; a trigger refuses UPDATE and DELETE."""
+    """What one actor did to one object. `seq` has no gaps; triggers refuse all but INSERT."""
 
     seq = models.BigIntegerField(primary_key=True)
     at = models.DateTimeField()

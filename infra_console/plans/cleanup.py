@@ -3,8 +3,8 @@
 from infra_console.cluster.objects import NodeState
 from infra_console.cluster.reads import list_nodes
 from infra_console.cluster.writes import change_node
-from infra_console.plans.fence import Fence
-from infra_console.plans.marks import CLEARED, held_by
+from infra_console.plans.fence import NOT_OWNED_RETRY_S, Fence, Halted
+from infra_console.plans.marks import CLEARED, epoch_on, held_by, newer_epoch
 from infra_console.plans.models import Plan
 
 
@@ -25,7 +25,10 @@ def lift_our_cordons(plan: Plan, fence: Fence) -> int:
 
 
 def _lift(cluster: str, node: NodeState, fence: Fence) -> None:
+    if epoch_on(node) > fence.lease.epoch:
+        raise Halted(newer_epoch(node, fence.lease.epoch), retry_s=NOT_OWNED_RETRY_S)
     fence.clear_up(
+        cluster=cluster,
         what=f"uncordon {node.name}",
         call=lambda: change_node(
             cluster, node, unschedulable=False, annotations=CLEARED, dry_run=False

@@ -150,6 +150,14 @@ class FreezeInvalid(PlanError):
         super().__init__(f"{problem} Nothing was kept.")
 
 
+class NotOwned(PlanError):
+    """This console may not write to a cluster now."""
+
+    def __init__(self, cluster: str, why: str) -> None:
+        super().__init__(f"Nothing is written to {cluster}: {why}.")
+        self.cluster = cluster
+
+
 class ArmingInvalid(PlanError):
     """The cluster, tier or duration cannot be armed."""
 

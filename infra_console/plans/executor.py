@@ -19,6 +19,7 @@ from infra_console.plans.drift import changes_ahead, check_drift
 from infra_console.plans.errors import Drifted, LockHeld, WrongState, describe_drift
 from infra_console.plans.fence import EXECUTOR, Fence, Halted, NotArmed
 from infra_console.plans.freezes import frozen_plan
+from infra_console.plans.interrupted import close_interrupted
 from infra_console.plans.lease import LeaseLost, acquire_lease, release_lease
 from infra_console.plans.lifecycle import journal
 from infra_console.plans.locks import release_locks, take_locks
@@ -59,6 +60,7 @@ def execute(plan_id: UUID, *, sleep: Callable[[float], None] = time.sleep) -> st
     lease = acquire_lease(plan_id)
     if lease is None:
         return "finished, or another worker is on it"
+    close_interrupted(lease)
     try:
         retry_s = _Turn(plan_id, lease, sleep).work()
     except Halted as halt:

@@ -1,16 +1,20 @@
 """The last look before every write: is this still our execution, and may anything be written?"""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from infra_console.audit.services import record_audit
 from infra_console.cluster.errors import ClusterError
+from infra_console.plans.errors import NotOwned
 from infra_console.plans.lease import Lease, renew_lease
 from infra_console.plans.models import Plan
+from infra_console.plans.ownership import RENEW_EVERY_S, hold
 from infra_console.plans.safety import is_armed, is_killed
 
 EXECUTOR = "system:executor"
 KILLED_RETRY_S = 2.0
+NOT_OWNED_RETRY_S = 10.0
 
 
 class Halted(Exception):
@@ -36,6 +40,7 @@ class Fence:
         self.lease = lease
         self.dry_run = dry_run
         self._state = state
+        self._owned_until: dict[str, float] = {}  # by this process's monotonic clock
 
     def check(self, cluster: str, tier: str) -> None:
         """Raise unless this worker may write here now.
@@ -61,16 +66,28 @@ class Fence:
     ) -> Any:
         """One write between two audit rows; a refusal by the cluster is closed with its reason."""
         self.check(cluster, tier)
+        self._check_owned(cluster)
         return self._audited(step, what, call)
 
-    def clear_up(self, *, what: str, call: Callable[[], Any]) -> Any:
+    def clear_up(self, *, cluster: str, what: str, call: Callable[[], Any]) -> Any:
         """Take one mark of ours off. This needs no arming: a disarmed plan must not hold a node.
 
         Raises:
             LeaseLost, Halted: see each. ClusterError: the cluster refused.
         """
         self._check_standing()
+        self._check_owned(cluster)
         return self._audited("clear up", what, call)
+
+    def _check_owned(self, cluster: str) -> None:
+        """Of two consoles one writes; a rehearsal writes nothing."""
+        if self.dry_run or time.monotonic() < self._owned_until.get(cluster, 0.0):
+            return
+        try:
+            hold(cluster)
+        except NotOwned as err:
+            raise Halted(str(err), retry_s=NOT_OWNED_RETRY_S) from err
+        self._owned_until[cluster] = time.monotonic() + RENEW_EVERY_S
 
     def _audited(self, step: str, what: str, call: Callable[[], Any]) -> Any:
         detail = {"step": step, "what": what, "epoch": self.lease.epoch, "dry_run": self.dry_run}

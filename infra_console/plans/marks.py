@@ -32,3 +32,11 @@ def epoch_on(node: NodeState) -> int:
     """The epoch written on a node; 0 when there is none, or it is not a number."""
     text = node.annotations.get(EPOCH, "")
     return int(text) if text.isdecimal() else 0
+
+
+def newer_epoch(node: NodeState, epoch: int) -> str:
+    """What a node says that carries a higher epoch than the database: we work from an old copy."""
+    return (
+        f"{node.name} carries epoch {epoch_on(node)} of this plan and the database is at {epoch}: "
+        "it was restored to an earlier time, so nothing is written"
+    )

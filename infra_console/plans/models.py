@@ -6,13 +6,15 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from infra_console.plans.ownership_models import Console, ForeignLease
 from infra_console.plans.review_models import BreakGlass, Comment, FreezeOverride, FreezeWindow
 from infra_console.plans.spec import PlanSpec
 from infra_console.plans.states import Decision, Mode, PlanState, StepState
 
 __all__ = [
-    "Approval", "Arming", "BreakGlass", "Comment", "Execution", "FreezeOverride", "FreezeWindow",
-    "KillSwitch", "LockRow", "Outbox", "Plan", "Settlement", "Step", "Transition",
+    "Approval", "Arming", "BreakGlass", "Comment", "Console", "Execution", "ForeignLease",
+    "FreezeOverride", "FreezeWindow", "KillSwitch", "LockRow", "Outbox", "Plan", "Settlement",
+    "Step", "Transition",
 ]  # fmt: skip
 
 HASH_LENGTH = 64

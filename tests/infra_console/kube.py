@@ -16,7 +16,7 @@ from tiers.twin.controllers.config import ControllerConfig
 from tiers.twin.fleet import build_cluster
 from tiers.twin.kube.access import Account
 from tiers.twin.kube.kubeconfig import write_kubeconfig
-from tiers.twin.kube.request_log import RequestLog
+from tiers.twin.kube.request_log import LoggedRequest, RequestLog
 from tiers.twin.kube.resources import DEPLOYMENTS, NODES, PODS, Resource
 from tiers.twin.kube.server import KubeServers, serve
 from tiers.twin.kube.store import ClusterStore
@@ -27,6 +27,7 @@ TICK_S = 0.1
 EXECUTOR = Account("executor", "executor-token", True)
 VIEWER = Account("viewer", "viewer-token", False)
 READS = frozenset({"get", "list", "watch"})
+HOUSEKEEPING = frozenset({"leases", "namespaces"})  # who writes here; no capacity moves by it
 
 
 @dataclass
@@ -79,11 +80,14 @@ class Twin:
         return self.call(self.store.all, PODS)
 
     def mutations(self) -> list[str]:
-        """Every write that took effect, in order, as `verb resource/subresource name`."""
+        """Every write to capacity that took effect, as `verb resource/subresource name`."""
         return [
             f"{r.verb} {r.resource}{'/' + r.subresource if r.subresource else ''} {r.name}"
             for r in list(self.log.recent)
-            if r.verb not in READS and r.code < 300 and not r.dry_run
+            if r.verb not in READS
+            and r.code < 300
+            and not r.dry_run
+            and r.resource not in HOUSEKEEPING
         ]
 
     def count(self, start: str) -> int:
@@ -137,3 +141,26 @@ class RunningTwin:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+
+def audit_event(request: LoggedRequest) -> dict[str, Any]:
+    """The audit event of one request of the twin."""
+    if hasattr(request, "event"):
+        return request.event()
+    query = f"?fieldManager={request.field_manager}" + ("&dryRun=All" if request.dry_run else "")
+    return {
+        "kind": "Event",
+        "stage": "ResponseComplete",
+        "requestURI": f"/{query}",
+        "verb": request.verb,
+        "userAgent": request.user_agent,
+        "objectRef": {
+            "resource": request.resource,
+            "namespace": request.namespace,
+            "name": request.name,
+            "subresource": request.subresource,
+        },
+        "responseStatus": {"code": request.code},
+        "requestReceivedTimestamp": request.at,
+        "annotations": {"twin/cluster": request.cluster},
+    }

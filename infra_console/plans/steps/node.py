@@ -14,7 +14,7 @@ from infra_console.cluster.objects import NodeState, PodState, Taint
 from infra_console.cluster.reads import list_pods, read_node
 from infra_console.cluster.writes import change_node, evict_pod
 from infra_console.plans.guards import foreign_taint
-from infra_console.plans.marks import CLEARED, epoch_on, held_by, marks
+from infra_console.plans.marks import CLEARED, epoch_on, held_by, marks, newer_epoch
 from infra_console.plans.steps.base import Blocked, Done, Failed, Outcome, StepContext, Waiting
 
 DRAIN_POLL_S = 1.0
@@ -116,7 +116,7 @@ class Uncordon:
                 return Blocked(f"{node.name} is closed by somebody else; it was left as it is")
             return Done("open to new pods")
         if _overtaken(step, node):
-            return _newer_worker(node)
+            return _overtaken_by(step, node)
         _write_uncordon(step, node)
         return Done("open to new pods")
 
@@ -139,8 +139,9 @@ def _overtaken(step: StepContext, node: NodeState) -> bool:
     return _is_ours(step, node) and epoch_on(node) > step.epoch
 
 
-def _newer_worker(node: NodeState) -> Waiting:
-    return Waiting(f"{node.name} carries a newer epoch: another worker goes on", MAX_RETRY_S)
+def _overtaken_by(step: StepContext, node: NodeState) -> Blocked:
+    """An old worker never gets to say this: its lease is lost, so its outcome is not recorded."""
+    return Blocked(newer_epoch(node, step.epoch))
 
 
 def _refuse_other(step: StepContext, node: NodeState) -> Outcome | None:
@@ -160,7 +161,7 @@ def _refuse_cordon(step: StepContext, node: NodeState) -> Outcome | None:
         if holder != step.plan_id:
             return Blocked(f"{node.name} is held by another plan ({holder})")
         if _overtaken(step, node):
-            return _newer_worker(node)
+            return _overtaken_by(step, node)
     if foreign := _kept_by_others(step, node):
         return Failed(foreign)
     if broken := step.guards.broken_by(node):
@@ -185,7 +186,7 @@ def _refuse_unheld(step: StepContext, node: NodeState) -> Outcome | None:
         return Failed(f"{node.name} no longer carries this plan's mark")
     if not node.unschedulable:
         return Failed(f"{node.name} was opened to new pods by somebody else")
-    return _newer_worker(node) if _overtaken(step, node) else None
+    return _overtaken_by(step, node) if _overtaken(step, node) else None
 
 
 def _write_cordon(step: StepContext, node: NodeState) -> None:

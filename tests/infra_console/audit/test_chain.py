@@ -59,8 +59,8 @@ def test_unknown_numbers_become_null_not_zero():
         ("UPDATE audit_auditrow SET actor='eve' WHERE seq=2", 2),
         ("UPDATE audit_auditrow SET detail='{\"x\": 2}' WHERE seq=3", 3),
         ("UPDATE audit_auditrow SET at=at + interval '1 second' WHERE seq=1", 1),
-        ("DELETE FROM audit_auditrow WHERE seq=2", 3),
-        ("DELETE FROM audit_auditrow WHERE seq=1", 2),
+        ("DELETE FROM audit_auditrow WHERE seq=2", 2),
+        ("DELETE FROM audit_auditrow WHERE seq=1", 1),
         (
             "UPDATE audit_auditrow SET seq=99 WHERE seq=2;"
             "UPDATE audit_auditrow SET seq=2 WHERE seq=3;"

@@ -1,0 +1,92 @@
+"""I3: who allowed it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from infra_console.plans.invariants.history import (
+    NO_LOG,
+    ApprovalRow,
+    History,
+    PlanRow,
+    TransitionRow,
+    Verdict,
+)
+from infra_console.plans.invariants.writes import Write, account
+
+# A stop that arrives between the last look and the write holds from the next write on.
+IN_FLIGHT = timedelta(seconds=5)
+# Steps run while executing; what undoes them runs after an end as well.
+WRITES_STEPS = frozenset({"executing"})
+WRITES_COMPENSATIONS = frozenset({"executing", "rolling_back", "aborted", "failed", "rolled_back"})
+
+
+def authorised(history: History) -> Verdict:
+    """I3: no mutation outside an unchanged plan (or its compensations) that was approved by someone
+    not its author, or alone in an emergency and ratified, and was unexpired when it started."""
+    plans = {p.id: p for p in history.plans}
+    kept, found = account(history), []
+    for request in kept.unexplained:
+        found.append(f"no plan accounts for {request}")
+    for write in kept.writes:
+        plan = plans.get(write.plan)
+        found.append(
+            f"{write} belongs to no plan" if plan is None else _outside(write, plan, history)
+        )
+    for plan_id in dict.fromkeys(w.plan for w in kept.writes):
+        if plan_id in plans:
+            found += _unapproved(plans[plan_id], history)
+    missing = NO_LOG if history.requests is None else ""
+    return Verdict(len(kept.writes) + len(kept.unexplained), tuple(filter(None, found)), missing)
+
+
+def _outside(write: Write, plan: PlanRow, history: History) -> str:
+    """Why a write is none of what the plan says, or was made at the wrong time."""
+    named = {s["key"] for s in plan.document.get("steps", ())}
+    allowed = WRITES_STEPS if write.step in named else WRITES_COMPENSATIONS
+    moments = (write.opened_at, write.opened_at - IN_FLIGHT)
+    state, before = (_state_at(at, plan, history.transitions) for at in moments)
+    if not allowed & {state, before}:
+        return f"{write} was made while {plan} was {state or 'not there'}"
+    steps = {s.key for s in history.steps if s.plan == plan.id}
+    if write.step in steps - named:
+        return f"{write} is of a step that {plan} does not list"
+    return ""
+
+
+def _unapproved(plan: PlanRow, history: History) -> list[str]:
+    found = []
+    if plan.document_hash != plan.hash:
+        found.append(f"{plan} is not the document that its hash covers")
+    if plan.started_at is None:
+        return [*found, f"{plan} wrote without having started"]
+    if plan.started_at > plan.expires_at:
+        found.append(f"{plan} started after it had expired")
+    given = _standing(plan, history.approvals, plan.started_at)
+    if not given:
+        found.append(f"{plan} had no approval of its hash when it started")
+    found += [f"{plan} was approved by its author {a.by}" for a in given if a.by in plan.authors]
+    found += [
+        f"{plan} was approved by {a.by} alone and nobody ratified it"
+        for a in given
+        if a.ratify_before and not a.ratified_by and history.now > a.ratify_before
+    ]
+    return found
+
+
+def _standing(plan: PlanRow, approvals: Sequence[ApprovalRow], at: datetime) -> list[ApprovalRow]:
+    """Approvals of this very plan that stood at that moment."""
+    return [
+        a
+        for a in approvals
+        if a.plan == plan.id
+        and a.decision == "approve"
+        and a.hash == plan.hash
+        and a.at <= at
+        and (a.taken_back_at is None or a.taken_back_at > at)
+    ]
+
+
+def _state_at(at: datetime, plan: PlanRow, transitions: Sequence[TransitionRow]) -> str:
+    """Where the plan was at that moment; empty before it was proposed."""
+    passed = [t for t in transitions if t.plan == plan.id and t.at <= at]
+    return max(passed, key=lambda t: t.at).to_state if passed else ""
