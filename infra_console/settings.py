@@ -252,6 +252,8 @@ KUBECONFIG = env("KUBECONFIG")  # set for execute workers (and the planner's rea
 PROMETHEUS_URL = env("PROMETHEUS_URL")  # overrides the URL of the first source in the fleet file
 SETTLE_AFTER_S = env_int("SETTLE_AFTER_S", 600 if DEMO else 4 * 3600)
 PLAN_TTL_S = env_int("PLAN_TTL_S", 3600)
+# How long after its end a plan may still be rolled back; what it freed has other uses by then.
+ROLLBACK_WITHIN_S = env_int("ROLLBACK_WITHIN_S", 24 * 3600)
 
 # What each domain contributes, by dotted path; a system check resolves them at start.
 PLAN_STEP_KINDS = {
@@ -259,6 +261,9 @@ PLAN_STEP_KINDS = {
     "node.drain": "infra_console.plans.steps.node.Drain",
     "node.assign_tier": "infra_console.plans.steps.node.AssignTier",
     "node.uncordon": "infra_console.plans.steps.node.Uncordon",
+    "node.cordon_back": "infra_console.plans.steps.back.CloseAgain",
+    "node.drain_back": "infra_console.plans.steps.back.EmptyAgain",
+    "node.restore_tier": "infra_console.plans.steps.back.RestoreTier",
     "workload.scale": "infra_console.plans.steps.workload.Scale",
 }
 REGION_STATES = "tiers.queries.region_map"  # who tells the regions page what each is doing

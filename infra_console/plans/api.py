@@ -1,4 +1,4 @@
-"""HTTP API of plans: read them, approve or reject one by its hash."""
+"""HTTP API of plans: read them, approve or reject one by its hash, take one back."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -15,6 +15,8 @@ from infra_console.plans import services
 from infra_console.plans.errors import NotAllowed, PlanError, PlanMissing, ReasonMissing
 from infra_console.plans.models import Plan
 from infra_console.plans.pages import plans_page
+from infra_console.plans.rollback import RIGHT, roll_back, rollback_state
+from infra_console.plans.rollback_preview import objects_back
 
 router = Router()
 
@@ -42,6 +44,7 @@ class StepOut(Schema):
     detail: str
     started_at: datetime | None
     finished_at: datetime | None
+    back: bool
 
 
 class TransitionOut(Schema):
@@ -81,6 +84,31 @@ class DecisionIn(Schema):
     reason: str = ""
 
 
+class RollbackIn(Schema):
+    reason: str = ""
+
+
+class ObjectBackOut(Schema):
+    """One object of a way back; `stops` says what would pause it there."""
+
+    cluster: str
+    kind: str
+    name: str
+    steps: list[str]
+    now: str
+    then: str
+    evicts: list[str]
+    stops: list[str]
+
+
+class WayBackOut(Schema):
+    """What a rollback would do now; `missing` is why you may not start it."""
+
+    allowed: bool
+    missing: list[str]
+    objects: list[ObjectBackOut]
+
+
 Group = Literal["all", "review", "live", "good", "bad", "gone"]
 
 
@@ -112,14 +140,35 @@ def reject(request: HttpRequest, plan_id: UUID, decision: DecisionIn) -> dict[st
     return _decide(request, plan_id, decision, "plan.reject", services.reject_plan)
 
 
+@router.get("/{uuid:plan_id}/rollback", response=WayBackOut)
+def preview_rollback(request: HttpRequest, plan_id: UUID) -> dict[str, Any]:
+    """What a rollback would do, computed from what was recorded and what stands there now."""
+    user = require(request, "view")
+    plan = Plan.objects.filter(id=plan_id).first()
+    if plan is None:
+        raise Http404
+    state = rollback_state(plan, user)
+    return {"allowed": state.allowed, "missing": state.missing, "objects": objects_back(plan)}
+
+
+@router.post("/{uuid:plan_id}/rollback", response=PlanOut)
+def rollback(request: HttpRequest, plan_id: UUID, order: RollbackIn) -> dict[str, Any]:
+    """Take back what the plan has written."""
+    return _act(plan_id, roll_back, by=require(request, RIGHT), reason=order.reason)
+
+
 def _decide(
     request: HttpRequest, plan_id: UUID, decision: DecisionIn, right: str, act: Callable[..., Plan]
 ) -> dict[str, Any]:
     user = require(request, right)
     if not decision.hash:
         raise Problem(422, "hash-missing", "Send the hash of the plan that you read.")
+    return _act(plan_id, act, by=user, plan_hash=decision.hash, reason=decision.reason)
+
+
+def _act(plan_id: UUID, act: Callable[..., Plan], **words: Any) -> dict[str, Any]:
     try:
-        act(plan_id, by=user, plan_hash=decision.hash, reason=decision.reason)
+        act(plan_id, **words)
     except PlanMissing as err:
         raise Http404 from err
     except NotAllowed as err:

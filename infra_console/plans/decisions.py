@@ -12,12 +12,14 @@ from django.views.decorators.http import require_POST
 from infra_console.access.decorators import needs
 from infra_console.plans import services
 from infra_console.plans.errors import PlanError
+from infra_console.plans.rollback import roll_back
 
 DEFAULT_HOURS = 8
 CONTROLS: Mapping[str, tuple[Callable[..., Any], str]] = {
     "pause": (services.pause_execution, "Paused: no further step starts."),
     "resume": (services.resume_execution, "Resumed."),
     "abort": (services.abort_execution, "Aborted: no further step starts."),
+    "rollback": (roll_back, "Rolling back: the steps are on this page."),
 }
 
 

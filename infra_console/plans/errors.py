@@ -95,6 +95,11 @@ class LockHeld(PlanError):
         self.by = by
 
 
+class RollbackRefused(PlanError):
+    def __init__(self, number: int, why: str) -> None:
+        super().__init__(f"Plan {number} cannot be rolled back: {why}. Nothing was changed.")
+
+
 class ArmingInvalid(PlanError):
     """The cluster, tier or duration cannot be armed."""
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from infra_console.plans import decisions, views
+from infra_console.plans import decisions, rollback_views, views
 
 app_name = "plans"
 urlpatterns = [
@@ -14,5 +14,6 @@ urlpatterns = [
     path("<uuid:plan_id>/approve", decisions.approve, name="approve"),
     path("<uuid:plan_id>/reject", decisions.reject, name="reject"),
     path("<uuid:plan_id>/withdraw", decisions.withdraw, name="withdraw"),
+    path("<uuid:plan_id>/way-back/", rollback_views.page, name="way-back"),
     path("<uuid:plan_id>/<slug:verb>", decisions.control, name="control"),
 ]
