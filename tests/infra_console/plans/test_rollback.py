@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from infra_console.audit.queries import verify_chain
-from infra_console.plans import executor, services
+from infra_console.plans import executor, services, verification
 from infra_console.plans.errors import (
     NotAllowed,
     ReasonMissing,
@@ -283,6 +283,90 @@ def test_an_author_who_controls_executions_may_take_their_plan_back(twin, armed,
     both = person("planner", "operator", name="planner")
     roll_back(plan.id, by=both, reason="I was wrong")
     assert work(plan).state == "rolled_back"
+
+
+def test_a_plan_that_is_being_verified_goes_back_and_its_verification_ends_nothing(
+    twin, armed, approved, operator, monkeypatch
+):
+    """The operator asks while a worker is looking at the cluster."""
+    before, plan, real = stood(twin), approved(spec()), verification._cluster_problems
+
+    def ask_meanwhile(plan, tier_key):
+        found = real(plan, tier_key)
+        roll_back(plan.id, by=operator, reason="slower")
+        return found
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(verification, "_cluster_problems", ask_meanwhile)
+        work(plan, turns=1)
+    assert Plan.objects.get(id=plan.id).state == "rolling_back"
+    assert Execution.objects.get(plan=plan).finished_at is None
+    assert LockRow.objects.filter(plan=plan).exists()
+    assert work(plan).state == "rolled_back"
+    assert stood(twin) == before
+
+
+def test_what_grew_shrinks_first_and_nodes_go_back_in_reverse(twin, armed, approved, operator):
+    other = "eastus-h100-reserved-05"
+    before = [stood(twin), stood(twin, other)]
+    large, small = (twin.deployment(n)["spec"]["replicas"] for n in ("chat-70b", "chat-7b"))
+    later = [s.model_copy(update={"wave": s.wave + 5}) for s in node_steps(other)]
+    first = [s.model_copy(update={"wave": s.wave + 1}) for s in node_steps()]
+    plan = approved(
+        spec(
+            moves=(node_move(), node_move(other)),
+            steps=(
+                scale_step("chat-7b", small, small - 1),
+                *first,
+                *later,
+                scale_step("chat-70b", large, large + 1, wave=9),
+            ),
+        )
+    )
+    assert work(plan).state == "verified"
+    forward = len(twin.mutations())
+    roll_back(plan.id, by=operator, reason="slower")
+    assert work(plan).state == "rolled_back"
+    back = [m for m in twin.mutations()[forward:] if "eviction" not in m]
+    assert back == [
+        "update deployments/scale chat-70b",
+        *[f"patch nodes {other}"] * 3,
+        *[f"patch nodes {NODE}"] * 3,
+        "update deployments/scale chat-7b",
+    ]
+    assert [stood(twin), stood(twin, other)] == before
+    assert twin.deployment("chat-7b")["spec"]["replicas"] == small
+
+
+def test_a_worker_that_dies_over_the_end_leaves_no_lock(
+    twin, armed, approved, operator, monkeypatch
+):
+    plan = work(approved(spec()))
+    roll_back(plan.id, by=operator, reason="slower")
+    with monkeypatch.context() as dying:
+        dying.setattr(executor, "release_locks", lambda _: (_ for _ in ()).throw(Died))
+        with pytest.raises(Died):
+            work(plan)
+    assert Plan.objects.get(id=plan.id).state == "rolling_back"
+    let_lease_run_out(plan)
+    assert work(plan).state == "rolled_back"
+    assert not LockRow.objects.exists()
+
+
+def test_a_node_that_notes_another_past_than_our_record_is_left(
+    twin, armed, approved, operator, monkeypatch
+):
+    plan = approved(spec())
+    with monkeypatch.context() as lunch:
+        pausing_after(lunch, AssignTier, plan, operator)
+        assert work(plan).state == "paused"
+    notes = twin.node(NODE)["metadata"]["annotations"]
+    other = {**notes, "infra-console.dev/prior": '{"label": "operational"}'}
+    twin.edit_node(NODE, metadata={"annotations": other})
+    roll_back(plan.id, by=operator, reason="enough")
+    assert work(plan).state == "paused"
+    assert "notes that operational stood there before" in plan.state_reason
+    assert twin.node(NODE)["metadata"]["labels"][TIER_KEY] == "inference"
 
 
 def test_a_cordon_of_somebody_else_on_the_way_back_stays(

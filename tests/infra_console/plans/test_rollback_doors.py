@@ -8,6 +8,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from infra_console.access.services import issue_token
+from infra_console.cluster.reads import list_pods
+from infra_console.plans import rollback_preview
 from infra_console.plans.models import Plan, Step
 from infra_console.plans.rollback import roll_back
 from infra_console.plans.rollback_preview import objects_back
@@ -46,6 +48,16 @@ def test_the_preview_names_a_floor_and_a_foreign_change_before_they_stop_it(twin
     assert "below its floor" in objects_back(plan)[0].stops[0]
     twin.edit_node(NODE, metadata={"labels": {TIER_KEY: "operational"}})
     assert "set by somebody else" in objects_back(plan)[0].stops[0]
+
+
+def test_the_preview_names_who_would_be_evicted(twin, done, monkeypatch):
+    pods = list_pods(CLUSTER)
+    leaving = {f"{p.namespace}/{p.name}" for p in pods if not p.stays_on_drain}
+    monkeypatch.setattr(rollback_preview, "list_pods", lambda *_, **__: pods)
+    (node,) = objects_back(done)
+    assert set(node.evicts) == leaving
+    page = as_role("viewer").get(f"/plans/{done.id}/way-back/").content.decode()
+    assert min(leaving) in page
 
 
 def test_a_cluster_that_cannot_be_read_is_unknown_and_not_hidden(twin, done):
