@@ -13,10 +13,14 @@ from infra_console.cluster.objects import NodeState
 from infra_console.cluster.reads import list_nodes, list_pods, read_deployment
 from infra_console.fleet.queries import tier_key
 from infra_console.plans.compensation import way_back
-from infra_console.plans.guards import GuardRail
+from infra_console.plans.guards import GuardRail, foreign_taint
+from infra_console.plans.marks import held_by
 from infra_console.plans.models import Plan, Step
 from infra_console.plans.rollback import refusal
 from infra_console.plans.states import PlanState
+from infra_console.plans.steps.taints import has_tier
+
+PAUSES = "the way back would pause"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,7 @@ class _Room:
             node = steps[0].target["kind"] == "Node"
             return self._node(steps) if node else self._deployment(steps)
         except ObjectMissing:
-            return _back(
-                steps, now="gone", then="", stops=("it is gone: the way back would pause",)
-            )
+            return _back(steps, now="gone", then="", stops=(f"it is gone: {PAUSES}",))
         except ClusterError as err:
             words = f"unknown from here: {err}"
             return _back(steps, now=words, then="as recorded; each step reads it before it writes")
@@ -92,17 +94,27 @@ class _Room:
         now, then = f"{key}={held}, {_closed(node)}", f"{key}={prior['label']}, open to new pods"
         if held == prior["label"]:
             return _back(steps, now=now, then=then)
-        if held != restore.params["from"]:
-            changed = f"{key} is {held}, set by somebody else: the way back would pause"
-            return _back(steps, now=now, then=then, stops=(changed,))
+        if foreign := self._foreign(node, restore):
+            return _back(steps, now=now, then=then, stops=(f"{foreign}: {PAUSES}",))
         pods = list_pods(self._cluster, node=node.name)
         evicts = tuple(f"{p.namespace}/{p.name}" for p in pods if not p.stays_on_drain)
         floor = self._guards().broken_by(node)
         self._read()[node.name] = replace(
             node, labels={**node.labels, key: prior["label"]}, unschedulable=False
         )
-        stops = (f"floor: {floor}: the way back would pause",) if floor else ()
+        stops = (f"floor: {floor}: {PAUSES}",) if floor else ()
         return _back(steps, now=now, then=then, evicts=evicts, stops=stops)
+
+    def _foreign(self, node: NodeState, restore: Step) -> str:
+        """What somebody else did to a node since; empty when nothing."""
+        key, ours = restore.params["key"], restore.params["from"]
+        if not has_tier(node, key, ours):
+            return f"{key} or its taint is no longer {ours}, set by somebody else"
+        if node.unschedulable and held_by(node) != str(self._plan.id):
+            return "closed by somebody else"
+        if taint := foreign_taint(node, tier_key=self._tier_key):
+            return f"tainted by somebody else ({taint})"
+        return ""
 
     def _deployment(self, steps: Sequence[Step]) -> ObjectBack:
         step = steps[0]
@@ -110,7 +122,7 @@ class _Room:
         to, floor = step.params["to"], step.params.get("floor")
         stops = []
         if held.replicas not in (to, step.params["from"]):
-            stops.append("replicas were set by somebody else: the way back would pause")
+            stops.append(f"replicas were set by somebody else: {PAUSES}")
         elif floor is not None and to < min(floor, held.replicas):
             stops.append(f"floor: {to} replicas are below its floor of {floor}")
         now, then = f"{held.replicas} replicas", f"{to} replicas"

@@ -46,6 +46,8 @@ def test_the_preview_names_a_floor_and_a_foreign_change_before_they_stop_it(twin
     guard = Guard(cluster=CLUSTER, tier="inference", min_ready_gpus=10_000)
     plan = work(approved(spec(guards=(guard,))))
     assert "below its floor" in objects_back(plan)[0].stops[0]
+    twin.edit_node(NODE, spec={"unschedulable": True})
+    assert "closed by somebody else" in objects_back(plan)[0].stops[0]
     twin.edit_node(NODE, metadata={"labels": {TIER_KEY: "operational"}})
     assert "set by somebody else" in objects_back(plan)[0].stops[0]
 
