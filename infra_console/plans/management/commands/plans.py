@@ -3,6 +3,7 @@ name."""
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -20,7 +21,10 @@ from infra_console.plans.queries import (
 from infra_console.plans.rollback import roll_back
 from infra_console.plans.states import PlanState
 
-DECISIONS = {"approve": services.approve_plan, "reject": services.reject_plan}
+DECISIONS: Mapping[str, Callable[..., Plan]] = {
+    "approve": services.approve_plan,
+    "reject": services.reject_plan,
+}
 
 
 class Command(BaseCommand):
