@@ -260,6 +260,8 @@ RATIFY_WITHIN_S = env_int("RATIFY_WITHIN_S", 3600)
 OWNERSHIP_NAMESPACE = env("OWNERSHIP_NAMESPACE", "infra-console")  # of the Lease in each cluster
 AUDIT_KEY = _secret("AUDIT_KEY", "audit-key")  # signs the chain's head; never in the database
 AUDIT_HEADS_FILE = Path(env("AUDIT_HEADS_FILE", str(STATE_DIR / "audit-heads.jsonl")))
+# How long after its end a plan may still be rolled back; what it freed has other uses by then.
+ROLLBACK_WITHIN_S = env_int("ROLLBACK_WITHIN_S", 24 * 3600)
 
 # What each domain contributes, by dotted path; a system check resolves them at start.
 PLAN_STEP_KINDS = {
@@ -267,6 +269,9 @@ PLAN_STEP_KINDS = {
     "node.drain": "infra_console.plans.steps.node.Drain",
     "node.assign_tier": "infra_console.plans.steps.node.AssignTier",
     "node.uncordon": "infra_console.plans.steps.node.Uncordon",
+    "node.cordon_back": "infra_console.plans.steps.back.CloseAgain",
+    "node.drain_back": "infra_console.plans.steps.back.EmptyAgain",
+    "node.restore_tier": "infra_console.plans.steps.back.RestoreTier",
     "workload.scale": "infra_console.plans.steps.workload.Scale",
 }
 REGION_STATES = "tiers.queries.region_map"  # who tells the regions page what each is doing

@@ -43,6 +43,8 @@ PLAN = _looks(
     ("void", "alert", "warn", "void: the fleet changed"),
     ("aborted", "stop", "warn", ""),
     ("failed", "cross", "bad", ""),
+    ("rolling_back", "undo", "busy", "rolling back"),
+    ("rolled_back", "undo", "quiet", "rolled back"),
 )
 STEP = _looks(
     ("pending", "dots", "quiet", ""),

@@ -21,6 +21,7 @@ from infra_console.plans.break_glass import unratified
 from infra_console.plans.states import PlanState
 from infra_console.telemetry.queries import fleet_freshness
 
+AT_WORK = (PlanState.EXECUTING, PlanState.VERIFYING, PlanState.ROLLING_BACK)
 PARTS = {
     "verdict": "overview/verdict.html",
     "plans": "overview/plans.html",
@@ -51,9 +52,7 @@ def _verdict(cards: list[Card], scope: Scope) -> Verdict:
         known=all(card.known for card in cards),
         kill_switch=kill_switch_engaged(),
         waiting=len(plans_by_state(PlanState.PROPOSED, region=scope.region)),
-        executing=len(
-            plans_by_state(PlanState.EXECUTING, PlanState.VERIFYING, region=scope.region)
-        ),
+        executing=len(plans_by_state(*AT_WORK, region=scope.region)),
     )
 
 

@@ -1,4 +1,4 @@
-"""HTTP API of plans: read them, decide on one by its hash, say something about it."""
+"""HTTP API of plans: read them, decide by hash, comment, take one back."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,6 +25,8 @@ from infra_console.plans.freezes import frozen_plan, override_freeze
 from infra_console.plans.models import Plan
 from infra_console.plans.pages import plans_page
 from infra_console.plans.quorum import Quorum, quorum_of
+from infra_console.plans.rollback import RIGHT, roll_back, rollback_state
+from infra_console.plans.rollback_preview import objects_back
 
 router = Router()
 
@@ -52,6 +54,7 @@ class StepOut(Schema):
     detail: str
     started_at: datetime | None
     finished_at: datetime | None
+    back: bool
 
 
 class TransitionOut(Schema):
@@ -126,6 +129,27 @@ class CommentIn(Schema):
     text: str = ""  # refused when empty, but only after the right
 
 
+class ObjectBackOut(Schema):
+    """One object of a way back; `stops` says what would pause it there."""
+
+    cluster: str
+    kind: str
+    name: str
+    steps: list[str]
+    now: str
+    then: str
+    evicts: list[str]
+    stops: list[str]
+
+
+class WayBackOut(Schema):
+    """What a rollback would do now; `missing` is why you may not start it."""
+
+    allowed: bool
+    missing: list[str]
+    objects: list[ObjectBackOut]
+
+
 Group = Literal["all", "review", "live", "good", "bad", "gone"]
 
 
@@ -188,6 +212,24 @@ def override(request: HttpRequest, plan_id: UUID, why: ReasonIn) -> dict[str, An
     """Let this plan go on in spite of every freeze window."""
     words = {"by": require(request, "freeze.manage"), "reason": why.reason}
     return _act(plan_id, override_freeze, words)
+
+
+@router.get("/{uuid:plan_id}/rollback", response=WayBackOut)
+def preview_rollback(request: HttpRequest, plan_id: UUID) -> dict[str, Any]:
+    """What a rollback would do, computed from what was recorded and what stands there now."""
+    user = require(request, "view")
+    plan = Plan.objects.filter(id=plan_id).first()
+    if plan is None:
+        raise Http404
+    state = rollback_state(plan, user)
+    return {"allowed": state.allowed, "missing": state.missing, "objects": objects_back(plan)}
+
+
+@router.post("/{uuid:plan_id}/rollback", response=PlanOut)
+def rollback(request: HttpRequest, plan_id: UUID, why: ReasonIn) -> dict[str, Any]:
+    """Take back what the plan has written."""
+    words = {"by": require(request, RIGHT), "reason": why.reason}
+    return _act(plan_id, roll_back, words)
 
 
 def _bound(request: HttpRequest, right: str, decision: DecisionIn) -> dict[str, Any]:

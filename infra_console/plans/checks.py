@@ -1,4 +1,4 @@
-"""At start: every step kind that settings name must lead to a class with `run` and `rehearse`."""
+"""At start: every step kind that settings name must lead to a class with every verb of a step."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def check_step_kinds(**_: Any) -> list[CheckMessage]:
         except (ImportError, TypeError) as err:
             problems.append(Error(f"Step kind {kind}: {path}: {err}", id="plans.E001"))
             continue
-        if not (callable(getattr(made, "run", None)) and hasattr(made, "rehearse")):
+        if not all(callable(getattr(made, verb, None)) for verb in ("run", "rehearse", "undo")):
             hint = "see infra_console/plans/steps/base.py"
             problems.append(
                 Error(f"Step kind {kind}: {path} is no step", hint=hint, id="plans.E002")

@@ -15,6 +15,7 @@ from infra_console.plans import services
 from infra_console.plans.comments import add_comment
 from infra_console.plans.errors import PlanError
 from infra_console.plans.models import Plan
+from infra_console.plans.rollback import roll_back
 from infra_console.plans.states import PlanState
 
 DEFAULT_HOURS = 8
@@ -22,6 +23,7 @@ CONTROLS: Mapping[str, tuple[Callable[..., Any], str]] = {
     "pause": (services.pause_execution, "Paused: no further step starts."),
     "resume": (services.resume_execution, "Resumed."),
     "abort": (services.abort_execution, "Aborted: no further step starts."),
+    "rollback": (roll_back, "Rolling back: the steps are on this page."),
 }
 
 

@@ -158,6 +158,11 @@ class NotOwned(PlanError):
         self.cluster = cluster
 
 
+class RollbackRefused(PlanError):
+    def __init__(self, number: int, why: str) -> None:
+        super().__init__(f"Plan {number} cannot be rolled back: {why}. Nothing was changed.")
+
+
 class ArmingInvalid(PlanError):
     """The cluster, tier or duration cannot be armed."""
 

@@ -13,8 +13,9 @@ from uuid import UUID
 from django.utils import timezone
 
 from infra_console.cluster.errors import ClusterError
-from infra_console.fleet.queries import current_fleet
+from infra_console.fleet.queries import tier_key
 from infra_console.plans.cleanup import lift_our_cordons
+from infra_console.plans.compensation import write_down
 from infra_console.plans.drift import changes_ahead, check_drift
 from infra_console.plans.errors import Drifted, LockHeld, WrongState, describe_drift
 from infra_console.plans.fence import EXECUTOR, Fence, Halted, NotArmed
@@ -44,10 +45,10 @@ ACTIVE = frozenset(
         PlanState.VERIFYING,
         PlanState.ABORTED,
         PlanState.FAILED,
+        PlanState.ROLLING_BACK,
     }
 )
 BUSY_RETRY_S = 5.0
-DEFAULT_TIER_KEY = "infra-console.dev/tier"
 
 
 def execute(plan_id: UUID, *, sleep: Callable[[float], None] = time.sleep) -> str:
@@ -84,8 +85,7 @@ class _Turn:
         self.plan = Plan.objects.select_related("execution").get(id=plan_id)
         self.lease = lease
         self.sleep = sleep
-        fleet = current_fleet()
-        self.tier_key = fleet.tiers.label_key if fleet else DEFAULT_TIER_KEY
+        self.tier_key = tier_key()
 
     def work(self) -> float:
         match self.plan.state:
@@ -97,6 +97,8 @@ class _Turn:
                 return verify(self.plan, tier_key=self.tier_key)
             case PlanState.ABORTED | PlanState.FAILED:
                 return self._clear_up()
+            case PlanState.ROLLING_BACK:
+                return self._go_back()
         return 0.0
 
     def _start(self) -> float:
@@ -129,10 +131,12 @@ class _Turn:
             with journal() as moves:
                 if mode == Mode.REAL:
                     take_locks(self.plan)
+                # The execution's row first: an approval taken back at this moment locks it too.
                 Execution.objects.filter(plan=self.plan).update(
                     mode=mode, started_at=timezone.now(), outcome=""
                 )
                 moves.move(self.plan.id, to=PlanState.EXECUTING, who=EXECUTOR, why=why)
+                write_down(self.plan)
         except LockHeld as err:
             raise Halted(str(err), retry_s=BUSY_RETRY_S) from err
         self.plan.refresh_from_db()
@@ -178,9 +182,38 @@ class _Turn:
             Execution.objects.filter(plan=self.plan).update(settle_at=shadow)
         return self._end(PlanState.REHEARSED, "every write was checked by the server")
 
+    def _go_back(self) -> float:
+        """Carry out the compensations; what is not as the plan left it waits for a person."""
+        fence = self._fence()
+        if plan_hash(self.plan.spec) != self.plan.hash:
+            return self._move(PlanState.PAUSED, "the document is not the one that was approved")
+        try:
+            take_locks(self.plan)
+        except LockHeld as err:
+            raise Halted(
+                f"waits to go back: plan {err.by} is working there", retry_s=BUSY_RETRY_S
+            ) from err
+        _say(self.plan.id, "")
+        runner = Runner(self.plan, fence, tier_key=self.tier_key, back=True, sleep=self.sleep)
+        try:
+            progress = runner.run()
+        except NotArmed as err:
+            progress = Progress(stop=Blocked(str(err)))
+        if progress.stop:
+            return self._move(PlanState.PAUSED, f"on the way back: {progress.stop.reason}")
+        if not progress.finished:
+            return progress.retry_s
+        self._leave_nothing(fence)
+        return self._end(PlanState.ROLLED_BACK, "everything stands as it did before the plan")
+
     def _clear_up(self) -> float:
         """After an abort or a failure: no cordon of ours stays, no lock, no open step."""
-        fence = self._fence()
+        self._leave_nothing(self._fence())
+        self._finish(self.plan.state_reason)
+        return 0.0
+
+    def _leave_nothing(self, fence: Fence) -> None:
+        """Lift every cordon of this plan; no step of it stays open."""
         if not fence.dry_run:
             try:
                 lift_our_cordons(self.plan, fence)
@@ -189,8 +222,6 @@ class _Turn:
         Step.objects.filter(plan=self.plan).exclude(state__in=STEP_ENDED).update(
             state=StepState.SKIPPED, finished_at=timezone.now(), next_try_at=None
         )
-        self._finish(self.plan.state_reason)
-        return 0.0
 
     def _fence(self) -> Fence:
         self.plan = Plan.objects.select_related("execution").get(id=self.plan.id)
@@ -198,8 +229,10 @@ class _Turn:
         return Fence(self.lease, state=self.plan.state, dry_run=dry_run)
 
     def _end(self, state: PlanState, why: str) -> float:
-        self._move(state, why)
-        self._finish(why)
+        """The end in one transaction: a worker that dies over it leaves no lock behind."""
+        with journal() as moves:
+            self._finish(why)
+            self.plan = moves.move(self.plan.id, to=state, who=EXECUTOR, why=why)
         return 0.0
 
     def _move(self, state: PlanState, why: str) -> float:

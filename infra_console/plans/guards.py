@@ -8,8 +8,9 @@ from infra_console.plans.spec import Budget, Guard
 
 NodeReader = Callable[[str], list[NodeState]]
 KEEPS_PODS_OFF = frozenset({"NoSchedule", "NoExecute"})
+CORDON_TAINT = "node.kubernetes.io/unschedulable"  # the node controller's, it follows the cordon
 # The GPU taint every workload of ours tolerates; a cordon's own taint is told by unschedulable.
-KNOWN_TAINTS = frozenset({"nvidia.com/gpu", "node.kubernetes.io/unschedulable"})
+KNOWN_TAINTS = frozenset({"nvidia.com/gpu", CORDON_TAINT})
 
 
 def foreign_taint(node: NodeState, *, tier_key: str) -> str:

@@ -24,18 +24,21 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     # Back to proposed: an approval was taken back before the execution could start.
     S.APPROVED: frozenset({S.PROPOSED, S.EXECUTING, S.WITHDRAWN, S.EXPIRED, S.VOID}),
     S.EXECUTING: frozenset({S.PAUSED, S.VERIFYING, S.REHEARSED, S.ABORTED, S.FAILED, S.VOID}),
-    S.PAUSED: frozenset({S.EXECUTING, S.ABORTED, S.FAILED}),
-    S.VERIFYING: frozenset({S.SETTLED, S.VERIFIED, S.FAILED}),
-    S.SETTLED: frozenset(),
-    S.VERIFIED: frozenset(),
+    S.PAUSED: frozenset({S.EXECUTING, S.ROLLING_BACK, S.ABORTED, S.FAILED}),
+    S.VERIFYING: frozenset({S.SETTLED, S.VERIFIED, S.FAILED, S.ROLLING_BACK}),
+    S.SETTLED: frozenset({S.ROLLING_BACK}),
+    S.VERIFIED: frozenset({S.ROLLING_BACK}),
     S.REHEARSED: frozenset(),
     S.REJECTED: frozenset(),
     S.WITHDRAWN: frozenset(),
     S.EXPIRED: frozenset(),
     S.SUPERSEDED: frozenset(),
     S.VOID: frozenset(),
-    S.ABORTED: frozenset(),
-    S.FAILED: frozenset(),
+    S.ABORTED: frozenset({S.ROLLING_BACK}),
+    S.FAILED: frozenset({S.ROLLING_BACK}),
+    # Never failed: what cannot be taken back waits for a person.
+    S.ROLLING_BACK: frozenset({S.ROLLED_BACK, S.PAUSED, S.ABORTED}),
+    S.ROLLED_BACK: frozenset(),
 }
 
 

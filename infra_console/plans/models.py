@@ -116,6 +116,7 @@ class Execution(models.Model):
     verify_until = models.DateTimeField(null=True)
     verified_at = models.DateTimeField(null=True)
     settle_at = models.DateTimeField(null=True)
+    rollback_at = models.DateTimeField(null=True)  # since then every step leads back
     verification = models.JSONField(default=dict)
     outcome = models.TextField(blank=True)
 
@@ -124,7 +125,8 @@ class Execution(models.Model):
 
 
 class Step(models.Model):
-    """One idempotent operation of an execution. `prior` is what stood there before we wrote."""
+    """One idempotent operation of an execution. `prior` is what stood there before we wrote;
+    `undo` how it is taken back, written before the first step; `back` steps are what does that."""
 
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="steps")
     index = models.PositiveIntegerField()
@@ -144,6 +146,8 @@ class Step(models.Model):
     detail = models.TextField(blank=True)
     prior = models.JSONField(null=True)
     result = models.JSONField(null=True)
+    undo = models.JSONField(null=True)
+    back = models.BooleanField(default=False)
 
     class Meta:
         ordering = ("index",)

@@ -22,7 +22,10 @@ GROUPS: Mapping[str, tuple[str, frozenset[str]]] = {
         "Carried out",
         frozenset({PlanState.SETTLED, PlanState.VERIFIED, PlanState.REHEARSED}),
     ),
-    "bad": ("Failed or aborted", frozenset({PlanState.FAILED, PlanState.ABORTED})),
+    "bad": (
+        "Failed, aborted, rolled back",
+        frozenset({PlanState.FAILED, PlanState.ABORTED, PlanState.ROLLED_BACK}),
+    ),
     "gone": (
         "Not carried out",
         frozenset(

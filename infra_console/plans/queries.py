@@ -65,7 +65,12 @@ def unfinished(states: Iterable[str]) -> QuerySet[Plan]:
 
 def clusters_at_work() -> dict[str, int]:
     """The clusters that an approved or running plan holds, and that plan's number."""
-    at_work = (PlanState.APPROVED, PlanState.EXECUTING, PlanState.PAUSED)
+    at_work = (
+        PlanState.APPROVED,
+        PlanState.EXECUTING,
+        PlanState.PAUSED,
+        PlanState.ROLLING_BACK,
+    )
     held = Plan.objects.filter(state__in=at_work).values_list("number", "document")
     return {lock["cluster"]: number for number, document in held for lock in document["locks"]}
 
@@ -119,6 +124,7 @@ def plan_detail(plan: Plan) -> dict[str, Any]:
                 "started_at": s.started_at and s.started_at.isoformat(),
                 "finished_at": s.finished_at and s.finished_at.isoformat(),
                 "detail": s.detail,
+                "back": s.back,
             }
             for s in plan.steps.all()
         ],

@@ -60,9 +60,11 @@ class Runner:
         fence: Fence,
         *,
         tier_key: str,
+        back: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._plan = plan
+        self._back = back
         self._spec: PlanSpec = plan.spec
         self._fence = fence
         self._tier_key = tier_key
@@ -72,7 +74,7 @@ class Runner:
         """Try what can be tried until all is done, somebody must look, or the turn is over."""
         turn_ends = time.monotonic() + WORK_S
         while True:
-            steps = list(Step.objects.filter(plan=self._plan))
+            steps = list(Step.objects.filter(plan=self._plan, back=self._back))
             # Left by a worker that died before it could move the plan.
             if failed := next((s for s in steps if s.state == StepState.FAILED), None):
                 return Progress(stop=Failed(failed.detail))
@@ -112,6 +114,8 @@ class Runner:
         )
         step.refresh_from_db()
         outcome = patient(step, self._outcome(step))
+        if self._back and isinstance(outcome, Failed):
+            outcome = Blocked(outcome.reason)  # a way back is never given up, a person looks
         self._record(step, outcome)
         return outcome
 

@@ -19,7 +19,7 @@ from infra_console.plans.approvals import approve_plan, reject_plan, take_back_a
 from infra_console.plans.break_glass import break_glass, ratify
 from infra_console.plans.errors import WrongState
 from infra_console.plans.lifecycle import Journal, journal
-from infra_console.plans.models import Plan
+from infra_console.plans.models import Execution, Plan
 from infra_console.plans.outbox import order_again
 from infra_console.plans.patience import begin_anew
 from infra_console.plans.proposals import check_spec, overlaps, still_the_same
@@ -123,14 +123,16 @@ def pause_execution(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
 
 
 def resume_execution(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
-    """Go on from the step that waited.
+    """Go on from the step that waited, on the way back if that is where it was paused.
 
     Raises:
         NotAllowed, WrongState, PlanMissing: see each; nothing was changed.
     """
     require_right(by, "execution.control")
     with journal() as moves:
-        plan = moves.move(plan_id, to=PlanState.EXECUTING, who=by.get_username(), why=reason)
+        back = Execution.objects.filter(plan_id=plan_id).exclude(rollback_at=None).exists()
+        to = PlanState.ROLLING_BACK if back else PlanState.EXECUTING
+        plan = moves.move(plan_id, to=to, who=by.get_username(), why=reason)
         begin_anew(plan.id)
         order_again(plan.id)
     return plan

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from infra_console.audit.services import record_audit
 from infra_console.live.services import publish
+from infra_console.plans.errors import WrongState
 from infra_console.plans.fence import EXECUTOR
 from infra_console.plans.lifecycle import journal
 from infra_console.plans.models import Plan, Settlement
@@ -33,7 +34,14 @@ def settle_due() -> int:
         settlement=None,
         execution__settle_at__lte=timezone.now(),
     ).select_related("execution")
-    return sum(settle_plan(plan) for plan in due)
+    return sum(_try(plan) for plan in due)
+
+
+def _try(plan: Plan) -> bool:
+    try:
+        return settle_plan(plan)
+    except WrongState:  # somebody rolls it back
+        return False
 
 
 def settle_plan(plan: Plan) -> bool:

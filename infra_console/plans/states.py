@@ -19,6 +19,8 @@ class PlanState(TextChoices):
     VOID = "void"  # what the plan relied on has changed
     ABORTED = "aborted"
     FAILED = "failed"
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
 
 
 class StepState(TextChoices):
@@ -41,5 +43,13 @@ class Decision(TextChoices):
     REJECT = "reject"
 
 
-LIVE = frozenset({PlanState.APPROVED, PlanState.EXECUTING, PlanState.PAUSED, PlanState.VERIFYING})
+LIVE = frozenset(
+    {
+        PlanState.APPROVED,
+        PlanState.EXECUTING,
+        PlanState.PAUSED,
+        PlanState.VERIFYING,
+        PlanState.ROLLING_BACK,
+    }
+)
 STEP_ENDED = frozenset({StepState.DONE, StepState.REHEARSED, StepState.SKIPPED, StepState.FAILED})

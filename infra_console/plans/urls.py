@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from infra_console.plans import decisions, freeze_views, views
+from infra_console.plans import decisions, freeze_views, rollback_views, views
 
 app_name = "plans"
 urlpatterns = [
@@ -22,5 +22,6 @@ urlpatterns = [
     path("<uuid:plan_id>/ratify", decisions.ratify, name="ratify"),
     path("<uuid:plan_id>/comment", decisions.comment, name="comment"),
     path("<uuid:plan_id>/override-freeze", freeze_views.override, name="freeze_override"),
+    path("<uuid:plan_id>/way-back/", rollback_views.page, name="way-back"),
     path("<uuid:plan_id>/<slug:verb>", decisions.control, name="control"),
 ]

@@ -123,6 +123,8 @@ def _close(plan: Plan, found: dict[str, Any], *, metrics: bool) -> None:
     """Verification is over: let the locks go; settle later, or end where nothing is measured."""
     now = timezone.now()
     with journal() as moves:
+        if Plan.objects.select_for_update().get(id=plan.id).state != PlanState.VERIFYING:
+            return  # somebody is rolling it back
         Execution.objects.filter(plan=plan, verified_at=None).update(
             verification=found,
             verified_at=now,

@@ -19,17 +19,28 @@ from infra_console.plans.changes import progress, tier_changes, workload_changes
 from infra_console.plans.decisions import DEFAULT_HOURS
 from infra_console.plans.models import Execution, Plan, Settlement
 from infra_console.plans.review import review_parts
+from infra_console.plans.rollback import STARTS, rollback_state
 from infra_console.plans.safety import MAX_ARMED_HOURS
 from infra_console.plans.states import PlanState
 
 PAGE_SIZE = 50
 PARTS = {
     part: f"plans/{part}.html"
-    for part in ("heading", "decision", "control", "timeline", "promises", "comments", "trail")
+    for part in (
+        "heading",
+        "decision",
+        "control",
+        "offer",
+        "timeline",
+        "promises",
+        "comments",
+        "trail",
+    )
 }
 # What may be done to an execution, by the state of its plan: verb, word, icon.
 CONTROLS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     PlanState.EXECUTING: (("pause", "Pause", "pause"), ("abort", "Abort", "stop")),
+    PlanState.ROLLING_BACK: (("pause", "Pause", "pause"), ("abort", "Abort", "stop")),
     PlanState.PAUSED: (("resume", "Resume", "play"), ("abort", "Abort", "stop")),
 }
 
@@ -61,6 +72,7 @@ def detail(request: HttpRequest, plan_id: UUID) -> HttpResponse:
     """One plan whole; each part refreshes by itself."""
     plan = get_object_or_404(Plan.objects.select_related("superseded_by"), id=plan_id)
     steps = cache(lambda: list(plan.steps.all()))
+    forward = cache(lambda: [s for s in steps() if not s.back])
     execution = cache(lambda: Execution.objects.filter(plan=plan).first())
     settlement = cache(lambda: Settlement.objects.filter(plan=plan).first())
     context = {
@@ -70,14 +82,17 @@ def detail(request: HttpRequest, plan_id: UUID) -> HttpResponse:
         "workload_changes": lambda: workload_changes(plan.spec),
         "execution": execution,
         "settlement": settlement,
-        "lanes": lambda: pages.timeline(steps()) if steps() else pages.planned_timeline(plan),
-        "ended": lambda: progress(steps())[0],
+        "lanes": lambda: pages.timeline(forward()) if steps() else pages.planned_timeline(plan),
+        "back_lanes": lambda: pages.timeline(s for s in steps() if s.back),
+        "ended": lambda: progress(forward())[0],
         "total": lambda: len(plan.spec.steps),
         "promises": lambda: pages.promise_rows(plan, execution(), settlement()),
         "approvals": plan.approvals.all,
         "transitions": plan.transitions.all,
         "armed": lambda: pages.is_armed(plan),
         "approval": lambda: queries.approval_state(plan, request.user),
+        "rollback": lambda: rollback_state(plan, request.user),
+        "may_go_back": plan.state in STARTS,
         "controls": CONTROLS.get(plan.state, ()),
         **review_parts(plan, request.user),
         **_lacks(request),

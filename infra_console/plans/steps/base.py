@@ -9,12 +9,12 @@ the kill switch, and keeps an audit row before and after. Errors of infra_consol
 let through: what may pass is tried again, what may not stops the plan.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from infra_console.plans.guards import GuardRail
-from infra_console.plans.spec import ObjectRef
+from infra_console.plans.spec import ObjectRef, StepSpec
 
 Result = TypeVar("Result")
 
@@ -84,9 +84,27 @@ class StepContext:
         return result
 
 
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """One step of the way back. `params` are joined by `prior`, what stood there before, once the
+    step that is undone has kept it. `while_held` is for what ends with the plan by itself."""
+
+    kind: str
+    title: str
+    tier: str
+    params: Mapping[str, Any]
+    while_held: bool = False
+
+
 class StepKind(Protocol):
-    """One kind of step; instances keep no state between calls."""
+    """One kind of step; instances keep no state between calls.
+
+    `undo` says, before anything is done, which steps take it back, in their order; none when there
+    is nothing to take back.
+    """
 
     def run(self, step: StepContext) -> Outcome: ...
 
     def rehearse(self, step: StepContext) -> Outcome: ...
+
+    def undo(self, step: StepSpec) -> Sequence[Undo]: ...

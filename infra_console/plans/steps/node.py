@@ -7,7 +7,7 @@ Params: key and from (the tier label that the giving steps rely on), uid of the 
 known; assigning takes `to` as well.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from infra_console.cluster.errors import EvictionBlocked, ObjectMissing
 from infra_console.cluster.objects import NodeState, PodState, Taint
@@ -15,7 +15,17 @@ from infra_console.cluster.reads import list_pods, read_node
 from infra_console.cluster.writes import change_node, evict_pod
 from infra_console.plans.guards import foreign_taint
 from infra_console.plans.marks import CLEARED, epoch_on, held_by, marks, newer_epoch
-from infra_console.plans.steps.base import Blocked, Done, Failed, Outcome, StepContext, Waiting
+from infra_console.plans.spec import StepSpec
+from infra_console.plans.steps.base import (
+    Blocked,
+    Done,
+    Failed,
+    Outcome,
+    StepContext,
+    Undo,
+    Waiting,
+)
+from infra_console.plans.steps.taints import every_taint, has_tier, tier_taints
 
 DRAIN_POLL_S = 1.0
 MAX_RETRY_S = 10.0
@@ -26,8 +36,8 @@ class Cordon:
     """Close a node to new pods, and mark it as ours."""
 
     def run(self, step: StepContext) -> Outcome:
-        node = _node(step)
-        if refusal := _refuse_other(step, node):
+        node = read_target(step)
+        if refusal := refuse_other(step, node):
             return refusal
         if _is_ours(step, node) and node.unschedulable:
             return Done("closed to new pods by this plan")
@@ -38,11 +48,15 @@ class Cordon:
         return Done("closed to new pods")
 
     def rehearse(self, step: StepContext) -> Outcome:
-        node = _node(step)
-        if refusal := _refuse_other(step, node) or _refuse_cordon(step, node):
+        node = read_target(step)
+        if refusal := refuse_other(step, node) or _refuse_cordon(step, node):
             return refusal
         _write_cordon(step, node)
         return Done("the server would close it to new pods")
+
+    def undo(self, step: StepSpec) -> Sequence[Undo]:
+        title = f"Open {step.target.name} again"
+        return (Undo("node.uncordon", title, step.tier, {}, while_held=True),)
 
 
 class Drain:
@@ -52,65 +66,79 @@ class Drain:
     """
 
     def run(self, step: StepContext) -> Outcome:
-        node = _node(step)
-        if refusal := _refuse_other(step, node) or _refuse_unheld(step, node):
+        node = read_target(step)
+        if refusal := refuse_other(step, node) or refuse_unheld(step, node):
             return refusal
-        leaving = _leaving(step)
-        if not leaving:
+        pods = leaving(step)
+        if not pods:
             return Done("no pod is left that must leave")
-        if lost := _for_good(leaving):
+        if lost := _for_good(pods):
             return lost
         if broken := step.guards.below_floor(step.tier):
             return Blocked(f"floor: {broken}")
-        blocked = _evict_all(step, [p for p in leaving if not p.deleting])
+        blocked = _evict_all(step, [p for p in pods if not p.deleting])
         if blocked:
             wait_s = min(MAX_RETRY_S, max(b.retry_after_s for b in blocked.values()))
             names = _names(blocked)
             return Waiting(f"a disruption budget keeps {names}, try {step.attempts}", wait_s)
-        return Waiting(f"waits for {_names(p.name for p in leaving)} to stop", DRAIN_POLL_S)
+        return Waiting(f"waits for {_names(p.name for p in pods)} to stop", DRAIN_POLL_S)
 
     def rehearse(self, step: StepContext) -> Outcome:
-        if refusal := _refuse_other(step, _node(step)):
+        if refusal := refuse_other(step, read_target(step)):
             return refusal
-        leaving = _leaving(step)
-        if lost := _for_good(leaving):
+        pods = leaving(step)
+        if lost := _for_good(pods):
             return lost
-        blocked = _evict_all(step, [p for p in leaving if not p.deleting])
+        blocked = _evict_all(step, [p for p in pods if not p.deleting])
         if blocked:
             return Done(f"a disruption budget would make it wait for {_names(blocked)}")
-        return Done(f"the server would evict {len(leaving)} pods")
+        return Done(f"the server would evict {len(pods)} pods")
+
+    def undo(self, step: StepSpec) -> Sequence[Undo]:
+        return ()  # what was evicted runs elsewhere by now
 
 
 class AssignTier:
     """Set the tier label and taint of a node that we hold."""
 
     def run(self, step: StepContext) -> Outcome:
-        node = _node(step)
+        node = read_target(step)
         key, to = step.params["key"], step.params["to"]
-        if refusal := _refuse_other(step, node):
+        if refusal := refuse_other(step, node):
             return refusal
-        if _has_tier(node, key, to):
+        if has_tier(node, key, to):
             return Done(f"carries {key}={to}")
-        if refusal := _refuse_unheld(step, node):
+        if refusal := refuse_unheld(step, node):
             return refusal
-        held = {"label": node.labels.get(key), "taints": _tier_taints(node, key)}
-        step.keep_prior(held)
+        held = {"label": node.labels.get(key), "taints": tier_taints(node, key)}
+        step.keep_prior(held | {"every_taint": every_taint(node)})
         _write_tier(step, node)
         return Done(f"{key}: {held['label']} → {to}")
 
     def rehearse(self, step: StepContext) -> Outcome:
-        node = _node(step)
-        if refusal := _refuse_other(step, node):
+        node = read_target(step)
+        if refusal := refuse_other(step, node):
             return refusal
         _write_tier(step, node)
         return Done(f"the server would set {step.params['key']}={step.params['to']}")
+
+    def undo(self, step: StepSpec) -> Sequence[Undo]:
+        """The node is emptied of whoever has it now before it goes back."""
+        name, taker, giver = step.target.name, step.tier, step.params.get("from") or step.tier
+        relied = {**step.params, "from": step.params.get("to"), "to": step.params.get("from")}
+        return (
+            Undo("node.cordon_back", f"Close {name} again", taker, relied),
+            Undo("node.drain_back", f"Empty {name} again", taker, relied),
+            Undo("node.restore_tier", f"Give {name} back to {giver}", giver, relied),
+            Undo("node.uncordon", f"Open {name} again", giver, {}),
+        )
 
 
 class Uncordon:
     """Open a node again, only if the cordon is this plan's, and take our marks off."""
 
     def run(self, step: StepContext) -> Outcome:
-        node = _node(step)
+        node = read_target(step)
         if not _is_ours(step, node):
             if node.unschedulable:
                 return Blocked(f"{node.name} is closed by somebody else; it was left as it is")
@@ -121,13 +149,16 @@ class Uncordon:
         return Done("open to new pods")
 
     def rehearse(self, step: StepContext) -> Outcome:
-        node = _node(step)
+        node = read_target(step)
         if node.unschedulable:
             return Failed(f"{node.name} is closed by somebody else")
         return Done("would be opened to new pods")
 
+    def undo(self, step: StepSpec) -> Sequence[Undo]:
+        return ()  # what closes it again belongs to the tier that it goes back to
 
-def _node(step: StepContext) -> NodeState:
+
+def read_target(step: StepContext) -> NodeState:
     return read_node(step.cluster, step.target.name)
 
 
@@ -144,7 +175,7 @@ def _overtaken_by(step: StepContext, node: NodeState) -> Blocked:
     return Blocked(newer_epoch(node, step.epoch))
 
 
-def _refuse_other(step: StepContext, node: NodeState) -> Outcome | None:
+def refuse_other(step: StepContext, node: NodeState) -> Outcome | None:
     """Why this is no longer the node that was approved: replaced, or given to another tier."""
     uid, key = step.params.get("uid"), step.params.get("key")
     if uid and node.uid != uid:
@@ -180,7 +211,7 @@ def _kept_by_others(step: StepContext, node: NodeState) -> str:
     return ""
 
 
-def _refuse_unheld(step: StepContext, node: NodeState) -> Outcome | None:
+def refuse_unheld(step: StepContext, node: NodeState) -> Outcome | None:
     """Why a node that we should hold is not ours to work on; None when it is."""
     if not _is_ours(step, node):
         return Failed(f"{node.name} no longer carries this plan's mark")
@@ -219,22 +250,14 @@ def _write_tier(step: StepContext, node: NodeState) -> None:
     )
 
 
-def _has_tier(node: NodeState, key: str, tier: str) -> bool:
-    return node.labels.get(key) == tier and _tier_taints(node, key) == [[key, tier, "NoSchedule"]]
-
-
-def _tier_taints(node: NodeState, key: str) -> list[list[str]]:
-    return [[t.key, t.value, t.effect] for t in node.taints if t.key == key]
-
-
-def _leaving(step: StepContext) -> list[PodState]:
+def leaving(step: StepContext) -> list[PodState]:
     pods = list_pods(step.cluster, node=step.target.name)
     return [p for p in pods if not p.stays_on_drain]
 
 
-def _for_good(leaving: Iterable[PodState]) -> Blocked | None:
+def _for_good(pods: Iterable[PodState]) -> Blocked | None:
     """The refusal when an eviction would end a pod for good; None when all would come again."""
-    bare = [f"{p.namespace}/{p.name}" for p in leaving if not (p.owner_kind or p.deleting)]
+    bare = [f"{p.namespace}/{p.name}" for p in pods if not (p.owner_kind or p.deleting)]
     if not bare:
         return None
     return Blocked(

@@ -4,11 +4,14 @@ Params: from, to, victims (pod names to stop first when it shrinks), floor (repl
 may go below; none when it is missing).
 """
 
+from collections.abc import Sequence
+
 from infra_console.cluster.errors import ObjectConflict, ObjectMissing
 from infra_console.cluster.objects import DeploymentState
 from infra_console.cluster.reads import read_deployment, read_pod
 from infra_console.cluster.writes import DELETION_COST, scale_deployment, set_deletion_cost
-from infra_console.plans.steps.base import Done, Failed, Outcome, StepContext, Waiting
+from infra_console.plans.spec import StepSpec
+from infra_console.plans.steps.base import Done, Failed, Outcome, StepContext, Undo, Waiting
 
 FIRST_TO_GO = -1000
 POLL_S = 1.0
@@ -34,6 +37,13 @@ class Scale:
             return refusal
         _write(step, held, to)
         return Done(f"the server would scale {held.replicas} → {to}")
+
+    def undo(self, step: StepSpec) -> Sequence[Undo]:
+        """Back to what the plan relied on; a shrink on the way back keeps the same floor."""
+        before = step.params.get("from")
+        back = {"from": step.params.get("to"), "to": before, "floor": step.params.get("floor")}
+        title = f"Scale {step.target.name} back to {before}"
+        return (Undo("workload.scale", title, step.tier, back),)
 
 
 def _deployment(step: StepContext) -> DeploymentState:

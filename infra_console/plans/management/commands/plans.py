@@ -1,7 +1,9 @@
-"""`manage.py plans`: list and show plans, approve or reject one in somebody's name."""
+"""`manage.py plans`: list and show plans; approve, reject or roll one back in somebody's
+name."""
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -17,11 +19,17 @@ from infra_console.plans.queries import (
     plan_summary,
 )
 from infra_console.plans.quorum import quorum_of
+from infra_console.plans.rollback import roll_back
 from infra_console.plans.states import PlanState
+
+DECISIONS: Mapping[str, Callable[..., Plan]] = {
+    "approve": services.approve_plan,
+    "reject": services.reject_plan,
+}
 
 
 class Command(BaseCommand):
-    help = "List and show plans; approve or reject one."
+    help = "List and show plans; approve, reject or roll one back."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -35,7 +43,11 @@ class Command(BaseCommand):
             decide.add_argument("plan", help="its number or id")
             decide.add_argument("--as", dest="username", required=True, help="who decides")
             decide.add_argument("--reason", default="")
-        for made in (every, show, *(verbs.choices[v] for v in ("approve", "reject"))):
+        back = verbs.add_parser("rollback", help="take back what a plan has written")
+        back.add_argument("plan", help="its number or id")
+        back.add_argument("--as", dest="username", required=True, help="who orders it")
+        back.add_argument("--reason", required=True)
+        for made in (every, show, back, *(verbs.choices[v] for v in ("approve", "reject"))):
             made.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -58,9 +70,12 @@ class Command(BaseCommand):
         plan, user = _plan(options["plan"]), find_user(options["username"])
         if user is None:
             raise CommandError(f"There is no active user {options['username']!r}.")
-        verb = services.approve_plan if options["verb"] == "approve" else services.reject_plan
+        words = {"by": user, "reason": options["reason"]}
         try:
-            decided = verb(plan.id, by=user, plan_hash=plan.hash, reason=options["reason"])
+            if options["verb"] == "rollback":
+                decided = roll_back(plan.id, **words)
+            else:
+                decided = DECISIONS[options["verb"]](plan.id, plan_hash=plan.hash, **words)
         except PlanError as err:
             raise CommandError(str(err)) from err
         if options["json"]:
