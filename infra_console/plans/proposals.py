@@ -36,11 +36,30 @@ def check_spec(spec: PlanSpec) -> None:
 def still_the_same(standing: Plan, spec: PlanSpec) -> bool:
     """Whether a plan with the same moves may stay: on the same terms, gain within 20 %."""
     held = standing.spec
-    if any(getattr(held, term) != getattr(spec, term) for term in TERMS):
+    (held_terms, held_uids), (terms, uids) = _terms(held), _terms(spec)
+    # A cycle that reads metrics alone knows no uid: knowing less is no new proposal.
+    if held_terms != terms or not uids.items() <= held_uids.items():
         return False
     if held.gain_usd is None or spec.gain_usd is None:
         return held.gain_usd == spec.gain_usd
     return abs(spec.gain_usd - held.gain_usd) <= GAIN_TOLERANCE * abs(held.gain_usd)
+
+
+def _terms(spec: PlanSpec) -> tuple[Any, dict[str, str]]:
+    """The terms without uids, and the uids by where they stand."""
+    uids: dict[str, str] = {}
+
+    def without_uids(value: Any, path: str) -> Any:
+        if isinstance(value, dict):
+            if value.get("uid"):
+                uids[path] = value["uid"]
+            return {k: without_uids(v, f"{path}/{k}") for k, v in value.items() if k != "uid"}
+        if isinstance(value, list):
+            return [without_uids(item, f"{path}/{i}") for i, item in enumerate(value)]
+        return value
+
+    document = spec.model_dump(mode="json", include=set(TERMS))
+    return without_uids(document, ""), uids
 
 
 def overlaps(document: dict[str, Any], spec: PlanSpec) -> bool:

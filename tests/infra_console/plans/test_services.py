@@ -180,6 +180,25 @@ def test_the_same_moves_keep_the_plan_under_review(plan):
     assert list(Plan.objects.filter(state="proposed")) == [plan]
 
 
+def known_as(*uid: str) -> tuple[Precondition, ...]:
+    facts = {"ready": True} | ({"uid": uid[0]} if uid else {})
+    return (Precondition(target=node_ref(), facts=facts),)
+
+
+def test_a_cycle_that_knows_no_uid_keeps_the_plan_and_one_that_knows_more_replaces_it(db):
+    def propose(*uid: str) -> Plan:
+        return services.propose_plan(spec(preconditions=known_as(*uid)), authors=["planner"])
+
+    sure = propose("u1")
+    assert propose() == sure
+    assert propose("u2") != sure
+    blind = propose()
+    assert blind.number == sure.number + 1
+    Plan.objects.update(state="withdrawn")
+    blind = propose()
+    assert propose("u1") != blind
+
+
 @pytest.mark.parametrize(
     "changes",
     [
