@@ -130,7 +130,10 @@ class CommentIn(Schema):
 
 
 class ObjectBackOut(Schema):
-    """One object of a way back; `stops` says what would pause it there."""
+    """One object of a way back; `stops` says what would pause it there.
+
+    `evicts` is null where nobody here can tell.
+    """
 
     cluster: str
     kind: str
@@ -138,7 +141,7 @@ class ObjectBackOut(Schema):
     steps: list[str]
     now: str
     then: str
-    evicts: list[str]
+    evicts: list[str] | None
     stops: list[str]
 
 

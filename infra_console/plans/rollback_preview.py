@@ -25,7 +25,8 @@ PAUSES = "the way back would pause"
 
 @dataclass(frozen=True, slots=True)
 class ObjectBack:
-    """One object: its steps, what stands there now and would then, who leaves, what stops it."""
+    """One object: its steps, what stands there now and would then, who leaves (None: nobody here
+    can tell), what stops it."""
 
     cluster: str
     kind: str
@@ -33,7 +34,7 @@ class ObjectBack:
     steps: tuple[str, ...]
     now: str
     then: str
-    evicts: tuple[str, ...] = ()
+    evicts: tuple[str, ...] | None = ()
     stops: tuple[str, ...] = ()
 
 
@@ -74,8 +75,8 @@ class _Room:
         except ObjectMissing:
             return _back(steps, now="gone", then="", stops=(f"it is gone: {PAUSES}",))
         except ClusterError as err:
-            words = f"unknown from here: {err}"
-            return _back(steps, now=words, then="as recorded; each step reads it before it writes")
+            words = f"unknown from here ({err}); each step reads it before it writes"
+            return _back(steps, now=words, then=_recorded(steps), evicts=None)
 
     def _read(self) -> dict[str, NodeState]:
         if self._nodes is None:
@@ -138,6 +139,16 @@ class _Room:
         )
 
 
+def _recorded(steps: Sequence[Step]) -> str:
+    """What was written down to come back, known without looking at the cluster."""
+    for step in steps:
+        if step.kind == "node.restore_tier":
+            return f"{step.params['key']}={step.params['prior']['label']}, open to new pods"
+        if step.target["kind"] == "Deployment":
+            return f"{step.params['to']} replicas"
+    return "open to new pods"
+
+
 def _closed(node: NodeState) -> str:
     return "closed to new pods" if node.unschedulable else "open to new pods"
 
@@ -147,7 +158,7 @@ def _back(
     *,
     now: str,
     then: str,
-    evicts: tuple[str, ...] = (),
+    evicts: tuple[str, ...] | None = (),
     stops: tuple[str, ...] = (),
 ) -> ObjectBack:
     target = steps[0].target

@@ -66,6 +66,9 @@ def test_a_cluster_that_cannot_be_read_is_unknown_and_not_hidden(twin, done):
     twin.run(twin.servers.partition(CLUSTER))
     (node,) = objects_back(done)
     assert node.now.startswith("unknown from here")
+    assert "open to new pods" in node.then and "=" in node.then  # what was recorded is known
+    page = as_role("viewer").get(f"/plans/{done.id}/way-back/").content.decode()
+    assert "nobody" not in page and node.evicts is None
 
 
 def test_the_page_previews_says_which_right_is_missing_and_starts_it(twin, done):
