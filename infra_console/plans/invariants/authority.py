@@ -8,6 +8,7 @@ from infra_console.plans.invariants.history import (
     ApprovalRow,
     History,
     PlanRow,
+    StepRow,
     TransitionRow,
     Verdict,
 )
@@ -47,10 +48,17 @@ def _outside(write: Write, plan: PlanRow, history: History) -> str:
     state, before = (_state_at(at, plan, history.transitions) for at in moments)
     if not allowed & {state, before}:
         return f"{write} was made while {plan} was {state or 'not there'}"
-    steps = {s.key for s in history.steps if s.plan == plan.id}
-    if write.step in steps - named:
-        return f"{write} is of a step that {plan} does not list"
-    return ""
+    steps = [s for s in history.steps if s.plan == plan.id]
+    step = next((s for s in steps if s.key == write.step), None)
+    if step is None or step.key in named or _compensates(step, steps):
+        return ""
+    return f"{write} is of a step that {plan} does not list"
+
+
+def _compensates(step: StepRow, steps: Sequence[StepRow]) -> bool:
+    """Whether a step back was written down for the object that it writes to."""
+    same = [s for s in steps if not s.back and (s.cluster, s.name) == (step.cluster, step.name)]
+    return step.back and any(step.kind in s.undo for s in same)
 
 
 def _unapproved(plan: PlanRow, history: History) -> list[str]:

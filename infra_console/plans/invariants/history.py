@@ -33,12 +33,16 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
+    """`undo` are the kinds that were written down to take it back; `back`, that it is one such."""
+
     plan: str
     key: str
     kind: str
     state: str
     cluster: str
     name: str
+    undo: tuple[str, ...] = ()
+    back: bool = False
 
 
 @dataclass(frozen=True, slots=True)

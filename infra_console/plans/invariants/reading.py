@@ -91,7 +91,16 @@ def _document_hash(plan: Plan) -> str:
 
 def _step(step: Step) -> StepRow:
     name = str(step.target.get("name", ""))
-    return StepRow(str(step.plan_id), step.key, step.kind, step.state, step.cluster, name)
+    return StepRow(
+        plan=str(step.plan_id),
+        key=step.key,
+        kind=step.kind,
+        state=step.state,
+        cluster=step.cluster,
+        name=name,
+        undo=tuple(part["kind"] for part in step.undo or ()),
+        back=step.back,
+    )
 
 
 def _approval(approval: Approval) -> ApprovalRow:

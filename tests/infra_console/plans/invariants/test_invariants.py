@@ -197,3 +197,13 @@ def test_an_unfinished_run_that_somebody_tends_is_well():
     paused = plan(state="paused", finished_at=None, lease_expires_at=at(90))
     assert check(history(plans=[tended]))["I6"].ok
     assert check(history(plans=[paused]))["I6"].ok
+
+
+@pytest.mark.parametrize(("undo", "allowed"), [(("node.uncordon",), True), ((), False)])
+def test_a_step_back_is_the_plans_own_only_if_it_was_written_down(undo, allowed):
+    listed = document() | {"steps": [{"key": "node.cordon"}, {"key": "node.assign_tier"}]}
+    forward, between, back = history().steps
+    steps = [replace(forward, undo=undo), between, replace(back, back=True)]
+    verdict = check(history(plans=[plan(document=listed)], steps=steps))["I3"]
+    assert bool(verdict.ok) is allowed
+    assert allowed or "does not list" in verdict.violations[0]
