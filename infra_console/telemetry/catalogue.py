@@ -90,6 +90,8 @@ _WITHIN = (
     f' (rate({_TTFT}_bucket{{le!="+Inf",{{match}}}}[5m])), "le", "$1.0", "le", "([0-9]+)")'
 )
 _ANSWERED = f"sum by (cluster, model_name) (rate({_TTFT}_count{{{{match}}}}[5m])) > 0"
+# A rate is known only where its window is full: after a gap it would begin at zero.
+_FIVE_MINUTES_AGO = "sum by (cluster, model_name) (vllm:num_requests_running{{match}} offset 5m)"
 _IN_FLIGHT = (
     "(sum by (cluster, model_name) (vllm:num_requests_running{{match}})"
     " + sum by (cluster, model_name) (vllm:num_requests_waiting{{match}}))"
@@ -133,7 +135,8 @@ _SPECS = (
         "requests that arrived, mean of five minutes",
         "clamp_min(sum by (cluster, model_name)"
         " (rate(vllm:request_success_total{{match}}[5m]))"
-        f" + delta({_IN_FLIGHT}[5m:15s]) / {ARRIVALS_WINDOW_S}, 0) and {_IN_FLIGHT}",
+        f" + delta({_IN_FLIGHT}[5m:15s]) / {ARRIVALS_WINDOW_S}, 0)"
+        f" and {_IN_FLIGHT} and {_FIVE_MINUTES_AGO}",
     ),
     QuerySpec(
         "ttft_p95_seconds", "cluster_model:vllm_ttft_seconds:p95_5m{{match}}", "s", _MODEL, VLLM,
