@@ -1,11 +1,10 @@
 """The exporters' text: names, labels and units of the real ones, and their HTTP side."""
 
-import re
-
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
 
+from tests.tiers.twin.exporters.text import parse, pick
 from tests.tiers.twin.objects import (
     NOW_S,
     add_budget,
@@ -18,30 +17,6 @@ from tiers.twin.exporters.ksm import quantity, sanitise
 from tiers.twin.exporters.text import document, family, labels
 from tiers.twin.metrics import metrics_app, render
 from tiers.twin.physics import ClusterPhysics
-
-LINE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)\{(.*)\} (\S+)$")
-PAIR = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
-
-
-def parse(text):
-    """Samples as {(name, label, …): value} with every line checked."""
-    samples = {}
-    for line in text.splitlines():
-        if line.startswith("#"):
-            continue
-        name, pairs, value = LINE.match(line).groups()
-        key = (name, frozenset(PAIR.findall(pairs)))
-        assert key not in samples, f"duplicate {key}"
-        samples[key] = float(value)
-    return samples
-
-
-def pick(samples, name, **wanted):
-    """Values of a name whose labels hold the wanted pairs."""
-    return [
-        value for (n, pairs), value in samples.items()
-        if n == name and set(wanted.items()) <= pairs
-    ]  # fmt: skip
 
 
 @pytest.fixture

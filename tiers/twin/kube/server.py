@@ -63,9 +63,6 @@ class KubeServers:
     def partitioned(self) -> set[str]:
         return set(self.apis) - set(self._runners)
 
-    def set_latency(self, cluster: str, seconds: float) -> None:
-        self.apis[cluster].faults.latency_s = seconds
-
     def urls(self) -> dict[str, str]:
         return {cluster: f"https://{HOST}:{port}" for cluster, port in self.ports.items()}
 
