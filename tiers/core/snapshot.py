@@ -54,6 +54,31 @@ class SnapshotPool(_Strict):
         return self.purchase != "reserved" and self.released_when_empty
 
 
+class LatencyTable(_Strict):
+    """p95 time to first token by number of groups and load; both ascending, at least two loads.
+
+    `load` is demand over groups x units_per_group; `ttft_p95_ms` has a row for each `groups`.
+    Beyond the last load the service is not stable.
+    """
+
+    groups: tuple[Annotated[int, Field(ge=1)], ...]
+    load: tuple[NonNegative, ...]
+    ttft_p95_ms: tuple[tuple[NonNegative, ...], ...]
+
+    @model_validator(mode="after")
+    def _is_a_grid(self) -> Self:
+        for axis in (self.groups, self.load):
+            if list(axis) != sorted(set(axis)):
+                raise ValueError("groups and load must ascend")
+        if len(self.load) < 2 or not self.groups:
+            raise ValueError("one row of two loads is the least")
+        if [len(row) for row in self.ttft_p95_ms] != [len(self.load)] * len(self.groups):
+            raise ValueError("ttft_p95_ms needs a row per groups and a column per load")
+        if any(list(row) != sorted(row) for row in self.ttft_p95_ms):
+            raise ValueError("ttft_p95_ms must not fall as the load grows")
+        return self
+
+
 class SnapshotWorkload(_Strict):
     id: str
     tier: Tier
@@ -68,6 +93,7 @@ class SnapshotWorkload(_Strict):
     move_s: NonNegative
     preempt_loss_gpu_hours: NonNegative | None = None
     shortfall_usd_per_unit_hour: NonNegative
+    latency: dict[str, LatencyTable] | None = None  # by GPU type; a marked default otherwise
 
 
 class DemandStep(_Strict):

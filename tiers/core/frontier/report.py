@@ -1,0 +1,147 @@
+"""The frontier as the document that `manage.py frontier` prints and the page draws."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from tiers.core.allocate import Allocation
+from tiers.core.frontier.cells import Cell, cells_of, stacks_of
+from tiers.core.frontier.curves import Ints
+from tiers.core.frontier.exact import Frontier, frontier_of
+from tiers.core.snapshot import QUANTILE_KEYS, Snapshot
+
+POINTS = 200
+
+
+def frontier_report(
+    snapshot: Snapshot, proposed: Allocation | None = None, *, points: int = POINTS
+) -> dict[str, Any]:
+    """Points, bands, where the fleet sits now and where the plan would put it.
+
+    At most `points` of the frontier, evenly chosen, both ends kept; `total_points` counts all. A
+    latency that no steady state has is None. `usd_per_ms` is what the next millisecond of the
+    slowest cell costs an hour.
+    """
+    found = frontier_of(snapshot)
+    shown = np.unique(np.linspace(0, max(0, len(found) - 1), points).round().astype(int))
+    shown = shown[: len(found)]
+    bands = {
+        key: [
+            [round(float(usd), 4), round(float(ratio), 5)]
+            for usd, ratio in zip(*_thinned(band, points), strict=True)
+        ]
+        for quantile, key in QUANTILE_KEYS.items()
+        for band in [frontier_of(snapshot, quantile=quantile)]
+    }
+    return {
+        "schema": "frontier/1",
+        "quantile": snapshot.quantile,
+        "points": [_point(found, int(i)) for i in shown],
+        "total_points": len(found),
+        "stopped_by": found.stopped_by,
+        "assumed_latency": sorted({c.workload for c in found.cells if c.curve.assumed}),
+        "bands": bands,
+        "current": position(snapshot, {(c.pool, c.workload): c.groups for c in snapshot.current}),
+        "proposed": position(snapshot, proposed.groups) if proposed else None,
+        "gap": _gap(found, snapshot, proposed),
+    }
+
+
+def position(snapshot: Snapshot, groups: Mapping[tuple[str, str], int]) -> dict[str, Any]:
+    """Cost and latency of an allocation, on the axes of the frontier; None where not stable."""
+    pools = {p.id: p for p in snapshot.pools}
+    stacks = stacks_of(snapshot)
+    cells = cells_of(snapshot, stacks, snapshot.quantile)
+    names = {c.workload for c in cells}
+    usd = sum(
+        n * w.group_gpus[pools[p].gpu_type] * pools[p].usd_per_gpu_hour
+        for w in snapshot.workloads
+        if w.id in names
+        for (p, name), n in groups.items()
+        if name == w.id and pools[p].paid_when_used
+    )
+    held = [_held(snapshot, groups, cell) for cell in cells]
+    return {"usd_per_hour": round(usd, 4), **_latency(cells, held)}
+
+
+def _held(snapshot: Snapshot, groups: Mapping[tuple[str, str], int], cell: Cell) -> float:
+    """Groups of a cell, those on other GPU types counted by what they serve."""
+    workload = next(w for w in snapshot.workloads if w.id == cell.workload)
+    return sum(
+        groups.get((pool.id, cell.workload), 0)
+        * workload.units_per_group.get(pool.gpu_type, 0.0)
+        / cell.units
+        for pool in snapshot.pools
+        if pool.region == cell.region
+    )
+
+
+def _latency(cells: Sequence[Cell], held: Sequence[float]) -> dict[str, Any]:
+    """Largest ratio over cells, and by model the largest p95 in ms."""
+    ratios = [_ratio(cell, groups) for cell, groups in zip(cells, held, strict=True)]
+    by_model: dict[str, float] = {}
+    for cell, ratio in zip(cells, ratios, strict=True):
+        by_model[cell.model] = max(by_model.get(cell.model, 0.0), ratio * cell.slo_ms)
+    worst = max(ratios, default=0.0)
+    return {
+        "latency_ratio": round(worst, 5) if isfinite(worst) else None,
+        "by_model": {m: round(ms, 2) if isfinite(ms) else None for m, ms in by_model.items()},
+    }
+
+
+def _ratio(cell: Cell, groups: float) -> float:
+    if groups <= 0:
+        return float("inf")
+    load = np.array([cell.demand / (groups * cell.units)])
+    return float(cell.curve.at(np.array([max(1, round(groups))]), load)[0])
+
+
+def _point(found: Frontier, point: int) -> dict[str, Any]:
+    groups = found.groups(point)
+    return {
+        "usd_per_hour": round(float(found.usd_per_hour[point]), 4),
+        **_latency(found.cells, groups.tolist()),
+        "usd_per_ms": _usd_per_ms(found, point, groups),
+        "allocation": [
+            {
+                "region": cell.region,
+                "workload": cell.workload,
+                "gpu_type": cell.gpu_type,
+                "groups": int(count),
+            }
+            for cell, count in zip(found.cells, groups, strict=True)
+        ],
+    }
+
+
+def _usd_per_ms(found: Frontier, point: int, groups: Ints) -> float | None:
+    """Extra USD per hour for each millisecond that the next point takes off the slowest cell."""
+    if point + 1 >= len(found):
+        return None
+    slowest = max(
+        zip(found.cells, groups, strict=True), key=lambda pair: _ratio(pair[0], float(pair[1]))
+    )[0]
+    saved_ms = float(found.ratio[point] - found.ratio[point + 1]) * slowest.slo_ms
+    usd = float(found.usd_per_hour[point + 1] - found.usd_per_hour[point])
+    return round(usd / saved_ms, 4) if saved_ms > 0 else None
+
+
+def _thinned(found: Frontier, points: int) -> tuple[list[float], list[float]]:
+    shown = np.unique(np.linspace(0, max(0, len(found) - 1), points).round().astype(int))
+    shown = shown[: len(found)]
+    return found.usd_per_hour[shown].tolist(), found.ratio[shown].tolist()
+
+
+def _gap(found: Frontier, snapshot: Snapshot, proposed: Allocation | None) -> float | None:
+    """What the coupled plan costs an hour over the core's point of the same latency, relative."""
+    if proposed is None or not len(found):
+        return None
+    at = position(snapshot, proposed.groups)
+    if at["latency_ratio"] is None:
+        return None
+    reached = np.flatnonzero(found.ratio <= at["latency_ratio"] + 1e-6)
+    if not len(reached) or found.usd_per_hour[reached[0]] <= 0:
+        return None
+    return round(float(at["usd_per_hour"]) / float(found.usd_per_hour[reached[0]]) - 1, 5)

@@ -1,0 +1,80 @@
+"""`manage.py plan`: the allocator on a snapshot. Needs no database and no cluster."""
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from tiers.core.allocate import Allocation, allocate
+from tiers.core.snapshot import Snapshot
+from tiers.snapshot_files import read_snapshot
+
+
+class Command(BaseCommand):
+    help = "Choose groups per pool and workload for a snapshot, with price, bound and reasons."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--snapshot", required=True, type=Path, help="snapshot/1 as JSON")
+        parser.add_argument("--explain", action="store_true", help="print every reason")
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        snapshot = read_snapshot(options["snapshot"])
+        report = plan_report(snapshot, allocate(snapshot))
+        if options["json"]:
+            self.stdout.write(json.dumps(report, indent=1))
+        else:
+            self.stdout.write(_text(report, explain=options["explain"]))
+
+
+def plan_report(snapshot: Snapshot, found: Allocation) -> dict[str, Any]:
+    """The contract's answer: one allocation, held in every step."""
+    return {
+        "objective_usd": round(found.objective_usd, 4),
+        "capacity_usd": round(found.capacity_usd, 4),
+        "moves_usd": round(found.moves_usd, 4),
+        "shortfall_usd": round(found.shortfall_usd, 4),
+        "reserved_usd": round(found.reserved_usd, 4),
+        "bound_usd": round(found.bound_usd, 4),
+        "gap": None if found.gap is None else round(found.gap, 6),
+        "gain_usd": round(found.gain_usd, 4),
+        "allocation": [
+            {"step": step, "pool": pool, "workload": workload, "groups": groups}
+            for step in range(snapshot.steps)
+            for (pool, workload), groups in sorted(found.groups.items())
+        ],
+        "moves": [
+            {
+                "region": m.region,
+                "pool": m.pool,
+                "workload": m.workload,
+                "groups": m.groups,
+                "gpus": m.gpus,
+            }
+            for m in found.moves
+        ],
+        "reasons": [
+            *({"about": f"{m.workload} on {m.pool}", "why": m.reason} for m in found.moves),
+            *({"about": "floor", "why": text} for text in found.unmet_floors),
+            *({"about": "refused", "why": text} for text in found.refused),
+        ],
+    }
+
+
+def _text(report: dict[str, Any], *, explain: bool) -> str:
+    gap = "unknown" if report["gap"] is None else f"{report['gap']:.2%}"
+    lines = [
+        f"objective {report['objective_usd']:.2f} USD = capacity {report['capacity_usd']:.2f} + "
+        f"moves {report['moves_usd']:.2f} + shortfall {report['shortfall_usd']:.2f}",
+        f"bound {report['bound_usd']:.2f} USD, gap {gap}; reserved (paid anyway) "
+        f"{report['reserved_usd']:.2f} USD; {report['gain_usd']:.2f} USD better than no change",
+        *(f"{m['groups']:+d} groups of {m['workload']} on {m['pool']}" for m in report["moves"]),
+    ]
+    if not report["moves"]:
+        lines.append("No change is worth its price.")
+    if explain:
+        lines += [f"{reason['about']}: {reason['why']}" for reason in report["reasons"]]
+    return "\n".join(lines)
