@@ -44,6 +44,23 @@ class Cycle(models.Model):
         return f"cycle {self.id}"
 
 
+class PlannedSnapshot(models.Model):
+    """What a cycle allocated from and to: its snapshot/1 and the groups by pool and workload."""
+
+    cycle = models.OneToOneField(
+        Cycle, on_delete=models.CASCADE, primary_key=True, related_name="planned"
+    )
+    at = models.DateTimeField(db_index=True)
+    snapshot = models.JSONField()
+    groups = models.JSONField()
+
+    class Meta:
+        ordering = ("-at",)
+
+    def __str__(self) -> str:
+        return f"snapshot at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
 class WorkloadForecast(models.Model):
     """One cycle's forecast of one workload's demand in one cluster.
 

@@ -4,15 +4,19 @@ from datetime import datetime
 from typing import Any
 
 from infra_console.fleet.config import PoolConfig, WorkloadConfig
+from tiers.core.allocate import Allocation
 from tiers.core.fleet_state import FleetState
 from tiers.core.forecast.quantiles import QUANTILES
 from tiers.core.snapshot import Snapshot
 from tiers.core.snapshot_build import build_snapshot, demand_steps
 from tiers.facts import FleetFacts
 from tiers.forecasting import ForecastBook
+from tiers.models import Cycle, PlannedSnapshot
 
 STEP_S, STEPS, QUANTILE = 1800, 8, 0.95
 MAX_GROUP_MOVES = 200
+# Snapshots kept, newest first: the frontier page shows the last, a day can be looked into.
+KEPT = 144
 
 
 def snapshot_of(
@@ -44,6 +48,19 @@ def snapshot_of(
         quantile=QUANTILE,
         max_moves=MAX_GROUP_MOVES,
     )
+
+
+def keep_snapshot(cycle: Cycle, snapshot: Snapshot, allocation: Allocation) -> None:
+    """Keep what was planned from, and drop what is older than the newest `KEPT`."""
+    PlannedSnapshot.objects.create(
+        cycle=cycle,
+        at=snapshot.taken_at,
+        snapshot=snapshot.model_dump(mode="json", by_alias=True),
+        groups=[[pool, workload, n] for (pool, workload), n in sorted(allocation.groups.items())],
+    )
+    oldest = PlannedSnapshot.objects.order_by("-at").values_list("at", flat=True)[KEPT : KEPT + 1]
+    if oldest:
+        PlannedSnapshot.objects.filter(at__lte=oldest[0]).delete()
 
 
 def _pool_row(pool: PoolConfig, region: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from tiers.facts import FleetFacts
 from tiers.forecasting import ForecastBook, ModelLoader, forecast_fleet, keep_forecasts
 from tiers.models import Cycle, CycleState
 from tiers.planning import build_plan
-from tiers.snapshots import snapshot_of
+from tiers.snapshots import keep_snapshot, snapshot_of
 
 PLANNABLE = {Freshness.LIVE, Freshness.DELAYED}
 MAX_NODES_PER_PLAN = 4
@@ -90,6 +90,7 @@ def run_stages(cycle: Cycle, inputs: CycleInputs, at_stage: Callable[[str], None
     at_stage("allocate")
     snapshot = snapshot_of(inputs.facts, state, book, now=inputs.now)
     allocation = allocate(snapshot, min_gain_usd=MIN_GAIN_USD)
+    keep_snapshot(cycle, snapshot, allocation)
     document["allocation"] = _money(allocation)
     clock.lap("allocate")
     at_stage("propose")

@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 
 from infra_console.overview.scope import TIERS
-from tiers import views
+from tiers import frontier_views, views
 
 
 class TierConverter:
@@ -23,6 +23,8 @@ register_converter(TierConverter, "tier")
 app_name = "tiers"
 urlpatterns = [
     path("", views.index, name="index"),
+    path("frontier/", frontier_views.frontier, name="frontier"),
+    path("frontier/chart", frontier_views.frontier_chart, name="frontier-chart"),
     path("cycles/", views.cycles, name="cycles"),
     path("<tier:tier>/chart", views.chart, name="chart"),
     path("<tier:tier>/spark", views.spark, name="spark"),

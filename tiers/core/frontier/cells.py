@@ -48,13 +48,17 @@ class Stack:
         return sum(gpus for _, gpus, spot in self.pools if spot_ok or not spot)
 
 
-def stacks_of(snapshot: Snapshot) -> dict[tuple[str, str], Stack]:
-    """By (region, GPU type), without what workloads outside the core hold."""
+def stacks_of(snapshot: Snapshot, *, listed: bool = False) -> dict[tuple[str, str], Stack]:
+    """By (region, GPU type), without what workloads outside the core hold.
+
+    A GPU costs what it adds to the bill: nothing where it is paid already. `listed` counts each at
+    its list price instead, as what it would be worth to others.
+    """
     held = _held_by_others(snapshot)
     found: dict[tuple[str, str], list[tuple[float, int, bool]]] = {}
     for pool in snapshot.pools:
         free = max(0, pool.gpus - held.get(pool.id, 0))
-        price = pool.usd_per_gpu_hour if pool.paid_when_used else 0.0
+        price = pool.usd_per_gpu_hour if listed or pool.paid_when_used else 0.0
         entry = (price, free, pool.purchase == "spot")
         found.setdefault((pool.region, pool.gpu_type), []).append(entry)
     return {key: Stack(*key, pools=tuple(sorted(pools))) for key, pools in found.items()}

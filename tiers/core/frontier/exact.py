@@ -47,9 +47,14 @@ class Frontier:
         return np.asarray(self.floors + added)
 
 
-def frontier_of(snapshot: Snapshot, *, quantile: float | None = None) -> Frontier:
-    """The exact frontier of a snapshot's separable core, at its own quantile by default."""
-    stacks = stacks_of(snapshot)
+def frontier_of(
+    snapshot: Snapshot, *, quantile: float | None = None, listed: bool = False
+) -> Frontier:
+    """The exact frontier of a snapshot's separable core, at its own quantile by default.
+
+    `listed` prices every GPU at its list price, also where it is paid already.
+    """
+    stacks = stacks_of(snapshot, listed=listed)
     cells = cells_of(snapshot, stacks, snapshot.quantile if quantile is None else quantile)
     return frontier(cells, stacks)
 
@@ -66,7 +71,7 @@ def frontier(cells: Sequence[Cell], stacks: dict[StackKey, Stack]) -> Frontier:
     made = np.arange(affordable + 1)
     reached = np.append(ratio[:usable], last.max(initial=0.0))[: affordable + 1]
     usd = np.concatenate([[base], costs[:affordable]])
-    keep = _undominated(usd, reached)
+    keep = _undominated(usd, reached)[: None if cells else 0]
     return Frontier(
         cells=tuple(cells),
         usd_per_hour=usd[keep],

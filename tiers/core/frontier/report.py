@@ -6,25 +6,30 @@ from typing import Any
 
 import numpy as np
 
-from tiers.core.allocate import Allocation
 from tiers.core.frontier.cells import Cell, cells_of, stacks_of
 from tiers.core.frontier.curves import Ints
 from tiers.core.frontier.exact import Frontier, frontier_of
 from tiers.core.snapshot import QUANTILE_KEYS, Snapshot
 
 POINTS = 200
+Groups = Mapping[tuple[str, str], int]  # by (pool, workload)
 
 
 def frontier_report(
-    snapshot: Snapshot, proposed: Allocation | None = None, *, points: int = POINTS
+    snapshot: Snapshot,
+    proposed: Groups | None = None,
+    *,
+    points: int = POINTS,
+    listed: bool = False,
 ) -> dict[str, Any]:
     """Points, bands, where the fleet sits now and where the plan would put it.
 
     At most `points` of the frontier, evenly chosen, both ends kept; `total_points` counts all. A
-    latency that no steady state has is None. `usd_per_ms` is what the next millisecond of the
-    slowest cell costs an hour.
+    latency that no steady state has is None. `proposed` is the plan's allocation. `listed` counts
+    GPUs at their list price, as what they would be worth to others. `usd_per_ms` is what the next
+    millisecond of the slowest cell costs an hour.
     """
-    found = frontier_of(snapshot)
+    found = frontier_of(snapshot, listed=listed)
     shown = np.unique(np.linspace(0, max(0, len(found) - 1), points).round().astype(int))
     shown = shown[: len(found)]
     bands = {
@@ -33,40 +38,46 @@ def frontier_report(
             for usd, ratio in zip(*_thinned(band, points), strict=True)
         ]
         for quantile, key in QUANTILE_KEYS.items()
-        for band in [frontier_of(snapshot, quantile=quantile)]
+        for band in [frontier_of(snapshot, quantile=quantile, listed=listed)]
     }
+    at = None if proposed is None else position(snapshot, proposed, listed=listed)
     return {
         "schema": "frontier/1",
+        "listed": listed,
         "quantile": snapshot.quantile,
         "points": [_point(found, int(i)) for i in shown],
         "total_points": len(found),
         "stopped_by": found.stopped_by,
         "assumed_latency": sorted({c.workload for c in found.cells if c.curve.assumed}),
         "bands": bands,
-        "current": position(snapshot, {(c.pool, c.workload): c.groups for c in snapshot.current}),
-        "proposed": position(snapshot, proposed.groups) if proposed else None,
-        "gap": _gap(found, snapshot, proposed),
+        "current": position(snapshot, current_groups(snapshot), listed=listed),
+        "proposed": at,
+        "gap": _gap(found, at),
     }
 
 
-def position(snapshot: Snapshot, groups: Mapping[tuple[str, str], int]) -> dict[str, Any]:
+def current_groups(snapshot: Snapshot) -> dict[tuple[str, str], int]:
+    """What runs now, by (pool, workload)."""
+    return {(c.pool, c.workload): c.groups for c in snapshot.current}
+
+
+def position(snapshot: Snapshot, groups: Groups, *, listed: bool = False) -> dict[str, Any]:
     """Cost and latency of an allocation, on the axes of the frontier; None where not stable."""
     pools = {p.id: p for p in snapshot.pools}
-    stacks = stacks_of(snapshot)
-    cells = cells_of(snapshot, stacks, snapshot.quantile)
+    cells = cells_of(snapshot, stacks_of(snapshot), snapshot.quantile)
     names = {c.workload for c in cells}
     usd = sum(
         n * w.group_gpus[pools[p].gpu_type] * pools[p].usd_per_gpu_hour
         for w in snapshot.workloads
         if w.id in names
         for (p, name), n in groups.items()
-        if name == w.id and pools[p].paid_when_used
+        if name == w.id and p in pools and (listed or pools[p].paid_when_used)
     )
     held = [_held(snapshot, groups, cell) for cell in cells]
     return {"usd_per_hour": round(usd, 4), **_latency(cells, held)}
 
 
-def _held(snapshot: Snapshot, groups: Mapping[tuple[str, str], int], cell: Cell) -> float:
+def _held(snapshot: Snapshot, groups: Groups, cell: Cell) -> float:
     """Groups of a cell, those on other GPU types counted by what they serve."""
     workload = next(w for w in snapshot.workloads if w.id == cell.workload)
     return sum(
@@ -134,12 +145,9 @@ def _thinned(found: Frontier, points: int) -> tuple[list[float], list[float]]:
     return found.usd_per_hour[shown].tolist(), found.ratio[shown].tolist()
 
 
-def _gap(found: Frontier, snapshot: Snapshot, proposed: Allocation | None) -> float | None:
+def _gap(found: Frontier, at: Mapping[str, Any] | None) -> float | None:
     """What the coupled plan costs an hour over the core's point of the same latency, relative."""
-    if proposed is None or not len(found):
-        return None
-    at = position(snapshot, proposed.groups)
-    if at["latency_ratio"] is None:
+    if at is None or at["latency_ratio"] is None:
         return None
     reached = np.flatnonzero(found.ratio <= at["latency_ratio"] + 1e-6)
     if not len(reached) or found.usd_per_hour[reached[0]] <= 0:

@@ -19,11 +19,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--snapshot", required=True, type=Path, help="snapshot/1 as JSON")
         parser.add_argument("--points", type=int, default=POINTS, help="at most so many points")
+        parser.add_argument(
+            "--listed", action="store_true", help="count paid GPUs too, at their list price"
+        )
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         snapshot = read_snapshot(options["snapshot"])
-        report = frontier_report(snapshot, allocate(snapshot), points=max(2, options["points"]))
+        report = frontier_report(
+            snapshot,
+            allocate(snapshot).groups,
+            points=max(2, options["points"]),
+            listed=options["listed"],
+        )
         self.stdout.write(json.dumps(report, indent=1) if options["json"] else _text(report))
 
 

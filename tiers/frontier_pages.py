@@ -1,0 +1,108 @@
+"""What the frontier page shows: the last planned snapshot under the URL's assumptions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+from django.http import QueryDict
+
+from tiers.core.frontier.report import current_groups, frontier_report
+from tiers.core.frontier.what_if import WhatIf
+from tiers.core.snapshot import Snapshot
+from tiers.models import PlannedSnapshot
+
+SHOWN_POINTS = 120
+TABLE_POINTS = 16
+FACTORS = (0.5, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class FrontierView:
+    """The report, where it comes from, and the point that the URL chose."""
+
+    at: datetime
+    what_if: WhatIf
+    regions: tuple[str, ...]
+    report: dict[str, Any]
+    chosen: int | None
+    changes: tuple[dict[str, Any], ...]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """At most sixteen points for the table, the chosen one among them, with their places."""
+        points = self.report["points"]
+        step = max(1, len(points) // TABLE_POINTS)
+        places = {*range(0, len(points), step), len(points) - 1, self.chosen} - {None, -1}
+        return [{"place": i, **points[i]} for i in sorted(p for p in places if p is not None)]
+
+
+def what_if_of(query: QueryDict) -> WhatIf:
+    """Assumptions in a URL's query; what cannot be read changes nothing."""
+    return WhatIf(
+        demand=_factor(query.get("demand")),
+        slo=_factor(query.get("slo")),
+        spot=query.get("spot") != "no",
+        lost=query.get("lost", "")[:63],
+    )
+
+
+def frontier_view(query: QueryDict) -> FrontierView | None:
+    """The page's content, or None before any cycle has planned."""
+    kept = PlannedSnapshot.objects.first()
+    if kept is None:
+        return None
+    snapshot = Snapshot.model_validate(kept.snapshot)
+    regions = tuple(r.id for r in snapshot.regions)
+    what_if = what_if_of(query)
+    proposed = {(pool, workload): n for pool, workload, n in kept.groups}
+    changed = what_if.apply(snapshot)
+    report = frontier_report(changed, proposed, points=SHOWN_POINTS, listed=True)
+    chosen = _place(query.get("point"), len(report["points"]))
+    return FrontierView(
+        at=kept.at,
+        what_if=what_if,
+        regions=regions,
+        report=report,
+        chosen=chosen,
+        changes=tuple(_changes(changed, report["points"][chosen])) if chosen is not None else (),
+    )
+
+
+def _changes(snapshot: Snapshot, point: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Cells whose groups differ between now and a point, largest change of GPUs first."""
+    types = {p.id: (p.region, p.gpu_type) for p in snapshot.pools}
+    sizes = {w.id: w.group_gpus for w in snapshot.workloads}
+    now: dict[tuple[str, str], int] = {}
+    for (pool, workload), n in current_groups(snapshot).items():
+        region, gpu_type = types[pool]
+        gpus = n * sizes[workload].get(gpu_type, 0)
+        now[region, workload] = now.get((region, workload), 0) + gpus
+    rows = [
+        {
+            "region": cell["region"],
+            "workload": cell["workload"],
+            "gpu_type": cell["gpu_type"],
+            "groups": cell["groups"],
+            "gpus_now": now.get((cell["region"], cell["workload"]), 0),
+            "gpus_then": cell["groups"] * sizes[cell["workload"]][cell["gpu_type"]],
+        }
+        for cell in point["allocation"]
+    ]
+    changed = [{**r, "delta": r["gpus_then"] - r["gpus_now"]} for r in rows]
+    return sorted((r for r in changed if r["delta"]), key=lambda r: -abs(int(r["delta"])))
+
+
+def _factor(text: str | None) -> float:
+    try:
+        value = float(text or 1.0)
+    except ValueError:
+        return 1.0
+    return min(FACTORS[1], max(FACTORS[0], value)) if isfinite(value) else 1.0
+
+
+def _place(text: str | None, count: int) -> int | None:
+    if text is None or not text.isdigit() or not count:
+        return None
+    return min(int(text), count - 1)
