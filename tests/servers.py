@@ -1,4 +1,4 @@
-"""A pytest plugin: one embedded PostgreSQL and one Valkey for the whole run, and no network.
+"""A pytest plugin: one embedded PostgreSQL and one Valkey for each test process, and no network.
 
 It is loaded with `-p` because their addresses must stand in the environment before Django's
 settings are read. The servers themselves start when the first test asks for them, so a run of pure
