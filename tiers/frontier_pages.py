@@ -30,6 +30,11 @@ class FrontierView:
     changes: tuple[dict[str, Any], ...]
 
     @property
+    def as_forecast(self) -> bool:
+        """Nothing but the page's defaults is assumed."""
+        return self.what_if == WhatIf(give_way=True)
+
+    @property
     def rows(self) -> list[dict[str, Any]]:
         """At most sixteen points for the table, the chosen one among them, with their places."""
         points = self.report["points"]
@@ -45,6 +50,7 @@ def what_if_of(query: QueryDict) -> WhatIf:
         slo=_factor(query.get("slo")),
         spot=query.get("spot") != "no",
         lost=query.get("lost", "")[:63],
+        give_way=query.get("others") != "keep",
     )
 
 

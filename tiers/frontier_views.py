@@ -9,7 +9,7 @@ from infra_console.overview.pages import render_page
 from tiers.frontier_figure import frontier_figure
 from tiers.frontier_pages import FrontierView, frontier_view
 
-ASSUMPTIONS = ("demand", "slo", "spot", "lost")
+ASSUMPTIONS = ("demand", "slo", "spot", "lost", "others")
 
 
 @require_safe

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tiers.core.snapshot import DemandStep, Snapshot
+from tiers.core.frontier.cells import is_cell
+from tiers.core.snapshot import CurrentGroups, DemandStep, Snapshot, SnapshotWorkload
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,17 +13,15 @@ class WhatIf:
 
     `demand` and `slo` are factors. `lost` is a region that is gone: its pools with it, its demand
     spread over the other regions of each workload as theirs is, or gone too where there is none
-    (residency is not looked at here). `spot` false leaves spot pools out.
+    (residency is not looked at here). `spot` false leaves spot pools out. `give_way` lets inference
+    take what other tiers hold above their floors.
     """
 
     demand: float = 1.0
     slo: float = 1.0
     spot: bool = True
     lost: str = ""
-
-    @property
-    def changes_nothing(self) -> bool:
-        return self == WhatIf()
+    give_way: bool = False
 
     def apply(self, snapshot: Snapshot) -> Snapshot:
         """The changed snapshot; the given one stays as it is."""
@@ -32,10 +31,11 @@ class WhatIf:
             if p.region != self.lost and (self.spot or p.purchase != "spot")
         )
         kept = {p.id for p in pools}
+        current = tuple(c for c in snapshot.current if c.pool in kept)
         return snapshot.model_copy(
             update={
                 "pools": pools,
-                "current": tuple(c for c in snapshot.current if c.pool in kept),
+                "current": _at_floors(snapshot, current) if self.give_way else current,
                 "workloads": tuple(
                     w.model_copy(update=self._objective(w)) for w in snapshot.workloads
                 ),
@@ -43,7 +43,7 @@ class WhatIf:
             }
         )
 
-    def _objective(self, workload: Any) -> dict[str, Any]:
+    def _objective(self, workload: SnapshotWorkload) -> dict[str, Any]:
         if not workload.slo_ttft_p95_ms:
             return {}
         return {"slo_ttft_p95_ms": workload.slo_ttft_p95_ms * self.slo}
@@ -60,6 +60,20 @@ class WhatIf:
             )
             for region, steps in left.items()
         }
+
+
+def _at_floors(snapshot: Snapshot, current: tuple[CurrentGroups, ...]) -> tuple[CurrentGroups, ...]:
+    """What runs, workloads outside the frontier's core cut to their floor in each region."""
+    workloads = {w.id: w for w in snapshot.workloads}
+    region_of = {p.id: p.region for p in snapshot.pools}
+    left = {(w.id, r.id): w.floor_groups for w in snapshot.workloads for r in snapshot.regions}
+    rows = []
+    for row in current:
+        place = row.workload, region_of[row.pool]
+        keeps = row.groups if is_cell(workloads[row.workload]) else min(row.groups, left[place])
+        left[place] -= keeps
+        rows.append(row.model_copy(update={"groups": keeps}))
+    return tuple(rows)
 
 
 def _share(

@@ -4,6 +4,7 @@ import pytest
 
 from tests.tiers.core.frontier.fleets import serving_snapshot
 from tests.tiers.core.snapshots import demand_step
+from tiers.core.frontier.cells import stacks_of
 from tiers.core.frontier.exact import frontier_of
 from tiers.core.frontier.what_if import WhatIf
 from tiers.core.snapshot import Snapshot
@@ -20,7 +21,6 @@ def _two_regions() -> Snapshot:
 
 def test_no_assumption_changes_nothing() -> None:
     assert WhatIf().apply(_two_regions()) == _two_regions()
-    assert WhatIf().changes_nothing
 
 
 def test_demand_is_multiplied_at_every_quantile() -> None:
@@ -53,3 +53,13 @@ def test_without_spot_its_pools_are_gone() -> None:
     plain["pools"].append(plain["pools"][0] | {"id": "r/spot", "purchase": "spot"})
     given = Snapshot.model_validate(plain)
     assert "r/spot" not in {p.id for p in WhatIf(spot=False).apply(given).pools}
+
+
+def test_others_give_way_down_to_their_floor() -> None:
+    plain = _two_regions().model_dump(mode="json", by_alias=True)
+    plain["workloads"][1]["floor_groups"] = 1
+    given = Snapshot.model_validate(plain)
+    changed = WhatIf(give_way=True).apply(given)
+    assert {(c.workload, c.groups) for c in changed.current} == {("chat", 2), ("training", 1)}
+    # Training holds one group of four of the twelve reserved GPUs, so eight are left to buy.
+    assert stacks_of(changed)["r", "H100"].pools[0] == (0.0, 8, False)
