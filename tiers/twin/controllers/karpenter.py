@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from tiers.twin.controllers import events, fit, machines, pods
+from tiers.twin.controllers import amounts, events, fit, machines, pods
 from tiers.twin.controllers.config import ControllerConfig
 from tiers.twin.controllers.karpenter_rules import budget, consolidate_after, limit_nodes, shape
 from tiers.twin.controllers.machines import INSUFFICIENT
@@ -225,11 +225,11 @@ def _provide(
 
 def _virtual(labels: dict[str, str], taints: list[Obj], now: datetime) -> Room:
     node = machines.node_body("coming", labels, taints, now)
-    return Room(node, int(node["status"]["allocatable"]["nvidia.com/gpu"]))
+    return Room(node, amounts.allocatable(node))
 
 
 def _takes(room: Room, pod: Obj) -> bool:
-    return room.free_gpus >= pods.requested_gpus(pod) and not fit.obstacle(pod, room.node)
+    return room.has_room(pod) and not fit.obstacle(pod, room.node)
 
 
 def _keep_count(store: ClusterStore, pool: Obj, now: datetime, rng: np.random.Generator) -> None:

@@ -1,11 +1,12 @@
-"""Nodes as the scheduler sees them in one pass: who is there, and how many GPUs are free.
+"""Nodes as the scheduler sees them in one pass: who is there, and what is free.
 
-GPUs are the extended resource, and devices where pods claim them (DRA); a pod needs room for both.
+Free are amounts of resources, and devices where pods claim them (DRA); a pod needs room for both.
 """
 
 from dataclasses import dataclass, field
 
-from tiers.twin.controllers import claims, pods
+from tiers.twin.controllers import amounts, claims, pods
+from tiers.twin.controllers.amounts import Amounts
 from tiers.twin.kube.resources import NODES, PODS, RESOURCE_SLICES, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.profile import GPU_RESOURCE
@@ -13,10 +14,10 @@ from tiers.twin.profile import GPU_RESOURCE
 
 @dataclass
 class Room:
-    """A node, its pods that still hold something, and its GPUs still free in this pass."""
+    """A node, its pods that still hold something, and what is still free in this pass."""
 
     node: Obj
-    free_gpus: int
+    free: Amounts
     pods: list[Obj] = field(default_factory=list)
     free_devices: int = 0
     devices_of: dict[str, int] = field(default_factory=dict)
@@ -30,21 +31,38 @@ class Room:
         found = (self.node["metadata"].get("labels") or {}).get(key)
         return None if found is None else str(found)
 
+    @property
+    def free_gpus(self) -> int:
+        return self.free.get(GPU_RESOURCE, 0) // 1000
+
     def has_room(self, pod: Obj) -> bool:
-        return self.free_gpus >= pods.requested_gpus(pod) and self.free_devices >= self._devices(
-            pod
-        )
+        enough = self.free_devices >= self._devices(pod)
+        return enough and not amounts.lacking(amounts.requested(pod), self.free)
+
+    def lacks(self, pod: Obj) -> list[str]:
+        """What there is too little of, in the scheduler's words."""
+        short = amounts.lacking(amounts.requested(pod), self.free)
+        said = [
+            "Too many pods" if name == amounts.PODS else f"Insufficient {name}" for name in short
+        ]
+        claims_too_many = self.free_devices < self._devices(pod)
+        return [*said, "cannot allocate all claims"] if claims_too_many else said
+
+    def left_by(self, pod: Obj) -> int:
+        """What of the device it asks for stays free, GPUs where it asks for none."""
+        asked = [name for name in amounts.requested(pod) if "/" in name]
+        return self.free.get(asked[0] if asked else GPU_RESOURCE, 0)
 
     def _devices(self, pod: Obj) -> int:
         return self.devices_of.get(pod["metadata"].get("uid", ""), 0)
 
     def take(self, pod: Obj) -> None:
-        self.free_gpus -= pods.requested_gpus(pod)
+        amounts.take(self.free, amounts.requested(pod))
         self.free_devices -= self._devices(pod)
         self.pods.append(pod)
 
     def give_back(self, pod: Obj) -> None:
-        self.free_gpus += pods.requested_gpus(pod)
+        amounts.take(self.free, amounts.requested(pod), -1)
         self.free_devices += self._devices(pod)
         self.pods = [held for held in self.pods if held is not pod]
 
@@ -63,5 +81,7 @@ def rooms(store: ClusterStore) -> list[Room]:
 
 def _room(store: ClusterStore, node: Obj) -> Room:
     held = [pod for pod in store.pods_on(node["metadata"]["name"]) if not pods.is_over(pod)]
-    gpus = int(node["status"].get("allocatable", {}).get(GPU_RESOURCE, 0))
-    return Room(node, gpus - sum(pods.requested_gpus(pod) for pod in held), held)
+    room = Room(node, amounts.allocatable(node), held)
+    for pod in held:
+        amounts.take(room.free, amounts.requested(pod))
+    return room
