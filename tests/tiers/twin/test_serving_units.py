@@ -39,8 +39,8 @@ def finished(physics, model: str = "chat-405b") -> int:
 def test_a_pod_of_a_stateful_set_serves():
     store = small_cluster()
     add_pod(store, "chat-7b-0")
-    change_pod(store, "chat-7b-0",
-               ownerReferences=[{"kind": "StatefulSet", "name": "chat-7b", "uid": "s"}])  # fmt: skip
+    owner = {"kind": "StatefulSet", "name": "chat-7b", "uid": "s"}
+    change_pod(store, "chat-7b-0", ownerReferences=[owner])
     physics = physics_with(store, chat_7b=3.0)
     run(physics, 30)
     assert finished(physics, "chat-7b") > 20
