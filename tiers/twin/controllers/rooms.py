@@ -19,9 +19,8 @@ class Room:
     node: Obj
     free: Amounts
     pods: list[Obj] = field(default_factory=list)
-    free_devices: int = 0
-    devices_of: dict[str, int] = field(default_factory=dict)
-    """Devices that waiting pods want, by uid; one mapping for all rooms of a pass."""
+    devices_of: dict[str, Amounts] = field(default_factory=dict)
+    """Devices that waiting pods claim, by uid; one mapping for all rooms of a pass."""
 
     @property
     def name(self) -> str:
@@ -36,35 +35,35 @@ class Room:
         return self.free.get(GPU_RESOURCE, 0) // 1000
 
     def has_room(self, pod: Obj) -> bool:
-        enough = self.free_devices >= self._devices(pod)
-        return enough and not amounts.lacking(amounts.requested(pod), self.free)
+        return not amounts.lacking(self._asked(pod), self.free)
 
     def lacks(self, pod: Obj) -> list[str]:
         """What there is too little of, in the scheduler's words."""
-        short = amounts.lacking(amounts.requested(pod), self.free)
-        said = [
-            "Too many pods" if name == amounts.PODS else f"Insufficient {name}" for name in short
-        ]
-        claims_too_many = self.free_devices < self._devices(pod)
-        return [*said, "cannot allocate all claims"] if claims_too_many else said
+        return [_said(name) for name in amounts.lacking(self._asked(pod), self.free)]
 
     def left_by(self, pod: Obj) -> int:
         """What of the device it asks for stays free, GPUs where it asks for none."""
-        asked = [name for name in amounts.requested(pod) if "/" in name]
+        asked = [name for name in self._asked(pod) if "/" in name]
         return self.free.get(asked[0] if asked else GPU_RESOURCE, 0)
 
-    def _devices(self, pod: Obj) -> int:
-        return self.devices_of.get(pod["metadata"].get("uid", ""), 0)
-
     def take(self, pod: Obj) -> None:
-        amounts.take(self.free, amounts.requested(pod))
-        self.free_devices -= self._devices(pod)
+        amounts.take(self.free, self._asked(pod))
         self.pods.append(pod)
 
     def give_back(self, pod: Obj) -> None:
-        amounts.take(self.free, amounts.requested(pod), -1)
-        self.free_devices += self._devices(pod)
+        amounts.take(self.free, self._asked(pod), -1)
         self.pods = [held for held in self.pods if held is not pod]
+
+    def _asked(self, pod: Obj) -> Amounts:
+        claimed = self.devices_of.get(pod["metadata"].get("uid", ""))
+        return amounts.requested(pod) | claimed if claimed else amounts.requested(pod)
+
+
+def _said(name: str) -> str:
+    if name == amounts.PODS:
+        return "Too many pods"
+    claimed = name.startswith(claims.DEVICES)
+    return "cannot allocate all claims" if claimed else f"Insufficient {name}"
 
 
 def rooms(store: ClusterStore) -> list[Room]:
@@ -75,7 +74,8 @@ def rooms(store: ClusterStore) -> list[Room]:
     claiming = (p for p in store.all(PODS) if p["spec"].get("resourceClaims"))
     wanted = {pod["metadata"]["uid"]: claims.wanted_devices(store, pod) for pod in claiming}
     for room in made:
-        room.free_devices, room.devices_of = len(free.get(room.name, ())), wanted
+        room.free |= claims.by_driver(device.driver for device in free.get(room.name, ()))
+        room.devices_of = wanted
     return made
 
 
