@@ -22,7 +22,7 @@ Chosen = list[tuple[Obj, Room]]
 
 def tick(store: ClusterStore, now: datetime) -> None:
     """Place what fits; mark the rest Unschedulable with the reasons, as kube-scheduler does."""
-    units = _units(store)
+    units = _units(store, now)
     if not units:
         return
     here = rooms(store)
@@ -51,12 +51,21 @@ def _waits(pod: Obj) -> bool:
     return not held_back and not pods.is_leaving(pod) and not pods.is_over(pod)
 
 
-def _units(store: ClusterStore) -> list[Unit]:
+def _say_gated(store: ClusterStore, pod: Obj, now: datetime) -> None:
+    said = "Scheduling is blocked due to non-empty scheduling gates"
+    pods.put_status(store, pod, pods.with_condition(
+        pod["status"], "PodScheduled", "False", now, reason="SchedulingGated", message=said,
+    ))  # fmt: skip
+
+
+def _units(store: ClusterStore, now: datetime) -> list[Unit]:
     """What is placed together, in order: single pods, and gangs of which all wait."""
     gangs: dict[tuple[str, str], Unit] = {}
     singles: list[Unit] = []
     for pod in store.all(PODS):
         if not _waits(pod):
+            if pod["spec"].get("schedulingGates"):
+                _say_gated(store, pod, now)
             continue
         if _gang_size(pod):
             job = (pod["metadata"].get("labels") or {}).get(JOB_NAME_KEY, "")

@@ -189,3 +189,12 @@ def test_a_toleration_of_everything_needs_no_key(world):
     taint(world, "n1")
     world.live(10)
     assert world.pods()[0]["spec"]["nodeName"] == "n1"
+
+
+def test_a_node_that_fails_before_its_first_lease_is_declared_away_too(world):
+    world.add_node("n1")
+    world.live(2)
+    world.add_node("n2")
+    fail_node(world.store, "n2", world.now)
+    world.live(20)
+    assert condition(world.store.get(NODES, "", "n2"), "Ready")["status"] == "Unknown"
