@@ -20,6 +20,7 @@ import numpy as np
 from kubernetes import client, config
 
 from tests.contract import objects, played
+from tests.contract.hands import Hands
 from tests.contract.kinds import IN_NAMESPACES, LEASE, NAMESPACE, NODE, POD, SERVICE_ACCOUNT
 from tests.contract.kube import Kube, Refused
 from tests.contract.probes import Probes
@@ -50,6 +51,12 @@ class Cluster:
     looks_s: float = 45.0
     """The same for what looks only every so often: an HPA does every 15 seconds."""
     is_twin: bool = field(default=False, init=False)
+    hands: Hands = field(init=False)
+    """What only the world does; a test that uses them names the need."""
+
+    def silence(self, node: str) -> None:
+        """Let the kubelet of one of the suite's nodes say nothing more."""
+        raise NotImplementedError
 
     def troubles(self) -> list[str]:
         """What has gone wrong behind the API since last asked."""
@@ -96,7 +103,11 @@ class Twin(Cluster):
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._log = RequestLog(folder / "requests.jsonl")
-        self._rng, self._config = np.random.default_rng(7), ControllerConfig(time_factor=1000.0)
+        self._rng, self._config = (
+            np.random.default_rng(7),
+            ControllerConfig(time_factor=1000.0, heartbeat_s=1.0),
+        )
+        self.hands = Hands(self.store, self._call)
         self._told: set[str] = set()
         self._untold: list[str] = []
         tls = ensure_tls(folder)
@@ -112,6 +123,9 @@ class Twin(Cluster):
         self._ticking = asyncio.run_coroutine_threadsafe(self._tick(), self._loop)
         super().__init__(kube=self._as(EXECUTOR), run=secrets.token_hex(4), wait_s=5.0)
         self.is_twin, self.looks_s = True, 6.0
+
+    def silence(self, node: str) -> None:
+        self.hands.silence(node)
 
     def _as(self, account: Account) -> Kube:
         made = config.new_client_from_config(str(self._folder / account.name))
@@ -130,7 +144,8 @@ class Twin(Cluster):
     async def _tick(self) -> None:
         while True:
             try:
-                tick(self.store, datetime.now(UTC), self._rng, self._config)
+                now = datetime.now(UTC)
+                tick(self.store, now, self._rng, self._config, metric=self.hands.metric)
             except Exception:  # noqa: BLE001  told by the test that made it happen
                 text = traceback.format_exc()
                 if text not in self._told:
@@ -214,6 +229,10 @@ class Real(Cluster):
         )
         made.player.start()
         return made
+
+    def silence(self, node: str) -> None:
+        if self.player:
+            self.player.silent.add(node)
 
     def troubles(self) -> list[str]:
         """A player that fails would make later tests time out for no reason of theirs."""

@@ -55,9 +55,21 @@ WORKLOAD = Kind("kueue.x-k8s.io/v1beta2", "Workload", "workloads")
 LWS = Kind("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", "leaderworkersets")
 SCALED_OBJECT = Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects")
 NODE_POOL = Kind("karpenter.sh/v1", "NodePool", "nodepools", False)
+NODE_CLAIM = Kind("karpenter.sh/v1", "NodeClaim", "nodeclaims", False)
+TOPOLOGY = Kind("kueue.x-k8s.io/v1beta2", "Topology", "topologies", False)
+ADMISSION_CHECK = Kind("kueue.x-k8s.io/v1beta2", "AdmissionCheck", "admissionchecks", False)
+WORKLOAD_PRIORITY = Kind(
+    "kueue.x-k8s.io/v1beta2", "WorkloadPriorityClass", "workloadpriorityclasses", False
+)
+MACHINE_DEPLOYMENT = Kind("cluster.x-k8s.io/v1beta2", "MachineDeployment", "machinedeployments")
+MACHINE = Kind("cluster.x-k8s.io/v1beta2", "Machine", "machines")
+DEVICE_CLASS = Kind("resource.k8s.io/v1", "DeviceClass", "deviceclasses", False)
+RESOURCE_SLICE = Kind("resource.k8s.io/v1", "ResourceSlice", "resourceslices", False)
+RESOURCE_CLAIM = Kind("resource.k8s.io/v1", "ResourceClaim", "resourceclaims")
+CLAIM_TEMPLATE = Kind("resource.k8s.io/v1", "ResourceClaimTemplate", "resourceclaimtemplates")
 
 # In the order in which a namespace is emptied: makers before what they make.
 IN_NAMESPACES = (
     SCALED_OBJECT, HPA, LWS, JOB, DEPLOYMENT, STATEFUL_SET, REPLICA_SET, POD, WORKLOAD,
-    LOCAL_QUEUE, PDB, QUOTA, LEASE, EVENT,
+    LOCAL_QUEUE, PDB, QUOTA, LEASE, EVENT, MACHINE_DEPLOYMENT, RESOURCE_CLAIM, CLAIM_TEMPLATE,
 )  # fmt: skip

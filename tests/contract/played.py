@@ -95,6 +95,7 @@ class Player(threading.Thread):
     def __init__(self, kube: Kube, run: str, *, schedules: bool) -> None:
         super().__init__(daemon=True, name="contract-player")
         self.troubles: list[str] = []
+        self.silent: set[str] = set()
         self._kube, self._run_id, self._schedules = kube, run, schedules
         self._stop_asked = threading.Event()
         self._beaten: dict[str, float] = {}
@@ -116,6 +117,8 @@ class Player(threading.Thread):
         nodes = self._kube.items(NODE, labelSelector=f"{RUN_KEY}={self._run_id}")
         for node in nodes:
             name = node["metadata"]["name"]
+            if name in self.silent:
+                continue
             if self._clock - self._beaten.get(name, -BEAT_S) >= BEAT_S:
                 self._beaten[name] = self._clock
                 _quietly(self._beat, name)

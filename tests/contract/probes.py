@@ -5,6 +5,7 @@ that the probe gives. All probe objects live in one namespace of their own.
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,28 +13,39 @@ from typing import Any
 from tests.contract import objects
 from tests.contract.kinds import (
     ACCESS_REVIEW,
+    CLAIM_TEMPLATE,
     CLUSTER_QUEUE,
     DEPLOYMENT,
     FLAVOR,
+    HPA,
     JOB,
     LEASE,
     LOCAL_QUEUE,
     LWS,
+    MACHINE_DEPLOYMENT,
     NAMESPACE,
     NODE,
     NODE_POOL,
     PDB,
     POD,
     QUOTA,
+    RESOURCE_CLAIM,
     SCALED_OBJECT,
     STATEFUL_SET,
+    TOPOLOGY,
     WORKLOAD,
     Kind,
 )
 from tests.contract.kube import Kube, Refused, condition, is_true
 
 PROBE_S = 8.0
+NODE_CLASS = "CONTRACT_NODE_CLASS"
+"""`group/kind/name` of a NodeClass for whose machines somebody pays, such as KWOK's."""
 NOBODY_HEADER = {"Impersonate-User": "infra-console-contract-nobody"}
+
+
+def _twin_only(what: str) -> tuple[Callable[[], bool], str]:
+    return (lambda: False), f"not here: {what}"
 
 
 class Probes:
@@ -61,6 +73,24 @@ class Probes:
             "keda-api": (lambda: self._serves(SCALED_OBJECT), "KEDA is not served"),
             "keda": (self._keda, "no KEDA operator is at work"),
             "karpenter-api": (lambda: self._serves(NODE_POOL), "Karpenter v1 is not served"),
+            "hpa": (self._hpa, "no HorizontalPodAutoscaler controller is at work"),
+            "taint-eviction": (self._taint_eviction, "no taint eviction controller is at work"),
+            "pod-gc": (self._pod_gc, "no pod garbage collector is at work"),
+            "kueue-topology": (self._kueue_topology, "Kueue's Topology is not served"),
+            "dra": (self._dra, "resource.k8s.io/v1 or its claim controller is not at work"),
+            "cluster-api-api": (
+                lambda: self._serves(MACHINE_DEPLOYMENT),
+                "Cluster API v1beta2 is not served",
+            ),
+            "karpenter": (
+                self._karpenter,
+                f"no Karpenter whose machines this suite may make (set {NODE_CLASS})",
+            ),
+            "cluster-api": _twin_only("Cluster API machines that this suite may make"),
+            "metrics": _twin_only("a metrics adapter whose answers this suite can set"),
+            "gitops": _twin_only("a GitOps agent whose repository this suite can write"),
+            "health": _twin_only("a health agent whose GPUs this suite can break"),
+            "capacity": _twin_only("a cloud that this suite can empty"),
             "custom": (lambda: self._serves(FLAVOR), "no custom kind that this suite knows"),
         }
 
@@ -79,6 +109,8 @@ class Probes:
         for kind in (CLUSTER_QUEUE, FLAVOR, NODE):
             with contextlib.suppress(Refused):
                 self.kube.delete(kind, "", name)
+        with contextlib.suppress(Refused):
+            self.kube.delete(NODE, "", f"contract-{self.run}-tainted")
         with contextlib.suppress(Refused):
             self.kube.delete(NAMESPACE, "", f"contract-{self.run}-gone")
 
@@ -208,6 +240,51 @@ class Probes:
         waiting = objects.job("queued", self.space, queue="probe", suspend=True, gpus=2)
         made = self._make(LOCAL_QUEUE, queue) and self._make(JOB, waiting)
         return made and self._see(lambda: self.kube.items(WORKLOAD, self.space))
+
+    def _hpa(self) -> bool:
+        if not self.has("deployments"):
+            return False
+        made = self._make(HPA, objects.hpa("probe", target="probe", low=1, high=2))
+        return made and self._see(
+            lambda: (self.kube.get(HPA, self.space, "probe").get("status") or {}).get("conditions"),
+            45.0,
+        )
+
+    def _taint_eviction(self) -> bool:
+        """A pod leaves a node of our own that is tainted."""
+        name = f"contract-{self.run}-tainted"
+        taint = {"key": "probe", "value": "", "effect": "NoExecute"}
+        marks = {"run": self.run, "space": "probe", "labels": {}, "taints": [taint]}
+        made = self._make(NODE, objects.node(name, **marks), cluster=True) and self._make(
+            POD, objects.pod("driven-out", "probe", on=name)
+        )
+
+        def left() -> bool:
+            pod = self.kube.find(POD, self.space, "driven-out")
+            return pod is None or "deletionTimestamp" in pod["metadata"]
+
+        return made and self._see(left)
+
+    def _pod_gc(self) -> bool:
+        """A pod of a node that never was is collected, which takes a minute."""
+        made = self._make(POD, objects.pod("homeless", "probe", on=f"contract-{self.run}-none"))
+        return made and self._see(lambda: not self.kube.find(POD, self.space, "homeless"), 90.0)
+
+    def _kueue_topology(self) -> bool:
+        return self.has("kueue-jobs") and self._serves(TOPOLOGY)
+
+    def _dra(self) -> bool:
+        """A claim is made of a pod's template."""
+        if not (self._serves(RESOURCE_CLAIM) and self.has("scheduler")):
+            return False
+        template = {"metadata": objects.meta("probe"), "spec": {"spec": {"devices": {}}}}
+        entry = {"name": "gpus", "resourceClaimTemplateName": "probe"}
+        pod = objects.pod("claiming", "nowhere", resourceClaims=[entry])
+        made = self._make(CLAIM_TEMPLATE, template) and self._make(POD, pod)
+        return made and self._see(lambda: self.kube.items(RESOURCE_CLAIM, self.space))
+
+    def _karpenter(self) -> bool:
+        return self._serves(NODE_POOL) and bool(os.environ.get(NODE_CLASS))
 
     def _lws(self) -> bool:
         if not (self.has("lws-api") and self.has("statefulsets")):

@@ -4,11 +4,14 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/ and
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions
 """
 
+from functools import partial
+
 import pytest
 
 from tests.contract import objects
 from tests.contract.kinds import NODE, POD
 from tests.contract.kube import condition, until
+from tests.contract.placing import bound, unschedulable
 from tests.contract.played import is_ready
 
 pytestmark = pytest.mark.needs("scheduler")
@@ -16,37 +19,15 @@ TOLERATES = [{"key": objects.TIER_KEY, "operator": "Equal", "value": "inference"
 
 
 @pytest.fixture
-def placed(cluster, kube, space):
+def placed(cluster, space):
     """Waits until a pod is bound; the node's name."""
-
-    def wait(name: str) -> str:
-        return until(
-            lambda: kube.get(POD, space, name)["spec"].get("nodeName", ""),
-            f"{name} is bound",
-            within_s=cluster.wait_s,
-        )
-
-    return wait
+    return partial(bound, cluster, space)
 
 
 @pytest.fixture
-def refused_place(cluster, kube, space):
+def refused_place(cluster, space):
     """Waits until a pod is called Unschedulable for a reason; the whole message."""
-
-    def wait(name: str, why: str) -> str:
-        def said() -> str:
-            found = condition(kube.get(POD, space, name), "PodScheduled")
-            fits = found.get("reason") == "Unschedulable" and why in found.get("message", "")
-            return found["message"] if fits else ""
-
-        message = until(said, f"{name} is Unschedulable: {why}", within_s=cluster.wait_s)
-        held = kube.get(POD, space, name)
-        assert condition(held, "PodScheduled")["status"] == "False"
-        assert held["status"]["phase"] == "Pending"
-        assert "nodeName" not in held["spec"]
-        return message
-
-    return wait
+    return partial(unschedulable, cluster, space)
 
 
 def test_a_pod_goes_where_its_selector_points(kube, space, make_node, placed):
@@ -141,3 +122,44 @@ def test_a_node_that_changes_tier_takes_the_other_tiers_pods(
     ]
     kube.patch(NODE, "", name, body, "json")
     assert placed("one") == name
+
+
+MIG = "nvidia.com/mig-1g.10gb"
+
+
+@pytest.mark.parametrize("resource", [MIG, "example.com/hca"])
+def test_no_more_of_any_extended_resource_is_given_than_there_is(
+    kube, space, node, placed, refused_place, resource
+):
+    more = {"capacity": {resource: "2"}, "allocatable": {resource: "2"}}
+    kube.patch(NODE, "", node, {"status": more}, "strategic", "status")
+    for name, amount in (("one", "2"), ("two", "1")):
+        body = objects.pod(name, space)
+        asked = {resource: amount}
+        body["spec"]["containers"][0]["resources"] = {"limits": asked, "requests": asked}
+        kube.create(POD, space, body)
+        if name == "one":
+            placed("one")
+    refused_place("two", f"Insufficient {resource}")
+
+
+def test_a_resource_that_no_node_has_is_not_given(kube, space, node, refused_place):
+    body = objects.pod("one", space)
+    body["spec"]["containers"][0]["resources"] = {"limits": {MIG: "1"}, "requests": {MIG: "1"}}
+    kube.create(POD, space, body)
+    refused_place("one", f"Insufficient {MIG}")
+
+
+def test_a_gated_pod_is_not_placed_until_its_gates_are_gone(cluster, kube, space, node, placed):
+    body = objects.pod("one", space, schedulingGates=[{"name": "example.com/wait"}])
+    kube.create(POD, space, body)
+    until(
+        lambda: (
+            condition(kube.get(POD, space, "one"), "PodScheduled").get("reason")
+            == "SchedulingGated"
+        ),
+        "it is gated",
+        within_s=cluster.wait_s,
+    )
+    kube.patch(POD, space, "one", [{"op": "remove", "path": "/spec/schedulingGates"}], "json")
+    assert placed("one") == node

@@ -27,9 +27,12 @@ from tiers.twin.node_shapes import PRODUCT_KEY, shape_of, whole_product
 from tiers.twin.noise import smooth_noise, stream
 from tiers.twin.profile import GPU_TYPES, GPUS_PER_NODE, INFERENCE, OPERATIONAL_BY_ID, GpuType
 from tiers.twin.replicas import ServedModelReplicas
+from tiers.twin.serving_units import NAMESPACE as INFERENCE_NAMESPACE
+from tiers.twin.serving_units import serving_units
 from tiers.twin.view import PodView, read_pods
 
 TRAINING_NOISE_S = 300.0
+WAITING = Activity(0.0, 0.0, 0.0, VLLM_MEMORY_SHARE)
 _GPU_BY_PRODUCT = {gpu.product: gpu for gpu in GPU_TYPES.values()}
 
 
@@ -67,10 +70,11 @@ class ClusterPhysics:
         """Run to a Unix time. `dark` is a region without power: nothing serves, nothing reports."""
         self.pods = read_pods(self.store)
         alive = [] if dark else [pod for pod in self.pods if self._node_lives(pod.node)]
+        units = serving_units(alive)
         for model, served in self.models.items():
             rate = float(self.demand.rate_rps(self.cluster, model, np.array([now_s]))[0])
             rate *= surge_factor(surges, self.cluster, model, now_s)
-            served.tick(now_s, rate, [pod for pod in alive if _serves(pod, model)])
+            served.tick(now_s, rate, units.get(model, ()))
         elapsed_s, self.now_s = now_s - self.now_s, now_s
         self.readings = self._read_gpus(alive, elapsed_s=elapsed_s, dark=dark)
 
@@ -121,8 +125,8 @@ class ClusterPhysics:
 
     def _activity(self, pods: list[PodView]) -> dict[str, Activity]:
         replicas = {
-            uid: replica for served in self.models.values()
-            for uid, replica in served.replicas.items()
+            pod.uid: replica for served in self.models.values()
+            for replica in served.replicas.values() for pod in replica.unit.pods
         }  # fmt: skip
         whole = _whole_gangs(self.pods, {pod.uid for pod in pods})
         found = {}
@@ -131,7 +135,9 @@ class ClusterPhysics:
                 r = replicas[pod.uid]
                 found[pod.uid] = Activity(r.busy, r.tensor, r.memory, VLLM_MEMORY_SHARE)
             elif not pod.ready:
-                found[pod.uid] = IDLE if pod.phase == "Succeeded" else LOADING
+                found[pod.uid] = IDLE if pod.phase in ("Succeeded", "Failed") else LOADING
+            elif pod.namespace == INFERENCE_NAMESPACE and pod.workload in self.models:
+                found[pod.uid] = WAITING  # for the rest of its group, or for a place at the router
             elif pod.job:
                 found[pod.uid] = self._training(pod) if pod.job in whole else LOADING
             else:
@@ -152,11 +158,6 @@ class ClusterPhysics:
     def _noise(self, *words: str) -> float:
         curve = stream(self.seed, *words)
         return float(smooth_noise(curve, np.array([self.now_s]), TRAINING_NOISE_S)[0])
-
-
-def _serves(pod: PodView, model: str) -> bool:
-    """Pods of a Deployment carry its name before their ReplicaSet's and their own suffix."""
-    return pod.namespace == "inference" and pod.name.rsplit("-", 2)[0] == model
 
 
 def _whole_gangs(pods: list[PodView], alive: set[str]) -> set[str]:

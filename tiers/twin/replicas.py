@@ -1,8 +1,10 @@
-"""Joins the pods of one served model in one cluster to replicas of its event simulation.
+"""Joins the serving units of one model in one cluster to replicas of its event simulation.
 
-A pod is a replica from the moment it is ready; a pod being deleted drains; a pod that is gone, not
-ready any more or on a dead node is lost, and its requests go back to the queue. Counters belong to
-the pod and vanish with it. The kernel's clock counts seconds from `started_s`, a Unix time.
+A unit (a pod, or a whole group) is a replica from the moment all its pods are ready; one with a pod
+being deleted drains; one with a pod that is gone, not ready any more or on a dead node is lost, and
+its requests go back to the queue. Counters belong to its lead and vanish with it. A group is as
+fast as the model's profile says, whatever its size. The kernel's clock counts seconds from
+`started_s`, a Unix time.
 """
 
 from collections.abc import Iterable
@@ -17,7 +19,7 @@ from tiers.core.simulate.serving import Service
 from tiers.twin.lengths import LENGTHS
 from tiers.twin.load_test import UNITS_PER_GROUP
 from tiers.twin.request_book import RequestBook
-from tiers.twin.view import PodView
+from tiers.twin.serving_units import ServingUnit
 
 MAX_REPLICAS, MAX_REPLICAS_PER_SIZE = 48, 12
 # A twin that slept longer than this does not make up for the requests it missed.
@@ -29,9 +31,9 @@ QUEUE_GROUPS = 4
 
 @dataclass
 class Replica:
-    """One pod at work: its place in the kernel and what it did in the last tick (shares 0 to 1)."""
+    """A unit at work: its place in the kernel and what it did in the last tick (shares 0 to 1)."""
 
-    pod: PodView
+    unit: ServingUnit
     place: int
     busy: float = 0.0
     tensor: float = 0.0
@@ -58,9 +60,9 @@ class ServedModelReplicas:
         self.service = Service(costs, max_replicas=places)
         self.book = RequestBook(places)
 
-    def tick(self, now_s: float, rate_rps: float, pods: Iterable[PodView]) -> None:
-        """Follow the pods, draw arrivals at a constant rate since the last tick, run to `now_s`."""
-        self._follow({pod.uid: pod for pod in pods})
+    def tick(self, now_s: float, rate_rps: float, units: Iterable[ServingUnit]) -> None:
+        """Follow the units, draw arrivals at one rate since the last tick, run to `now_s`."""
+        self._follow({unit.lead.uid: unit for unit in units})
         until = now_s - self.started_s
         elapsed = until - self.service.now_s
         if elapsed <= 0.0:
@@ -72,29 +74,29 @@ class ServedModelReplicas:
         for replica in self.replicas.values():
             self._book(replica, elapsed)
 
-    def _follow(self, pods: dict[str, PodView]) -> None:
+    def _follow(self, units: dict[str, ServingUnit]) -> None:
         for uid, replica in list(self.replicas.items()):
-            pod = pods.get(uid)
-            if pod is None or not (pod.ready or pod.leaving):
+            unit = units.get(uid)
+            if unit is None or not unit.whole:
                 self.service.lose_replica(replica.place)
-            elif pod.leaving:
+            elif unit.leaving:
                 self.service.drain_replica(replica.place)
             if not self.service.present(replica.place):
                 del self.replicas[uid]
-            elif pod is not None:
-                replica.pod = pod
-        for uid, pod in pods.items():
-            if pod.ready and not pod.leaving and uid not in self.replicas:
-                self._join(pod)
+            elif unit is not None:
+                replica.unit = unit
+        for uid, unit in units.items():
+            if unit.whole and not unit.leaving and uid not in self.replicas:
+                self._join(unit)
 
-    def _join(self, pod: PodView) -> None:
+    def _join(self, unit: ServingUnit) -> None:
         try:
             place = self.service.add_replica()
         except NoPlaceForReplica:
-            # The pod stays without traffic, as one beyond a router's limit would.
+            # The unit stays without traffic, as one beyond a router's limit would.
             return
         self.book.clear(place)
-        self.replicas[pod.uid] = Replica(pod, place)
+        self.replicas[unit.lead.uid] = Replica(unit, place)
 
     def reset_counters(self) -> None:
         """Counters and histograms begin at zero; requests in flight go on."""
@@ -120,5 +122,6 @@ class ServedModelReplicas:
         # The host's part of an iteration shrinks as batches grow: prompts and sequences run on GPU.
         prompt_s = prompt * self.service.costs.per_prompt_token_s / elapsed_s
         replica.busy = share - model.host_share * max(0.0, share - prompt_s)
-        replica.tensor = min(1.0, flops / (model.gpus * model.peak_flops))
+        gpus = replica.unit.gpus or model.gpus
+        replica.tensor = min(1.0, flops / (gpus * model.peak_flops))
         replica.memory = min(1.0, model.memory_share * share)

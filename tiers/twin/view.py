@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tiers.twin.controllers.claims import held_devices
+from tiers.twin.controllers.leaderworkerset import GROUP_INDEX_KEY, SIZE_KEY, WORKER_INDEX_KEY
+from tiers.twin.controllers.leaderworkerset import NAME_KEY as LWS_NAME_KEY
 from tiers.twin.kube.resources import PODS, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.node_shapes import MIG_RESOURCE
@@ -16,6 +18,7 @@ class PodView:
     """One pod, flattened. `ready` is its Ready condition, `leaving` that it is being deleted.
 
     `devices` counts what it asks of each NVIDIA resource; `gpus` is `nvidia.com/gpu` alone.
+    `group` is its place in a LeaderWorkerSet, empty outside one, and `group_size` pods make it up.
     """
 
     uid: str
@@ -35,6 +38,19 @@ class PodView:
     pod_ip: str
     labels: dict[str, str]
     created_at: str
+    group: str = ""
+    group_size: int = 1
+
+    @property
+    def workload(self) -> str:
+        """Who it belongs to, as an operator calls it: pods carry the name before their suffixes."""
+        if self.group:
+            return self.labels[LWS_NAME_KEY]
+        return self.name.rsplit("-", 1 if self.owner_kind == "StatefulSet" else 2)[0]
+
+    @property
+    def is_leader(self) -> bool:
+        return self.labels.get(WORKER_INDEX_KEY) == "0"
 
 
 def read_pods(store: ClusterStore) -> list[PodView]:
@@ -66,15 +82,23 @@ def pod_view(pod: Obj, claimed_gpus: int = 0) -> PodView:
         pod_ip=status.get("podIP") or "",
         labels=labels,
         created_at=meta["creationTimestamp"],
+        group=labels.get(GROUP_INDEX_KEY, "") if LWS_NAME_KEY in labels else "",
+        group_size=_size(meta),
     )
+
+
+def _size(meta: Obj) -> int:
+    text = str((meta.get("annotations") or {}).get(SIZE_KEY, "1"))
+    return int(text) if text.isdigit() else 1
 
 
 def requested_devices(containers: Iterable[dict[str, Any]]) -> dict[str, int]:
     """How many devices of each NVIDIA resource the containers ask for together."""
     found: dict[str, int] = {}
     for container in containers:
-        requests = (container.get("resources") or {}).get("requests") or {}
-        for name, count in requests.items():
+        resources = container.get("resources") or {}
+        asked = (resources.get("limits") or {}) | (resources.get("requests") or {})
+        for name, count in asked.items():
             if name == GPU_RESOURCE or name.startswith(MIG_RESOURCE):
                 found[name] = found.get(name, 0) + int(count)
     return found

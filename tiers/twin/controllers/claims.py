@@ -4,16 +4,24 @@ A node with the label `nvidia.com/dra-kubelet-plugin=true` offers its GPUs as de
 ResourceSlice, not as `nvidia.com/gpu`. A claim is allocated when its first pod is bound, on that
 node, and given up when its last pod has ended; claims made from a template go with their pod.
 
-Limits: device selectors (CEL), device classes, MIG partitions and sharing strategies are not read;
-of `firstAvailable` the first alternative counts.
+Slices of other drivers are taken as they are published; a DeviceClass picks a driver.
+
+Limits: of CEL only `device.driver == "..."` of a class is read; no MIG partitions, no sharing; of
+`firstAvailable` the first alternative counts.
 """
 
 import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 from tiers.twin.controllers import pods
+from tiers.twin.controllers.amounts import Amounts
 from tiers.twin.controllers.pods import status_of
 from tiers.twin.kube.resources import (
+    DEVICE_CLASSES,
     NODES,
     PODS,
     RESOURCE_CLAIM_TEMPLATES,
@@ -23,6 +31,26 @@ from tiers.twin.kube.resources import (
 )
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.profile import GPUS_PER_NODE
+
+DEVICES = "device/"
+_BY_DRIVER = re.compile(r"""device\.driver\s*==\s*["']([^"']+)["']""")
+
+
+class Device(NamedTuple):
+    """One device of a ResourceSlice, by the names that an allocation calls it."""
+
+    driver: str
+    pool: str
+    device: str
+
+
+class Request(NamedTuple):
+    """What a claim asks for: so many devices of a class."""
+
+    name: str
+    device_class: str
+    number: int
+
 
 NODE_KEY = "nvidia.com/dra-kubelet-plugin"
 DRIVER = "gpu.nvidia.com"
@@ -111,12 +139,13 @@ def of_pod(store: ClusterStore, pod: Obj) -> list[Obj | None]:
     return [store.find(RESOURCE_CLAIMS, namespace, name) if name else None for name in names]
 
 
-def _requests(claim: Obj) -> list[tuple[str, int]]:
-    """Names of a claim's requests and how many devices each wants."""
+def _requests(claim: Obj) -> list[Request]:
     found = []
     for request in (claim["spec"].get("devices") or {}).get("requests") or ():
         exact = request.get("exactly") or (request.get("firstAvailable") or [request])[0]
-        found.append((request["name"], int(exact.get("count", 1))))
+        found.append(
+            Request(request["name"], exact.get("deviceClassName", ""), int(exact.get("count", 1)))
+        )
     return found
 
 
@@ -132,22 +161,50 @@ def _results(claim: Obj) -> list[Obj]:
 # What the scheduler asks
 
 
-def free_devices(store: ClusterStore) -> dict[str, list[str]]:
+def free_devices(store: ClusterStore) -> dict[str, list[Device]]:
     """Devices that no claim holds, by node."""
-    taken = {(r["pool"], r["device"]) for c in store.all(RESOURCE_CLAIMS) for r in _results(c)}
-    return {
-        s["spec"]["nodeName"]: [
-            d["name"] for d in s["spec"]["devices"]
-            if (s["spec"]["pool"]["name"], d["name"]) not in taken
+    taken = {
+        (r["driver"], r["pool"], r["device"])
+        for c in store.all(RESOURCE_CLAIMS)
+        for r in _results(c)
+    }
+    free: dict[str, list[Device]] = {}
+    for held in store.all(RESOURCE_SLICES):
+        spec = held["spec"]
+        found = [
+            Device(spec["driver"], spec["pool"]["name"], device["name"])
+            for device in spec.get("devices") or ()
         ]
-        for s in store.all(RESOURCE_SLICES) if s["spec"].get("nodeName")
-    }  # fmt: skip
+        if spec.get("nodeName"):
+            mine = free.setdefault(spec["nodeName"], [])
+            mine += [device for device in found if device not in taken]
+    return free
 
 
-def wanted_devices(store: ClusterStore, pod: Obj) -> int:
+def by_driver(drivers: Iterable[str]) -> Amounts:
+    """So many devices of each driver, as amounts of what a node has or a pod asks for."""
+    return {f"{DEVICES}{driver}": 1000 * n for driver, n in Counter(drivers).items()}
+
+
+def wanted_devices(store: ClusterStore, pod: Obj) -> Amounts:
     """Devices that must still be found for a pod."""
     claims = [c for c in of_pod(store, pod) if c is not None and _allocation(c) is None]
-    return sum(count for claim in claims for _, count in _requests(claim))
+    return by_driver(
+        _driver(store, request)
+        for claim in claims
+        for request in _requests(claim)
+        for _ in range(request.number)
+    )
+
+
+def _driver(store: ClusterStore, request: Request) -> str:
+    """The driver that the request's DeviceClass selects by, the GPUs' by default."""
+    found = store.find(DEVICE_CLASSES, "", request.device_class) if request.device_class else None
+    for selector in (found or {"spec": {}})["spec"].get("selectors") or ():
+        expression = str((selector.get("cel") or {}).get("expression", ""))
+        if named := _BY_DRIVER.search(expression):
+            return named[1]
+    return DRIVER
 
 
 def obstacle(store: ClusterStore, pod: Obj, node: str) -> str:
@@ -157,10 +214,16 @@ def obstacle(store: ClusterStore, pod: Obj, node: str) -> str:
     for claim in of_pod(store, pod):
         if claim is None:
             return "waiting for resource claims to be created"
-        held = _results(claim)
-        if held and held[0]["pool"] != node:
+        held = _allocation(claim)
+        if held and not _reaches(held, node):
             return "node(s) didn't match the allocated resource claims"
     return ""
+
+
+def _reaches(allocation: Obj, node: str) -> bool:
+    terms = (allocation.get("nodeSelector") or {}).get("nodeSelectorTerms")
+    named = [f for t in terms or () for f in t.get("matchFields") or ()]
+    return not named or any(node in field.get("values", ()) for field in named)
 
 
 def allocate(store: ClusterStore, pod: Obj, node: str) -> None:
@@ -171,16 +234,18 @@ def allocate(store: ClusterStore, pod: Obj, node: str) -> None:
             continue
         status = dict(status_of(claim))
         if _allocation(claim) is None:
-            status["allocation"] = _given(claim, node, free_devices(store).get(node, []))
+            status["allocation"] = _given(store, claim, node)
         status["reservedFor"] = [*(status.get("reservedFor") or ()), user]
         store.put(RESOURCE_CLAIMS, {**claim, "status": status})
 
 
-def _given(claim: Obj, node: str, free: list[str]) -> Obj:
-    results, left = [], iter(free)
-    for request, count in _requests(claim):
-        for _, device in zip(range(count), left, strict=False):
-            results.append({"request": request, "driver": DRIVER, "pool": node, "device": device})
+def _given(store: ClusterStore, claim: Obj, node: str) -> Obj:
+    results, free = [], free_devices(store).get(node, [])
+    for request in _requests(claim):
+        driver = _driver(store, request)
+        chosen = [device for device in free if device.driver == driver][: request.number]
+        free = [device for device in free if device not in chosen]
+        results += [{"request": request.name, **device._asdict()} for device in chosen]
     field = {"key": "metadata.name", "operator": "In", "values": [node]}
     selector = {"nodeSelectorTerms": [{"matchFields": [field]}]}
     return {"devices": {"results": results}, "nodeSelector": selector}
@@ -210,5 +275,6 @@ def held_devices(store: ClusterStore) -> dict[str, int]:
     held: dict[str, int] = {}
     for claim in store.all(RESOURCE_CLAIMS):
         for user in status_of(claim).get("reservedFor") or ():
-            held[user["uid"]] = held.get(user["uid"], 0) + len(_results(claim))
+            gpus = sum(1 for device in _results(claim) if device["driver"] == DRIVER)
+            held[user["uid"]] = held.get(user["uid"], 0) + gpus
     return held

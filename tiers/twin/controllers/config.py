@@ -23,10 +23,10 @@ class ControllerConfig:
 
     `status_s` is how often a node's conditions are heard of when nothing changes.
 
-    `node_grace_s` and `unreachable_s` are the node monitor's grace and the default toleration of
-    an unreachable node; `checkpoint_s` is what a checkpoint takes that somebody asks for;
-    `launch_s` is when a cloud says whether it has a machine, `provision_s` when that is a node, and
-    `capacity_retry_s` when it is asked again; `job_ttl_s` is how long a finished job stays listed.
+    `node_grace_s` is the node monitor's grace; `checkpoint_s` is what a checkpoint takes that
+    somebody asks for; `launch_s` is when a cloud says whether it has a machine, `provision_s` when
+    that is a node, and `capacity_retry_s` when it is asked again; `job_ttl_s` is how long a
+    finished job stays listed.
     """
 
     time_factor: float = DEFAULT_TIME_FACTOR
@@ -36,7 +36,6 @@ class ControllerConfig:
     heartbeat_s: float = 10.0
     status_s: float = 300.0
     node_grace_s: float = 40.0
-    unreachable_s: float = 300.0
     checkpoint_every_s: float = TRAINING.checkpoint_every_s
     checkpoint_s: float = 60.0
     launch_s: float = 20.0

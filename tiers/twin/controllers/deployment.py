@@ -1,12 +1,10 @@
 """Deployments and their ReplicaSets: as many pods as asked for, the right ones go first."""
 
 from datetime import datetime
-from math import ceil
-from typing import Any
 
 import numpy as np
 
-from tiers.twin.controllers import events, pods
+from tiers.twin.controllers import events, pods, rolling
 from tiers.twin.controllers.config import DELETION_COST_KEY, ControllerConfig
 from tiers.twin.kube.errors import ApiError
 from tiers.twin.kube.resources import DEPLOYMENTS, REPLICA_SETS, Obj
@@ -32,39 +30,30 @@ def tick(
 
 def _roll(store: ClusterStore, deployment: Obj, now: datetime) -> None:
     """Set the ReplicaSets' replicas; with an older template still there, a step at a time."""
-    wanted, digest = int(deployment["spec"]["replicas"]), pods.template_hash(deployment)
+    digest = pods.template_hash(deployment)
     held = store.owned_by(deployment["metadata"]["uid"], REPLICA_SETS)
     name = f"{deployment['metadata']['name']}-{digest}"
     current = next((rs for rs in held if rs["metadata"]["name"] == name), None)
-    older = [rs for rs in held if rs["metadata"]["name"] != name and rs["spec"]["replicas"]]
+    others = [rs for rs in held if rs["metadata"]["name"] != name]
+    if deployment["spec"].get("paused"):
+        _scale_paused(store, deployment, held, now)
+        return
     if current is None:
         current = store.create(REPLICA_SETS, _replica_set(deployment, name, digest), now)
-    surge, spare = _allowances(deployment, wanted)
-    old_total = sum(rs["spec"]["replicas"] for rs in older)
-    target = min(wanted, wanted + surge - old_total) if older else wanted
-    least = current["spec"]["replicas"] if older else 0
-    _resize(store, deployment, current, max(target, least), now)
-    everyone = [*older, current]
-    available = sum(rs["status"].get("availableReplicas", 0) for rs in everyone)
-    removable = max(0, available - (wanted - spare))
-    for old in older:
-        step = min(removable, old["spec"]["replicas"])
-        _resize(store, deployment, old, old["spec"]["replicas"] - step, now)
-        removable -= step
+    old_pods = any(store.owned_by(rs["metadata"]["uid"]) for rs in others)
+    for replica_set, replicas in rolling.steps(deployment, current, others, old_pods=old_pods):
+        _resize(store, deployment, replica_set, replicas, now)
+    for old in rolling.outlived(deployment, others):
+        store.remove(REPLICA_SETS, *_key(old))
 
 
-def _allowances(deployment: Obj, wanted: int) -> tuple[int, int]:
-    rolling = (deployment["spec"].get("strategy") or {}).get("rollingUpdate") or {}
-    surge = _share(rolling.get("maxSurge", "25%"), wanted, up=True)
-    spare = _share(rolling.get("maxUnavailable", "25%"), wanted, up=False)
-    return surge, spare if surge or spare else 1
-
-
-def _share(value: Any, of: int, *, up: bool) -> int:
-    if isinstance(value, int):
-        return value
-    exact = int(str(value).rstrip("%")) * of / 100
-    return ceil(exact) if up else int(exact)
+def _scale_paused(store: ClusterStore, deployment: Obj, held: list[Obj], now: datetime) -> None:
+    """A new template waits; a new number does not, and goes to the biggest ReplicaSet."""
+    if held:
+        biggest = max(held, key=lambda rs: rs["spec"]["replicas"])
+        rest = sum(rs["spec"]["replicas"] for rs in held) - biggest["spec"]["replicas"]
+        wanted = max(0, int(deployment["spec"]["replicas"]) - rest)
+        _resize(store, deployment, biggest, wanted, now)
 
 
 def _resize(
@@ -188,7 +177,7 @@ def _report(store: ClusterStore, deployment: Obj, now: datetime) -> None:
         unavailableReplicas=max(0, wanted - ready),
     )
     status["observedGeneration"] = deployment["metadata"]["generation"]
-    enough = ready >= wanted - _allowances(deployment, wanted)[1]
+    enough = ready >= wanted - rolling.allowances(deployment)[1]
     reason = "MinimumReplicasAvailable" if enough else "MinimumReplicasUnavailable"
     status = pods.with_condition(status, "Available", str(enough), now, reason=reason)
     failures = [c for rs in held if (c := pods.condition(rs, FAILURE))]

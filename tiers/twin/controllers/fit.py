@@ -47,10 +47,10 @@ def dislike(pod: Obj, node: Obj) -> int:
 
 def tolerates(pod: Obj, taint: Obj) -> bool:
     for toleration in pod["spec"].get("tolerations") or ():
-        if toleration.get("effect", taint["effect"]) != taint["effect"]:
+        if (toleration.get("effect") or taint["effect"]) != taint["effect"]:
             continue
-        if toleration.get("operator", "Equal") == "Exists":
-            if toleration.get("key", taint["key"]) == taint["key"]:
+        if toleration.get("operator") == "Exists":
+            if (toleration.get("key") or taint["key"]) == taint["key"]:
                 return True
         elif (toleration.get("key"), toleration.get("value", "")) == (
             taint["key"],

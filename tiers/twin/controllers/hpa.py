@@ -21,7 +21,7 @@ from tiers.twin.kube.resources import HPAS, Obj, Resource
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import parse_time, rfc3339
 
-METRIC_KEY = "twin/metric"
+METRIC_KEY, FALLBACK_KEY = "twin/metric", "twin/fallback-replicas"
 RECENT_KEY = "twin/recommendations"
 BY, MANAGER = "horizontal-pod-autoscaler", "kube-controller-manager"
 TOLERANCE = 0.1
@@ -67,10 +67,10 @@ def _keep(
              "scaling is disabled since the replica count of the target is zero"))  # fmt: skip
     elif current > most:
         why = "Current number of replicas above Spec.MaxReplicas"
-        _scale(store, hpa, resource, target, Wish(most, why, "TooManyReplicas"), now)
+        _scale(store, hpa, resource, target, Wish(most, why), now, followed=False)
     elif current < least:
         why = "Current number of replicas below Spec.MinReplicas"
-        _scale(store, hpa, resource, target, Wish(least, why, "TooFewReplicas"), now)
+        _scale(store, hpa, resource, target, Wish(least, why), now, followed=False)
     else:
         _follow(store, hpa, resource, target, now, config, metric)
 
@@ -85,8 +85,8 @@ def _follow(
     known = [p for p in proposals if p is not None]
     proposal = max(known, default=current)
     if not known or (len(known) < len(proposals) and proposal < current):
-        _say(store, hpa, now, _counts(current, current), ScalingActive=("False",
-             "FailedGetMetric", "the HPA was unable to compute the replica count"))  # fmt: skip
+        _say(store, hpa, now, _counts(current, current), ScalingActive=("False", *_unknown(
+             hpa, proposals)))  # fmt: skip
         return
     hpa, recent = _remember(store, hpa, proposal, current, now, config)
     steady = _steady(hpa, recent, proposal, current, now, config)
@@ -94,6 +94,17 @@ def _follow(
     why = "All metrics below target" if wish.replicas < current else "metric above target"
     _scale(store, hpa, resource, target, Wish(wish.replicas, why, wish.limited, steady != proposal),
            now)  # fmt: skip
+
+
+def _unknown(hpa: Obj, proposals: list[int | None]) -> tuple[str, str]:
+    """Which of the metrics could not be read: its kind is in the reason."""
+    entries = list(hpa["spec"].get("metrics") or ())
+    first = next((e for e, p in zip(entries, proposals, strict=True) if p is None), None)
+    kind = str((first or {}).get("type", ""))
+    return (
+        f"FailedGet{kind}Metric",
+        f"the HPA was unable to compute the replica count: unable to get {kind.lower()} metric",
+    )
 
 
 def _proposals(hpa: Obj, target: Obj, metric: Metric) -> list[int | None]:
@@ -108,7 +119,8 @@ def _proposal(hpa: Obj, target: Obj, entry: Obj, metric: Metric) -> int | None:
     name = (hpa["metadata"].get("annotations") or {}).get(METRIC_KEY) or source["metric"]["name"]
     average = metric(metadata["namespace"], metadata["name"], name)
     if average is None:
-        return None
+        fallback = (hpa["metadata"].get("annotations") or {}).get(FALLBACK_KEY)
+        return int(fallback) if fallback else None
     ready = int(target["status"].get("readyReplicas", 0))
     current = int(target["spec"].get("replicas", 1))
     per_pod = float(quantity(goal.get("averageValue") or goal.get("value")))
@@ -197,8 +209,10 @@ _LIMITS = {
 
 
 def _scale(
-    store: ClusterStore, hpa: Obj, resource: Resource, target: Obj, wish: Wish, now: datetime
-) -> None:
+    store: ClusterStore, hpa: Obj, resource: Resource, target: Obj, wish: Wish, now: datetime,
+    *, followed: bool = True,
+) -> None:  # fmt: skip
+    """Set the replicas and say so; outside the bounds no metric was asked (`followed`)."""
     current = int(target["spec"].get("replicas", 1))
     counts = _counts(int(target["status"].get("replicas", 0)), wish.replicas)
     able = ("True", "ReadyForNewScale", "recommended size matches current size")
@@ -212,6 +226,9 @@ def _scale(
         able = ("True", "SucceededRescale", said)
         said = f"New size: {wish.replicas}; reason: {wish.why}"
         events.record(store, hpa, "SuccessfulRescale", said, now, by=BY)
+    if not followed:
+        _say(store, hpa, now, counts, AbleToScale=able)
+        return
     limit = _LIMITS.get(wish.limited, "the desired count is within the acceptable range")
     _say(
         store, hpa, now, counts, AbleToScale=able,

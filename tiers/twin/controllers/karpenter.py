@@ -1,31 +1,32 @@
 """Karpenter: machines come for pods that fit nowhere, and go when they have been empty for long.
 
-A NodeClaim becomes a Node after the provisioning delay, or says `InsufficientCapacity` and is
-tried again. A static NodePool keeps `spec.replicas` machines whatever the pods want. Deleting a
-NodeClaim drains its node first. Machines are given back here and in `capi` alone.
+A NodeClaim becomes a Node after the provisioning delay. Without capacity an event says so, the
+claim is deleted, and the pool asks again after a while. A static NodePool keeps `spec.replicas`
+machines whatever the pods want. Deleting a NodeClaim drains its node first. Machines are given back
+here and in `capi` alone.
 
-Limits: consolidation takes empty nodes only, one pod shape is asked about at a time, budgets with a
-schedule are not read, and a claim without capacity stays visible until it is tried again.
+Limits: consolidation takes empty nodes only, one pod shape is asked about at a time, and budgets
+with a schedule are not read.
 """
 
 from datetime import datetime, timedelta
 
 import numpy as np
 
-from tiers.twin.controllers import events, fit, machines, pods
+from tiers.twin.controllers import amounts, events, fit, machines, node_claims, pods
 from tiers.twin.controllers.config import ControllerConfig
 from tiers.twin.controllers.karpenter_rules import budget, consolidate_after, limit_nodes, shape
-from tiers.twin.controllers.machines import INSUFFICIENT
+from tiers.twin.controllers.node_claims import POOL_KEY
 from tiers.twin.controllers.pods import status_of
 from tiers.twin.controllers.rooms import Room, rooms
 from tiers.twin.kube.resources import NODE_CLAIMS, NODE_POOLS, NODES, PODS, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import parse_time, rfc3339
 
-POOL_KEY = "karpenter.sh/nodepool"
-FINALIZER = "karpenter.sh/termination"
 DISRUPTED_TAINT = "karpenter.sh/disrupted"
 BY = "karpenter"
+INSUFFICIENT = "InsufficientCapacityError"
+_ASKS_AGAIN = "karpenter-asks-again-ms/"
 # A new node is given time to receive the pods that it was made for.
 NOMINATED_S = 30.0
 
@@ -53,50 +54,13 @@ def adopt(store: ClusterStore, pool: str, node: str, now: datetime) -> Obj:
     found = store.get(NODES, "", node)
     labels = (found["metadata"].get("labels") or {}) | {POOL_KEY: pool}
     store.put(NODES, {**found, "metadata": found["metadata"] | {"labels": labels}})
-    claim = store.create(NODE_CLAIMS, _claim(store.get(NODE_POOLS, "", pool), node), now)
-    return _ready(store, claim, node, now)
-
-
-def claims_of(store: ClusterStore, pool: Obj) -> list[Obj]:
-    name = pool["metadata"]["name"]
-    return [c for c in store.all(NODE_CLAIMS) if c["metadata"]["labels"].get(POOL_KEY) == name]
-
-
-def _staying(store: ClusterStore, pool: Obj) -> list[Obj]:
-    return [c for c in claims_of(store, pool) if not c["metadata"].get("deletionTimestamp")]
-
-
-def _claim(pool: Obj, name: str) -> Obj:
-    template, meta = pool["spec"].get("template") or {}, pool["metadata"]
-    labels, _ = shape(pool)
-    kept = ("requirements", "taints", "nodeClassRef", "expireAfter", "terminationGracePeriod")
-    inner = template.get("spec") or {}
-    owner = pods.owner_reference(pool, api_version="karpenter.sh/v1", kind="NodePool")
-    return {
-        "metadata": {
-            "name": name,
-            "labels": labels | {POOL_KEY: meta["name"]},
-            "annotations": dict((template.get("metadata") or {}).get("annotations") or {}),
-            "finalizers": [FINALIZER],
-            "ownerReferences": [owner],
-        },
-        "spec": {key: inner[key] for key in kept if key in inner},
-        "status": {},
-    }
+    claim = store.create(NODE_CLAIMS, node_claims.new(store.get(NODE_POOLS, "", pool), node), now)
+    return node_claims.ready(store, claim, node, now)
 
 
 def _new_claim(store: ClusterStore, pool: Obj, now: datetime, rng: np.random.Generator) -> None:
     name = f"{pool['metadata']['name']}-{pods.suffix(rng)}"
-    store.create(NODE_CLAIMS, _claim(pool, name), now)
-
-
-def node_of(claim: Obj) -> str:
-    return str(status_of(claim).get("nodeName", ""))
-
-
-def _is(claim: Obj, kind: str, value: str) -> bool:
-    found = pods.condition(claim, kind)
-    return found is not None and found["status"] == value
+    store.create(NODE_CLAIMS, node_claims.new(pool, name), now)
 
 
 # From claim to node
@@ -109,15 +73,12 @@ def _advance(
     name = claim["metadata"]["name"]
     if claim["metadata"].get("deletionTimestamp"):
         _terminate(store, claim, now)
-    elif node_of(claim):
-        if store.find(NODES, "", node_of(claim)) is None:
+    elif node_claims.node_of(claim):
+        if store.find(NODES, "", node_claims.node_of(claim)) is None:
             store.remove(NODE_CLAIMS, "", name)
-    elif _is(claim, "Launched", "False"):
-        if machines.age(claim, now) >= _after(config, config.launch_s + config.capacity_retry_s):
-            store.remove(NODE_CLAIMS, "", name)
-    elif not _is(claim, "Launched", "True"):
+    elif not node_claims.says(claim, "Launched", "True"):
         if machines.age(claim, now) >= _after(config, config.launch_s):
-            _launch(store, claim, now, rng)
+            _launch(store, claim, now, rng, config)
     elif machines.age(claim, now) >= _after(config, config.provision_s):
         _join(store, claim, now)
 
@@ -126,22 +87,21 @@ def _after(config: ControllerConfig, seconds: float) -> timedelta:
     return timedelta(seconds=config.shortened(seconds))
 
 
-def _launch(store: ClusterStore, claim: Obj, now: datetime, rng: np.random.Generator) -> None:
-    pool = store.find(NODE_POOLS, "", claim["metadata"]["labels"][POOL_KEY])
+def _launch(
+    store: ClusterStore, claim: Obj, now: datetime, rng: np.random.Generator,
+    config: ControllerConfig,
+) -> None:  # fmt: skip
+    name = claim["metadata"]["labels"][POOL_KEY]
+    pool = store.find(NODE_POOLS, "", name)
     if pool is not None and not machines.has_capacity(pool, now, rng):
         said = "the cloud has no such machine at the moment"
-        _mark(store, claim, now, "Launched", "False", INSUFFICIENT, said)
         for about in (claim, pool):
             events.record(store, about, INSUFFICIENT, said, now, by=BY, warning=True)
+        store.remove(NODE_CLAIMS, "", claim["metadata"]["name"])
+        again = now + _after(config, config.capacity_retry_s)
+        store.counters[f"{_ASKS_AGAIN}{name}"] = round(again.timestamp() * 1000)
         return
-    _mark(store, claim, now, "Launched", "True", "Launched", "")
-
-
-def _mark(
-    store: ClusterStore, claim: Obj, now: datetime, kind: str, value: str, reason: str, said: str
-) -> Obj:
-    status = pods.with_condition(status_of(claim), kind, value, now, reason=reason, message=said)
-    return store.put(NODE_CLAIMS, {**claim, "status": status})
+    node_claims.mark(store, claim, now, "Launched", "True", "Launched", "")
 
 
 def _join(store: ClusterStore, claim: Obj, now: datetime) -> None:
@@ -151,27 +111,18 @@ def _join(store: ClusterStore, claim: Obj, now: datetime) -> None:
     owner = pods.owner_reference(claim, api_version="karpenter.sh/v1", kind="NodeClaim")
     made["metadata"] |= {"ownerReferences": [owner], "annotations": metadata["annotations"]}
     node = store.create(NODES, made, now)
-    _ready(store, claim, metadata["name"], now)
+    node_claims.ready(store, claim, metadata["name"], now)
     events.record(store, node, "RegisteredNode", "Node joined the cluster", now, by=BY)
-
-
-def _ready(store: ClusterStore, claim: Obj, node: str, now: datetime) -> Obj:
-    found = store.get(NODES, "", node)
-    capacity = {key: found["status"][key] for key in ("capacity", "allocatable")}
-    claim = {**claim, "status": status_of(claim) | {"nodeName": node, **capacity}}
-    for kind in ("Launched", "Registered", "Initialized", "Ready"):
-        claim = _mark(store, claim, now, kind, "True", kind, "")
-    return claim
 
 
 def _terminate(store: ClusterStore, claim: Obj, now: datetime) -> None:
     """Taint, drain within budgets, give back."""
-    node = store.find(NODES, "", node_of(claim)) if node_of(claim) else None
+    node = store.find(NODES, "", node_claims.node_of(claim)) if node_claims.node_of(claim) else None
     if node is not None:
         machines.keep_away(store, node, DISRUPTED_TAINT, now)
-        if not machines.drain(store, node_of(claim), now):
+        if not machines.drain(store, node_claims.node_of(claim), now):
             return
-        machines.forget(store, node_of(claim))
+        machines.forget(store, node_claims.node_of(claim))
     store.remove(NODE_CLAIMS, "", claim["metadata"]["name"])
 
 
@@ -179,7 +130,7 @@ def _terminate(store: ClusterStore, claim: Obj, now: datetime) -> None:
 
 
 def _unschedulable(store: ClusterStore) -> list[Obj]:
-    """GPU pods that fit nowhere and for which nobody is being made to leave."""
+    """Pods that fit nowhere and for which nobody is being made to leave."""
     waiting = [pod for pod in store.all(PODS) if _fits_nowhere(pod)]
     here = rooms(store) if waiting else []
     return [pod for pod in waiting if not _settles(pod, here)]
@@ -197,8 +148,7 @@ def _fits_nowhere(pod: Obj) -> bool:
     found = pods.condition(pod, "PodScheduled") or {}
     if found.get("reason") != "Unschedulable" or found["status"] != "False":
         return False
-    waits = not pods.is_leaving(pod) and "nominatedNodeName" not in pod["status"]
-    return waits and pods.requested_gpus(pod) > 0
+    return not pods.is_leaving(pod) and "nominatedNodeName" not in pod["status"]
 
 
 def _provide(
@@ -207,9 +157,10 @@ def _provide(
     """Claims for pods that a machine of this pool would take; the pods that are left."""
     labels, taints = shape(pool)
     labels |= {POOL_KEY: pool["metadata"]["name"]}
-    staying = _staying(store, pool)
-    coming = [_virtual(labels, taints, now) for claim in staying if not node_of(claim)]
-    left, spare = [], limit_nodes(pool, labels) - len(staying)
+    staying = node_claims.staying(store, pool)
+    coming = [_virtual(labels, taints, now) for claim in staying if not node_claims.node_of(claim)]
+    left, spare = [], limit_nodes(pool, labels) - len(node_claims.claims_of(store, pool))
+    spare = 0 if _backs_off(store, pool, now) else spare
     for pod in waiting:
         room = next((r for r in coming if _takes(r, pod)), None)
         if room is None and spare > 0 and _takes(fresh := _virtual(labels, taints, now), pod):
@@ -223,20 +174,26 @@ def _provide(
     return left
 
 
+def _backs_off(store: ClusterStore, pool: Obj, now: datetime) -> bool:
+    """Whether the cloud has lately had no machine for it."""
+    until_ms = store.counters.get(f"{_ASKS_AGAIN}{pool['metadata']['name']}", 0)
+    return now.timestamp() * 1000 < until_ms
+
+
 def _virtual(labels: dict[str, str], taints: list[Obj], now: datetime) -> Room:
     node = machines.node_body("coming", labels, taints, now)
-    return Room(node, int(node["status"]["allocatable"]["nvidia.com/gpu"]))
+    return Room(node, amounts.allocatable(node))
 
 
 def _takes(room: Room, pod: Obj) -> bool:
-    return room.free_gpus >= pods.requested_gpus(pod) and not fit.obstacle(pod, room.node)
+    return room.has_room(pod) and not fit.obstacle(pod, room.node)
 
 
 def _keep_count(store: ClusterStore, pool: Obj, now: datetime, rng: np.random.Generator) -> None:
     """A static pool: neither pods nor budgets have a say, empty and undefended nodes go first."""
-    staying, wanted = _staying(store, pool), int(pool["spec"]["replicas"])
+    staying, wanted = node_claims.staying(store, pool), int(pool["spec"]["replicas"])
     most = int((pool["spec"].get("limits") or {}).get("nodes", wanted))
-    for _ in range(min(wanted, most) - len(staying)):
+    for _ in range(0 if _backs_off(store, pool, now) else min(wanted, most) - len(staying)):
         _new_claim(store, pool, now, rng)
     surplus = sorted(staying, key=lambda claim: _defence(store, claim))[: len(staying) - wanted]
     for claim in surplus if len(staying) > wanted else ():
@@ -244,7 +201,7 @@ def _keep_count(store: ClusterStore, pool: Obj, now: datetime, rng: np.random.Ge
 
 
 def _defence(store: ClusterStore, claim: Obj) -> tuple[bool, bool, int, str]:
-    name = node_of(claim)
+    name = node_claims.node_of(claim)
     held = machines.working_pods(store, name) if name else []
     guarded = not machines.may_be_disrupted(claim, store.find(NODES, "", name))
     return bool(held), guarded, len(held), claim["metadata"]["name"]
@@ -255,29 +212,29 @@ def _defence(store: ClusterStore, claim: Obj) -> tuple[bool, bool, int, str]:
 
 def _consolidate(store: ClusterStore, pool: Obj, now: datetime, config: ControllerConfig) -> None:
     after_s = consolidate_after(pool)
-    everyone = claims_of(store, pool)
+    everyone = node_claims.claims_of(store, pool)
     leaving = sum(1 for claim in everyone if claim["metadata"].get("deletionTimestamp"))
     allowed = budget(pool, len(everyone)) - leaving
-    for claim in _staying(store, pool):
-        if not node_of(claim):
+    for claim in node_claims.staying(store, pool):
+        if not node_claims.node_of(claim):
             continue
         since = _empty_since(store, claim, now)
         if since is None or after_s is None:
             continue
         if now - since < _after(config, max(after_s, NOMINATED_S)):
             continue
-        node = store.find(NODES, "", node_of(claim))
+        node = store.find(NODES, "", node_claims.node_of(claim))
         if allowed > 0 and machines.may_be_disrupted(claim, node):
             allowed -= 1
             machines.mark_leaving(store, NODE_CLAIMS, claim, now)
-            said = f"Disrupting Node {node_of(claim)}: Empty"
+            said = f"Disrupting Node {node_claims.node_of(claim)}: Empty"
             events.record(store, claim, "DisruptionTerminating", said, now, by=BY)
 
 
 def _empty_since(store: ClusterStore, claim: Obj, now: datetime) -> datetime | None:
     """When the last pod left, kept in the claim's `lastPodEventTime`; None while any is there."""
     status = status_of(claim)
-    if machines.working_pods(store, node_of(claim)):
+    if machines.working_pods(store, node_claims.node_of(claim)):
         if "lastPodEventTime" in status:
             kept = {k: v for k, v in status.items() if k != "lastPodEventTime"}
             store.put(NODE_CLAIMS, {**claim, "status": kept})
@@ -290,7 +247,11 @@ def _empty_since(store: ClusterStore, claim: Obj, now: datetime) -> datetime | N
 
 
 def _report(store: ClusterStore, pool: Obj, now: datetime) -> None:
-    nodes = [store.find(NODES, "", node_of(c)) for c in claims_of(store, pool) if node_of(c)]
+    nodes = [
+        store.find(NODES, "", node_claims.node_of(c))
+        for c in node_claims.claims_of(store, pool)
+        if node_claims.node_of(c)
+    ]
     gpus = sum(int(n["status"]["capacity"].get("nvidia.com/gpu", 0)) for n in nodes if n)
     status = status_of(pool) | {"nodes": len(nodes)}
     status["resources"] = {"nodes": str(len(nodes)), "nvidia.com/gpu": str(gpus)}

@@ -3,7 +3,7 @@
 import re
 from math import ceil
 
-from tiers.twin.controllers.machines import described
+from tiers.twin.controllers.machines import described, machine_resources
 from tiers.twin.controllers.quantities import quantity
 from tiers.twin.kube.resources import Obj
 
@@ -23,13 +23,13 @@ def shape(pool: Obj) -> tuple[dict[str, str], list[Obj]]:
 
 
 def limit_nodes(pool: Obj, labels: dict[str, str]) -> int:
-    """How many nodes its limits allow; only `nodes` and GPUs are limits here."""
+    """How many nodes its limits allow, whatever resource they are on."""
     limits = pool["spec"].get("limits") or {}
-    most = int(limits.get("nodes", _UNLIMITED))
-    if "nvidia.com/gpu" in limits:
-        per_node = int(described(labels)["nvidia.com/gpu.count"])
-        most = min(most, int(quantity(limits["nvidia.com/gpu"])) // per_node)
-    return most
+    has = {"nodes": "1", **machine_resources(described(labels))}
+    counts = [
+        int(quantity(limit) / quantity(has[name])) for name, limit in limits.items() if name in has
+    ]
+    return min(counts, default=_UNLIMITED)
 
 
 def consolidate_after(pool: Obj) -> float | None:

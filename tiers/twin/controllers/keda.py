@@ -4,15 +4,21 @@ Bounds and triggers are copied into the HPA at every round, so a change made to 
 not last. Pausing deletes the HPA and holds the replicas. Below one replica KEDA scales by itself:
 to zero (or `idleReplicaCount`) when the trigger has been quiet for the cooldown, and back.
 
-Limits: triggers are read for the vLLM metric that their query names; `fallback` is not acted on.
+Pausing only the way down (`paused-scale-in`) disables the HPA's scale-down.
+
+A trigger that cannot be read leaves the replicas alone; with `fallback` they go to its number once
+it has failed more often than the threshold, at one question each HPA period.
+
+Limits: triggers are read for the vLLM metric that their query names; others have no answer, and
+only those with a query can fail.
 """
 
 import re
 from datetime import datetime
 
-from tiers.twin.controllers import events, pods
+from tiers.twin.controllers import events, keda_fallback, pods
 from tiers.twin.controllers.config import ControllerConfig
-from tiers.twin.controllers.hpa import METRIC_KEY
+from tiers.twin.controllers.hpa import FALLBACK_KEY, METRIC_KEY
 from tiers.twin.controllers.pods import status_of
 from tiers.twin.controllers.scaling import Metric, find_target, set_replicas
 from tiers.twin.kube.resources import HPAS, SCALED_OBJECTS, Obj, Resource
@@ -21,6 +27,7 @@ from tiers.twin.kube.times import parse_time, rfc3339
 
 PAUSED_KEY = "autoscaling.keda.sh/paused"
 PAUSED_REPLICAS_KEY = "autoscaling.keda.sh/paused-replicas"
+PAUSED_SCALE_IN_KEY = "autoscaling.keda.sh/paused-scale-in"
 BY = "keda-operator"
 _METRIC = re.compile(r"vllm:\w+")
 _COOLDOWN_S = 300.0
@@ -75,9 +82,18 @@ def _run(
     store: ClusterStore, scaled: Obj, resource: Resource, target: Obj, now: datetime,
     config: ControllerConfig, metric: Metric,
 ) -> None:  # fmt: skip
-    _keep_hpa(store, scaled, now)
-    active = _is_active(scaled, target, metric)
+    average = metric(
+        target["metadata"]["namespace"], target["metadata"]["name"], _metric_name(scaled)
+    )
+    failing = average is None and any(map(_query, _triggers(scaled)))
+    failed = keda_fallback.failures(store, scaled, now, config, failing=failing)
+    current = int(target["spec"].get("replicas", 1))
+    instead = keda_fallback.replicas(scaled, failed, current)
+    _keep_hpa(store, scaled, instead, now)
+    active = _is_active(scaled, target, average)
     status = dict(status_of(scaled))
+    asked = [_external_name(scaled, n) for n in range(len(_triggers(scaled)))]
+    status |= {"health": keda_fallback.health(asked, failed), "externalMetricNames": asked}
     if active or "lastActiveTime" not in status:
         status["lastActiveTime"] = rfc3339(now)
     status.setdefault("originalReplicaCount", target["spec"].get("replicas", 1))
@@ -90,8 +106,12 @@ def _run(
     _say(
         store, {**scaled, "status": status}, now, Ready=_READY, Active=words,
         Paused=("False", "ScaledObjectUnpaused", "pause annotation removed for ScaledObject"),
-        Fallback=("False", "NoFallbackFound", "No fallbacks are active on this scaled object"),
+        Fallback=_NO_FALLBACK if instead is None else _FALLBACK,
     )  # fmt: skip
+
+
+_FALLBACK = ("True", "FallbackExists", "At least one trigger is falling back on this scaled object")
+_NO_FALLBACK = ("False", "NoFallbackFound", "No fallbacks are active on this scaled object")
 
 
 def _kind(target: Obj) -> str:
@@ -103,15 +123,21 @@ def _bounds(scaled: Obj) -> tuple[int, int]:
     return int(spec.get("minReplicaCount", 0)), int(spec.get("maxReplicaCount", 100))
 
 
-def _keep_hpa(store: ClusterStore, scaled: Obj, now: datetime) -> None:
+def _keep_hpa(store: ClusterStore, scaled: Obj, instead: int | None, now: datetime) -> None:
     namespace, name = scaled["metadata"]["namespace"], hpa_name(scaled)
     held, made = store.find(HPAS, namespace, name), _hpa(scaled)
+    if instead is not None:
+        made["metadata"]["annotations"][FALLBACK_KEY] = str(instead)
     if held is None:
         store.create(HPAS, made, now)
         said = f"Created HPA {name}"
         events.record(store, scaled, "KEDAScalersStarted", said, now, by=BY)
-    elif held["spec"] != made["spec"]:
-        store.put(HPAS, {**held, "spec": made["spec"]})
+        return
+    notes = {k: v for k, v in _notes(held).items() if k != FALLBACK_KEY}
+    notes |= made["metadata"]["annotations"]
+    if held["spec"] != made["spec"] or notes != _notes(held):
+        metadata = held["metadata"] | {"annotations": notes}
+        store.put(HPAS, {**held, "metadata": metadata, "spec": made["spec"]})
 
 
 def _hpa(scaled: Obj) -> Obj:
@@ -119,7 +145,10 @@ def _hpa(scaled: Obj) -> Obj:
     reference = scaled["spec"]["scaleTargetRef"]
     kind = {"apiVersion": "apps/v1", "kind": "Deployment"}
     advanced = (scaled["spec"].get("advanced") or {}).get("horizontalPodAutoscalerConfig") or {}
-    behavior = {"behavior": advanced["behavior"]} if "behavior" in advanced else {}
+    rules = dict(advanced.get("behavior") or {})
+    if _notes(scaled).get(PAUSED_SCALE_IN_KEY) == "true":
+        rules["scaleDown"] = (rules.get("scaleDown") or {}) | {"selectPolicy": "Disabled"}
+    behavior = {"behavior": rules} if rules else {}
     owner = pods.owner_reference(scaled, api_version="keda.sh/v1alpha1", kind="ScaledObject")
     return {
         "metadata": {
@@ -144,26 +173,32 @@ def _triggers(scaled: Obj) -> list[Obj]:
     return list(scaled["spec"].get("triggers") or ())
 
 
+def _query(trigger: Obj) -> str:
+    return str((trigger.get("metadata") or {}).get("query", ""))
+
+
 def _metric_name(scaled: Obj) -> str:
     for trigger in _triggers(scaled):
-        if found := _METRIC.search(str((trigger.get("metadata") or {}).get("query", ""))):
+        if found := _METRIC.search(_query(trigger)):
             return found[0]
     return ""
+
+
+def _external_name(scaled: Obj, number: int) -> str:
+    return f"s{number}-{_triggers(scaled)[number]['type']}"
 
 
 def _external(scaled: Obj, number: int) -> Obj:
     trigger = _triggers(scaled)[number]
     labels = {"scaledobject.keda.sh/name": scaled["metadata"]["name"]}
     threshold = str((trigger.get("metadata") or {}).get("threshold", "1"))
-    metric = {"name": f"s{number}-{trigger['type']}", "selector": {"matchLabels": labels}}
+    metric = {"name": _external_name(scaled, number), "selector": {"matchLabels": labels}}
     goal = {"type": "AverageValue", "averageValue": threshold}
     return {"type": "External", "external": {"metric": metric, "target": goal}}
 
 
-def _is_active(scaled: Obj, target: Obj, metric: Metric) -> bool:
+def _is_active(scaled: Obj, target: Obj, average: float | None) -> bool:
     """Whether the trigger's total is above its activation threshold; unknown counts as active."""
-    metadata = target["metadata"]
-    average = metric(metadata["namespace"], metadata["name"], _metric_name(scaled))
     if average is None:
         return bool(target["spec"].get("replicas", 1))
     first = (_triggers(scaled) or [{}])[0].get("metadata") or {}

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from tiers.twin.controllers import events, pods
 from tiers.twin.controllers.config import DRAIN_KEY, LOAD_KEY, ControllerConfig
-from tiers.twin.kube.resources import NODES, PODS, Obj
+from tiers.twin.kube.resources import NODES, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import parse_time, rfc3339
 
@@ -95,7 +95,7 @@ def _let_go(store: ClusterStore, pod: Obj, now: datetime, config: ControllerConf
     asked_at = parse_time(metadata["deletionTimestamp"]) - timedelta(seconds=grace_s)
     takes_s = config.shortened(min(grace_s, _seconds(pod, DRAIN_KEY, config.drain_s)))
     if now - asked_at >= timedelta(seconds=takes_s):
-        store.remove(PODS, metadata["namespace"], metadata["name"])
+        pods.remove(store, pod, now, grace_s=0)  # who has a finalizer stays until it is taken off
 
 
 def _accepted(pod: Obj, node: Obj, now: datetime) -> Obj:

@@ -40,10 +40,10 @@ def renew_soon(store: ClusterStore) -> None:
 
 
 def silent_s(store: ClusterStore, name: str, now: datetime) -> float:
-    """Seconds since a node was last heard of; 0 before its first Lease."""
+    """Seconds since a node was last heard of; before its first Lease since it fell silent."""
     lease = store.find(LEASES, NAMESPACE, name)
-    renewed = ((lease or {}).get("spec") or {}).get("renewTime")
-    return (now - parse_time(renewed)).total_seconds() if renewed else 0.0
+    heard = ((lease or {}).get("spec") or {}).get("renewTime") or store.failed_nodes.get(name)
+    return (now - parse_time(heard)).total_seconds() if heard else 0.0
 
 
 def _renew(store: ClusterStore, node: Obj, now: datetime) -> None:

@@ -51,11 +51,15 @@ def described(labels: dict[str, str]) -> dict[str, str]:
     return found | labels | {PRODUCT_KEY: gpu.product}  # the twin knows no other GPU
 
 
+def machine_resources(labels: dict[str, str]) -> dict[str, str]:
+    gpus = labels["nvidia.com/gpu.count"]
+    return {"cpu": "96", "memory": "1900Gi", "pods": "110", GPU_RESOURCE: gpus}
+
+
 def node_body(name: str, labels: dict[str, str], taints: list[Obj], now: datetime) -> Obj:
     """A ready node with its GPUs."""
     labels = described(labels) | {"kubernetes.io/hostname": name}
-    gpus = labels["nvidia.com/gpu.count"]
-    resources = {"cpu": "96", "memory": "1900Gi", "pods": "110", GPU_RESOURCE: gpus}
+    resources = machine_resources(labels)
     status: Obj = {"capacity": resources, "allocatable": resources}
     status |= {"addresses": [{"type": "Hostname", "address": name}], "nodeInfo": _info(name)}
     spec = {"providerID": f"twin://{name}"} | ({"taints": taints} if taints else {})

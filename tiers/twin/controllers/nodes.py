@@ -1,7 +1,7 @@
-"""The node lifecycle: cordons become taints, nodes with an old Lease NotReady, and their pods go.
+"""The node lifecycle: cordons become taints, and nodes with an old Lease NotReady and tainted.
 
-Like a cluster whose operator sets the out-of-service taint, pods of a node that stays away are
-removed outright, so that named gang members can come back elsewhere.
+Their pods are unready at once and leave when they have no more patience with the taint
+(`taint_eviction`).
 """
 
 from datetime import datetime
@@ -30,14 +30,8 @@ def heal_node(store: ClusterStore, name: str) -> None:
 def tick(store: ClusterStore, now: datetime, config: ControllerConfig) -> None:
     for node in store.all(NODES):
         name = node["metadata"]["name"]
-        silent_s, grace_s = leases.silent_s(store, name, now), leases.grace_s(config)
-        away = silent_s >= grace_s
+        away = leases.silent_s(store, name, now) >= leases.grace_s(config)
         _keep_taints(store, _lost(store, node, now) if away else node, now, away=away)
-        if silent_s >= grace_s + config.shortened(config.unreachable_s):
-            for pod in store.pods_on(name):
-                said = f"Marking for deletion Pod {pod['metadata']['namespace']}/{_name(pod)}"
-                events.record(store, pod, "TaintManagerEviction", said, now, by=BY)
-                pods.remove(store, pod, now, grace_s=0)
 
 
 def _name(obj: Obj) -> str:

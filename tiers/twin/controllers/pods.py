@@ -11,6 +11,7 @@ from tiers.twin.kube import priority, quota
 from tiers.twin.kube.resources import PODS, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import rfc3339
+from tiers.twin.kube.validate import with_defaults
 from tiers.twin.kube.verbs import Write, delete_pod
 from tiers.twin.profile import GPU_RESOURCE
 
@@ -75,7 +76,7 @@ def status_of(obj: Obj) -> Obj:
 
 def create(store: ClusterStore, pod: Obj, now: datetime) -> Obj:
     """Store a controller's new pod as the API would. Raises ApiError when a quota forbids it."""
-    admitted = priority.admit(store, PODS, pod)
+    admitted = priority.admit(store, PODS, with_defaults(PODS, pod))
     quota.admit(store, PODS, admitted)
     return store.create(PODS, admitted, now)
 
@@ -106,20 +107,9 @@ def from_template(owner: Obj, name: str, *, api_version: str, kind: str) -> Obj:
             "annotations": dict(meta.get("annotations") or {}),
             "ownerReferences": [reference],
         },
-        "spec": _with_requests(template["spec"]),
-        "status": {"phase": "Pending", "qosClass": "Burstable"},
+        "spec": template["spec"],
+        "status": {},
     }
-
-
-def _with_requests(spec: Obj) -> Obj:
-    """A pod asks for what it is limited to, where it does not say, as the API server has it."""
-    containers = [
-        {**c, "resources": {**c["resources"], "requests": c["resources"]["limits"]}}
-        if "limits" in (c.get("resources") or {}) and "requests" not in c["resources"]
-        else c
-        for c in spec.get("containers") or ()
-    ]
-    return {**spec, "containers": containers}
 
 
 def owner_reference(owner: Obj, *, api_version: str, kind: str) -> Obj:

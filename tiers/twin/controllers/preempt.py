@@ -8,7 +8,8 @@ gone; meanwhile nobody else is asked to leave for them. Budgets are respected wh
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tiers.twin.controllers import events, fit, pods, priority, topology
+from tiers.twin.controllers import amounts, events, fit, pods, priority, topology
+from tiers.twin.controllers.amounts import Amounts
 from tiers.twin.controllers.rooms import Room
 from tiers.twin.kube.eviction import budgets_of
 from tiers.twin.kube.resources import PODS, PRIORITY_CLASSES, Obj
@@ -23,24 +24,50 @@ class Try:
 
     victims: list[Obj] = field(default_factory=list)
     nominated: list[tuple[Obj, Room]] = field(default_factory=list)
-    free: dict[str, int] = field(default_factory=dict)
+    free: dict[str, Amounts] = field(default_factory=dict)
 
 
 def make_room(store: ClusterStore, unit: list[Obj], here: list[Room], now: datetime) -> None:
     """Ask the fewest and lowest to leave, where that would let the whole unit in."""
-    if "priority" not in unit[0]["spec"] and not store.all(PRIORITY_CLASSES):
-        return
-    rank = priority.of_pod(store, unit[0])
-    lower = {room.name: [p for p in room.pods if priority.of_pod(store, p) < rank] for room in here}
-    if not any(lower.values()) or not priority.may_preempt(store, unit[0]):
-        return
+    lower = _outranked(store, unit[0], here)
     if _already_asked(unit, lower):
         return
-    key = topology.required(unit[0])
-    among = topology.blocks(key, here) if key else [here]
-    tries = [found for block in among if (found := _simulate(store, unit, block, lower))]
+    tries = _tries(store, unit, here, lower) if any(lower.values()) else []
     if tries:
         _carry_out(store, min(tries, key=lambda t: len(t.victims)), now)
+    else:
+        _give_up(store, unit)
+
+
+def _outranked(store: ClusterStore, pod: Obj, here: list[Room]) -> dict[str, list[Obj]]:
+    """Whom a pod may make leave, by node."""
+    if "priority" not in pod["spec"] and not store.all(PRIORITY_CLASSES):
+        return {}
+    rank = priority.of_pod(store, pod)
+    if not priority.may_preempt(store, pod):
+        return {}
+    return {room.name: [p for p in room.pods if priority.of_pod(store, p) < rank] for room in here}
+
+
+def _tries(
+    store: ClusterStore, unit: list[Obj], here: list[Room], lower: dict[str, list[Obj]]
+) -> list[Try]:
+    """Ways that help; where nobody need leave, it is not for want of room that the unit waits."""
+    key = topology.required(unit[0])
+    among = topology.blocks(key, here) if key else [here]
+    found = [_simulate(store, unit, block, lower) for block in among]
+    return [one for one in found if one and one.victims]
+
+
+def _give_up(store: ClusterStore, unit: list[Obj]) -> None:
+    """What was hoped for is not coming: a node autoscaler may see to the pods."""
+    for waiting in unit:
+        if "nominatedNodeName" in waiting["status"]:
+            pods.put_status(
+                store,
+                waiting,
+                {k: v for k, v in waiting["status"].items() if k != "nominatedNodeName"},
+            )
 
 
 def _already_asked(unit: list[Obj], lower: dict[str, list[Obj]]) -> bool:
@@ -52,7 +79,7 @@ def _already_asked(unit: list[Obj], lower: dict[str, list[Obj]]) -> bool:
 def _simulate(
     store: ClusterStore, unit: list[Obj], among: list[Room], lower: dict[str, list[Obj]]
 ) -> Try | None:
-    found = Try(free={room.name: room.free_gpus for room in among})
+    found = Try(free={room.name: dict(room.free) for room in among})
     for pod in unit:
         suiting = [room for room in among if not fit.obstacle(pod, room.node)]
         asked = [(room, _victims(store, pod, room, lower[room.name], found)) for room in suiting]
@@ -62,8 +89,9 @@ def _simulate(
         room, victims = min(options, key=lambda option: _cost(store, *option))
         found.victims += victims
         found.nominated.append((pod, room))
-        freed = sum(pods.requested_gpus(victim) for victim in victims)
-        found.free[room.name] += freed - pods.requested_gpus(pod)
+        amounts.take(found.free[room.name], amounts.requested(pod))
+        for victim in victims:
+            amounts.take(found.free[room.name], amounts.requested(victim), -1)
     return found
 
 
@@ -71,17 +99,17 @@ def _victims(
     store: ClusterStore, pod: Obj, room: Room, lower: list[Obj], so_far: Try
 ) -> list[Obj] | None:
     """The fewest pods of a room that must leave for this one; None when all would not do."""
-    lacking = pods.requested_gpus(pod) - so_far.free[room.name]
+    free, asked = dict(so_far.free[room.name]), amounts.requested(pod)
     chosen: list[Obj] = []
-    left = [p for p in lower if p not in so_far.victims and pods.requested_gpus(p)]
+    left = [p for p in lower if p not in so_far.victims]
     left.sort(key=lambda p: (_breaks_budget(store, p), priority.of_pod(store, p),
                              -pods.requested_gpus(p)))  # fmt: skip
     for victim in left:
-        if lacking <= 0:
-            break
-        chosen.append(victim)
-        lacking -= pods.requested_gpus(victim)
-    return chosen if lacking <= 0 else None
+        short, held = amounts.lacking(asked, free), amounts.requested(victim)
+        if short.keys() & held.keys():
+            chosen.append(victim)
+            amounts.take(free, held, -1)
+    return None if amounts.lacking(asked, free) else chosen
 
 
 def _breaks_budget(store: ClusterStore, pod: Obj) -> bool:

@@ -1,11 +1,12 @@
-"""Nodes as the scheduler sees them in one pass: who is there, and how many GPUs are free.
+"""Nodes as the scheduler sees them in one pass: who is there, and what is free.
 
-GPUs are the extended resource, and devices where pods claim them (DRA); a pod needs room for both.
+Free are amounts of resources, and devices where pods claim them (DRA); a pod needs room for both.
 """
 
 from dataclasses import dataclass, field
 
-from tiers.twin.controllers import claims, pods
+from tiers.twin.controllers import amounts, claims, pods
+from tiers.twin.controllers.amounts import Amounts
 from tiers.twin.kube.resources import NODES, PODS, RESOURCE_SLICES, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.profile import GPU_RESOURCE
@@ -13,14 +14,13 @@ from tiers.twin.profile import GPU_RESOURCE
 
 @dataclass
 class Room:
-    """A node, its pods that still hold something, and its GPUs still free in this pass."""
+    """A node, its pods that still hold something, and what is still free in this pass."""
 
     node: Obj
-    free_gpus: int
+    free: Amounts
     pods: list[Obj] = field(default_factory=list)
-    free_devices: int = 0
-    devices_of: dict[str, int] = field(default_factory=dict)
-    """Devices that waiting pods want, by uid; one mapping for all rooms of a pass."""
+    devices_of: dict[str, Amounts] = field(default_factory=dict)
+    """Devices that waiting pods claim, by uid; one mapping for all rooms of a pass."""
 
     @property
     def name(self) -> str:
@@ -30,23 +30,40 @@ class Room:
         found = (self.node["metadata"].get("labels") or {}).get(key)
         return None if found is None else str(found)
 
-    def has_room(self, pod: Obj) -> bool:
-        return self.free_gpus >= pods.requested_gpus(pod) and self.free_devices >= self._devices(
-            pod
-        )
+    @property
+    def free_gpus(self) -> int:
+        return self.free.get(GPU_RESOURCE, 0) // 1000
 
-    def _devices(self, pod: Obj) -> int:
-        return self.devices_of.get(pod["metadata"].get("uid", ""), 0)
+    def has_room(self, pod: Obj) -> bool:
+        return not amounts.lacking(self._asked(pod), self.free)
+
+    def lacks(self, pod: Obj) -> list[str]:
+        """What there is too little of, in the scheduler's words."""
+        return [_said(name) for name in amounts.lacking(self._asked(pod), self.free)]
+
+    def left_by(self, pod: Obj) -> int:
+        """What of the device it asks for stays free, GPUs where it asks for none."""
+        asked = [name for name in self._asked(pod) if "/" in name]
+        return self.free.get(asked[0] if asked else GPU_RESOURCE, 0)
 
     def take(self, pod: Obj) -> None:
-        self.free_gpus -= pods.requested_gpus(pod)
-        self.free_devices -= self._devices(pod)
+        amounts.take(self.free, self._asked(pod))
         self.pods.append(pod)
 
     def give_back(self, pod: Obj) -> None:
-        self.free_gpus += pods.requested_gpus(pod)
-        self.free_devices += self._devices(pod)
+        amounts.take(self.free, self._asked(pod), -1)
         self.pods = [held for held in self.pods if held is not pod]
+
+    def _asked(self, pod: Obj) -> Amounts:
+        claimed = self.devices_of.get(pod["metadata"].get("uid", ""))
+        return amounts.requested(pod) | claimed if claimed else amounts.requested(pod)
+
+
+def _said(name: str) -> str:
+    if name == amounts.PODS:
+        return "Too many pods"
+    claimed = name.startswith(claims.DEVICES)
+    return "cannot allocate all claims" if claimed else f"Insufficient {name}"
 
 
 def rooms(store: ClusterStore) -> list[Room]:
@@ -57,11 +74,14 @@ def rooms(store: ClusterStore) -> list[Room]:
     claiming = (p for p in store.all(PODS) if p["spec"].get("resourceClaims"))
     wanted = {pod["metadata"]["uid"]: claims.wanted_devices(store, pod) for pod in claiming}
     for room in made:
-        room.free_devices, room.devices_of = len(free.get(room.name, ())), wanted
+        room.free |= claims.by_driver(device.driver for device in free.get(room.name, ()))
+        room.devices_of = wanted
     return made
 
 
 def _room(store: ClusterStore, node: Obj) -> Room:
     held = [pod for pod in store.pods_on(node["metadata"]["name"]) if not pods.is_over(pod)]
-    gpus = int(node["status"].get("allocatable", {}).get(GPU_RESOURCE, 0))
-    return Room(node, gpus - sum(pods.requested_gpus(pod) for pod in held), held)
+    room = Room(node, amounts.allocatable(node), held)
+    for pod in held:
+        amounts.take(room.free, amounts.requested(pod))
+    return room

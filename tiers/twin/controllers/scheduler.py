@@ -6,7 +6,6 @@ nobody; when it outranks others it makes them leave (`preempt`).
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from datetime import datetime
 
 from tiers.twin.controllers import claims, events, fit, pods, preempt, priority, spread, topology
@@ -23,7 +22,7 @@ Chosen = list[tuple[Obj, Room]]
 
 def tick(store: ClusterStore, now: datetime) -> None:
     """Place what fits; mark the rest Unschedulable with the reasons, as kube-scheduler does."""
-    units = _units(store)
+    units = _units(store, now)
     if not units:
         return
     here = rooms(store)
@@ -33,6 +32,17 @@ def tick(store: ClusterStore, now: datetime) -> None:
         else:
             preempt.make_room(store, unit, here, now)
             _refuse(store, unit, here, now)
+            _keep_for(store, unit, here)
+
+
+def _keep_for(store: ClusterStore, unit: Unit, here: list[Room]) -> None:
+    """Nobody who comes later in the order may take a room that was made for somebody."""
+    by_name = {room.name: room for room in here}
+    for waiting in unit:
+        pod = store.find(PODS, waiting["metadata"]["namespace"], waiting["metadata"]["name"])
+        room = by_name.get((pod or {"status": {}})["status"].get("nominatedNodeName", ""))
+        if pod is not None and room is not None:
+            room.take(pod)
 
 
 def _waits(pod: Obj) -> bool:
@@ -41,12 +51,21 @@ def _waits(pod: Obj) -> bool:
     return not held_back and not pods.is_leaving(pod) and not pods.is_over(pod)
 
 
-def _units(store: ClusterStore) -> list[Unit]:
+def _say_gated(store: ClusterStore, pod: Obj, now: datetime) -> None:
+    said = "Scheduling is blocked due to non-empty scheduling gates"
+    pods.put_status(store, pod, pods.with_condition(
+        pod["status"], "PodScheduled", "False", now, reason="SchedulingGated", message=said,
+    ))  # fmt: skip
+
+
+def _units(store: ClusterStore, now: datetime) -> list[Unit]:
     """What is placed together, in order: single pods, and gangs of which all wait."""
     gangs: dict[tuple[str, str], Unit] = {}
     singles: list[Unit] = []
     for pod in store.all(PODS):
         if not _waits(pod):
+            if pod["spec"].get("schedulingGates"):
+                _say_gated(store, pod, now)
             continue
         if _gang_size(pod):
             job = (pod["metadata"].get("labels") or {}).get(JOB_NAME_KEY, "")
@@ -108,7 +127,7 @@ def _best(pod: Obj, suiting: list[Room], here: list[Room]) -> Room | None:
     crowded = spread.crowding(pod, here)
     return min(
         fitting,
-        key=lambda r: (crowded(r) + fit.dislike(pod, r.node), r.free_gpus, r.name),
+        key=lambda r: (crowded(r) + fit.dislike(pod, r.node), r.left_by(pod), r.name),
         default=None,
     )
 
@@ -144,7 +163,9 @@ def _reasons(store: ClusterStore, unit: Unit, here: list[Room]) -> str:
         short = topology.shortage_among(here, unit[0], len(unit))
         if short:
             return f"{total}: {short}."
-    listed = ", ".join(f"{count} {why}" for why, count in sorted(_obstacles(store, unit[0], here)))
+    rules = spread.rules(unit[0], here)
+    counted = Counter(why for room in here for why in _obstacles(store, unit[0], room, rules))
+    listed = ", ".join(sorted(f"{count} {why}" for why, count in counted.items()))
     return f"{total}: {listed}."
 
 
@@ -152,14 +173,12 @@ def _unfit(store: ClusterStore, pod: Obj, room: Room) -> str:
     return fit.obstacle(pod, room.node) or claims.obstacle(store, pod, room.name)
 
 
-def _obstacles(store: ClusterStore, pod: Obj, here: list[Room]) -> Iterable[tuple[str, int]]:
-    rules, claiming = spread.rules(pod, here), bool(pod["spec"].get("resourceClaims"))
-    lacking = "cannot allocate all claims" if claiming else f"Insufficient {GPU_RESOURCE}"
+def _obstacles(store: ClusterStore, pod: Obj, room: Room, rules: list[spread.Rule]) -> list[str]:
+    """Why a node is refused: what does not suit, else all that it lacks, else its company.
 
-    def obstacle(room: Room) -> str:
-        found = _unfit(store, pod, room)
-        if not found and room.has_room(pod):
-            found = next(filter(None, (rule(room) for rule in rules)), "")
-        return found or lacking
-
-    return Counter(obstacle(room) for room in here).items()
+    Members of a gang fit one by one where the whole gang does not: then room for one is lacking.
+    """
+    if unfit := _unfit(store, pod, room):
+        return [unfit]
+    company = next(filter(None, (rule(room) for rule in rules)), "")
+    return room.lacks(pod) or [company or f"Insufficient {GPU_RESOURCE}"]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from tiers.twin.controllers import events, pods
+from tiers.twin.kube.errors import ApiError
 from tiers.twin.kube.resources import PODS, STATEFUL_SETS, Obj
 from tiers.twin.kube.store import ClusterStore
 
@@ -83,7 +84,14 @@ def _replace(
         INDEX_KEY: str(number),
         REVISION_KEY: revision(stateful),
     }
-    pods.create(store, mark(pod, stateful, number), now)
+    try:
+        pods.create(store, mark(pod, stateful, number), now)
+    except ApiError as refusal:
+        message = (
+            f"create Pod {name} in StatefulSet {metadata['name']} failed error: {refusal.message}"
+        )
+        events.record(store, stateful, "FailedCreate", message, now, by=BY, warning=True, once=True)
+        return
     message = f"create Pod {name} in StatefulSet {metadata['name']} successful"
     events.record(store, stateful, "SuccessfulCreate", message, now, by=BY)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tiers.twin.controllers import fit, pods
+from tiers.twin.controllers import amounts, fit
 from tiers.twin.controllers.rooms import Room, rooms
 from tiers.twin.kube.resources import Obj
 from tiers.twin.kube.store import ClusterStore
@@ -37,10 +37,11 @@ def blocks(key: str, among: list[Room]) -> list[list[Room]]:
 
 
 def places(pod: Obj, among: list[Room]) -> int:
-    """How many such pods would find room, one after another; without GPUs any number."""
-    gpus = pods.requested_gpus(pod)
+    """How many such pods would find room, one after another."""
+    asked = amounts.requested(pod)
     suiting = [room for room in among if not fit.obstacle(pod, room.node)]
-    return sum(room.free_gpus // gpus if gpus else MANY for room in suiting)
+    counts = (amounts.times(asked, room.free) for room in suiting)
+    return sum(MANY if count is None else count for count in counts)
 
 
 def shortage(store: ClusterStore, pod: Obj, count: int) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from tiers.twin.controllers import pods
+from tiers.twin.controllers import events, pods
 from tiers.twin.controllers.config import (
     CHECKPOINT_REQUESTED_KEY,
     DONE_KEY,
@@ -23,6 +23,7 @@ from tiers.twin.controllers.config import (
     ControllerConfig,
 )
 from tiers.twin.controllers.gang_spec import gang_spec
+from tiers.twin.kube.errors import ApiError
 from tiers.twin.kube.resources import JOBS, PODS, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import parse_time, rfc3339
@@ -200,7 +201,13 @@ def _start(store: ClusterStore, job: Obj, notes: dict[str, str], now: datetime) 
         pod["metadata"]["annotations"].setdefault(GANG_SIZE_KEY, str(_size(job)))
         if LAST_CHECKPOINT_KEY in notes:
             pod["metadata"]["annotations"][LAST_CHECKPOINT_KEY] = notes[LAST_CHECKPOINT_KEY]
-        pods.create(store, pod, now)
+        try:
+            pods.create(store, pod, now)
+        except ApiError as refusal:
+            said = f"Error creating: {refusal.message}"
+            events.record(store, job, "FailedCreate", said, now, by="job-controller",
+                          warning=True, once=True)  # fmt: skip
+            return  # half a gang is taken away and tried again
 
 
 def _work(

@@ -1,4 +1,6 @@
-"""vLLM's metrics of every serving pod, with the pod and namespace a PodMonitor adds.
+"""vLLM's metrics of every pod that answers, with the pod and namespace a PodMonitor adds.
+
+Of a group only the leader runs the API server and exports.
 
 Requests wait in one queue before the pods (the simulation's central queue); each pod reports its
 share of it, so that the sum over pods is the queue. Without pods nobody reports it. The kernel has
@@ -155,7 +157,7 @@ def render_vllm(physics: ClusterPhysics, *, kv_blocks: bool = False) -> str:
 def _pods(physics: ClusterPhysics) -> Iterator[_Pod]:
     for model, served in physics.models.items():
         for number, replica in enumerate(served.replicas.values()):
-            pod = replica.pod
+            pod = replica.unit.lead
             pairs = {"model_name": model, "engine": "0"}
             pairs |= {"namespace": pod.namespace, "pod": pod.name}
             yield _Pod(labels(pairs), served, replica, number)

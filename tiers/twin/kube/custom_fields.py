@@ -5,6 +5,7 @@ Gateway API 1.4.
 """
 
 from tiers.twin.kube.resources import (
+    ADMISSION_CHECKS,
     CLUSTER_QUEUES,
     COHORTS,
     HTTP_ROUTES,
@@ -17,10 +18,14 @@ from tiers.twin.kube.resources import (
     RESOURCE_FLAVORS,
     SCALED_OBJECTS,
     TOPOLOGIES,
+    WORKLOAD_PRIORITY_CLASSES,
     WORKLOADS,
     Resource,
 )
 
+ROOT_FIELDS: dict[Resource, tuple[str, ...]] = {
+    WORKLOAD_PRIORITY_CLASSES: ("value", "description"),
+}
 SPEC_FIELDS: dict[Resource, tuple[str, ...]] = {
     CLUSTER_QUEUES: (
         "resourceGroups", "cohortName", "queueingStrategy", "namespaceSelector",
@@ -31,6 +36,7 @@ SPEC_FIELDS: dict[Resource, tuple[str, ...]] = {
     RESOURCE_FLAVORS: ("nodeLabels", "nodeTaints", "tolerations", "topologyName"),
     COHORTS: ("parentName", "resourceGroups", "fairSharing"),
     TOPOLOGIES: ("levels",),
+    ADMISSION_CHECKS: ("controllerName", "parameters"),
     WORKLOADS: (
         "podSets", "queueName", "priorityClassRef", "priority", "active",
         "maximumExecutionTimeSeconds", "preemptionGates",

@@ -11,7 +11,7 @@ from typing import Any
 
 from kubernetes.client import models
 
-from tiers.twin.kube.custom_fields import SPEC_FIELDS
+from tiers.twin.kube.custom_fields import ROOT_FIELDS, SPEC_FIELDS
 from tiers.twin.kube.errors import bad_request
 from tiers.twin.kube.resources import Obj, Resource
 
@@ -110,7 +110,8 @@ def read(resource: Resource, obj: Obj) -> tuple[Obj, list[str]]:
 
 
 def _custom(resource: Resource, obj: Obj, reading: _Reading) -> Obj:
-    members = dict.fromkeys(_ROOT, "any") | {"metadata": "V1ObjectMeta"}
+    roots = (*_ROOT, *ROOT_FIELDS.get(resource, ()))
+    members = dict.fromkeys(roots, "any") | {"metadata": "V1ObjectMeta"}
     known: Obj = reading.value("V1ObjectMeta", {}, "") | reading._members(members, obj, "")
     spec, listed = known.get("spec"), SPEC_FIELDS.get(resource)
     if isinstance(spec, dict) and listed is not None:

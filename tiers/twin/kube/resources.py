@@ -96,6 +96,10 @@ LOCAL_QUEUES = _custom(*_KUEUE, "LocalQueue", "localqueues", True, ("lq", "queue
 RESOURCE_FLAVORS = _custom(*_KUEUE, "ResourceFlavor", "resourceflavors", False, ("rf",), ())
 WORKLOADS = _custom(*_KUEUE, "Workload", "workloads", True, ("wl",))
 COHORTS = _custom(*_KUEUE, "Cohort", "cohorts", False)
+ADMISSION_CHECKS = _custom(*_KUEUE, "AdmissionCheck", "admissionchecks", False)
+WORKLOAD_PRIORITY_CLASSES = _custom(
+    *_KUEUE, "WorkloadPriorityClass", "workloadpriorityclasses", False, (), ()
+)
 TOPOLOGIES = _custom(*_KUEUE, "Topology", "topologies", False, (), ())
 SCALED_OBJECTS = _custom("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects", True, ("so",))
 LEADER_WORKER_SETS = _custom(
@@ -135,6 +139,8 @@ RESOURCES: tuple[Resource, ...] = (
     WORKLOADS,
     COHORTS,
     TOPOLOGIES,
+    ADMISSION_CHECKS,
+    WORKLOAD_PRIORITY_CLASSES,
     SCALED_OBJECTS,
     LEADER_WORKER_SETS,
     NODE_POOLS,

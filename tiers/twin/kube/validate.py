@@ -17,7 +17,7 @@ from tiers.twin.kube.values import (
     value_problem,
 )
 
-_WITHOUT_SPEC = ("Event", "PriorityClass")
+_WITHOUT_SPEC = ("Event", "PriorityClass", "WorkloadPriorityClass")
 _LONGEST_ANNOTATIONS = 256 * 1024
 
 

@@ -1,6 +1,8 @@
 """Autoscalers: bounds, metrics, patience, KEDA's ScaledObjects, and who wins against a hand."""
 
-from tiers.twin.controllers.keda import PAUSED_KEY, PAUSED_REPLICAS_KEY
+import pytest
+
+from tiers.twin.controllers.keda import PAUSED_KEY, PAUSED_REPLICAS_KEY, PAUSED_SCALE_IN_KEY
 from tiers.twin.controllers.pods import condition
 from tiers.twin.kube.resources import DEPLOYMENTS, EVENTS, HPAS, SCALED_OBJECTS
 
@@ -70,7 +72,8 @@ def test_bounds_hold_at_once_even_without_a_metric(world):
     world.live(2)
     assert replicas(world) == 2
     hpa = world.store.get(HPAS, "inference", "chat")
-    assert condition(hpa, "ScalingLimited")["reason"] == "TooManyReplicas"
+    assert condition(hpa, "AbleToScale")["reason"] == "SucceededRescale"
+    assert condition(hpa, "ScalingActive") is None  # no metric was asked
     assert hpa["status"]["desiredReplicas"] == 2
 
 
@@ -81,7 +84,8 @@ def test_widening_the_bounds_moves_nothing_by_itself(world):
     world.live(20)
     assert replicas(world) == 2
     hpa = world.store.get(HPAS, "inference", "chat")
-    assert condition(hpa, "ScalingActive")["status"] == "False"
+    found = condition(hpa, "ScalingActive")
+    assert (found["status"], found["reason"]) == ("False", "FailedGetPodsMetric")
 
 
 def test_load_above_target_scales_up_and_says_so(world):
@@ -221,3 +225,57 @@ def test_the_hpa_goes_with_its_scaled_object(world):
     world.store.remove(SCALED_OBJECTS, "inference", "chat")
     world.live(4)
     assert world.store.all(HPAS) == []
+
+
+def fallback(world, **more) -> None:
+    rule = {"failureThreshold": 3, "replicas": 6, **more}
+    scaled_object(world, minReplicaCount=1, maxReplicaCount=8, fallback=rule)
+
+
+def fallback_condition(world) -> str:
+    scaled = world.store.get(SCALED_OBJECTS, "inference", "chat")
+    return condition(scaled, "Fallback")["status"]
+
+
+def test_missing_metrics_freeze_the_replicas(world):
+    start(world, 4)
+    scaled_object(world, minReplicaCount=1, maxReplicaCount=8)
+    world.live(4, metric=Load(world, 40))
+    world.live(120, metric=Load(world, None))
+    assert replicas(world) == 4
+    scaled = world.store.get(SCALED_OBJECTS, "inference", "chat")
+    (health,) = scaled["status"]["health"].values()
+    assert health["status"] == "Failing" and health["numberOfFailures"] > 3
+
+
+def test_a_fallback_is_taken_once_the_trigger_failed_too_often_and_given_up_again(world):
+    start(world, 2)
+    fallback(world)
+    world.live(4, metric=Load(world, 20))
+    world.live(4, metric=Load(world, None))
+    assert (replicas(world), fallback_condition(world)) == (2, "False")
+    world.live(10, metric=Load(world, None))
+    assert (replicas(world), fallback_condition(world)) == (6, "True")
+    world.live(60, metric=Load(world, 30))
+    assert (replicas(world), fallback_condition(world)) == (3, "False")
+
+
+@pytest.mark.parametrize(
+    ("behavior", "expected"),
+    [("currentReplicas", 2), ("currentReplicasIfHigher", 6), ("currentReplicasIfLower", 2)],
+)
+def test_a_fallback_may_heed_the_current_number(world, behavior, expected):
+    start(world, 2)
+    fallback(world, behavior=behavior)
+    world.live(30, metric=Load(world, None))
+    assert replicas(world) == expected
+
+
+def test_a_paused_scale_in_lets_it_grow_only(world):
+    start(world, 4)
+    scaled_object(world, minReplicaCount=1, maxReplicaCount=8)
+    annotate(world, **{PAUSED_SCALE_IN_KEY: "true"})
+    world.live(60, metric=Load(world, 10))
+    assert replicas(world) == 4
+    world.live(20, metric=Load(world, 60))
+    assert replicas(world) == 6

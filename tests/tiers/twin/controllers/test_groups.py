@@ -2,7 +2,7 @@
 
 from tiers.twin.controllers import leaderworkerset as lws
 from tiers.twin.controllers.pods import is_leaving, is_ready
-from tiers.twin.kube.resources import LEADER_WORKER_SETS, PODS, STATEFUL_SETS
+from tiers.twin.kube.resources import EVENTS, LEADER_WORKER_SETS, PODS, QUOTAS, STATEFUL_SETS
 
 
 def names(world) -> list[str]:
@@ -186,3 +186,44 @@ def test_a_new_worker_template_replaces_group_by_group(world):
     world.live(100)
     assert names(world) == ["chat-0", "chat-0-1", "chat-1", "chat-1-1"]
     assert lws_status(world)["updatedReplicas"] == lws_status(world)["readyReplicas"] == 2
+
+
+def quota(world, gpus: int) -> None:
+    hard = {"requests.nvidia.com/gpu": str(gpus)}
+    world.add(QUOTAS, {"metadata": {"name": "gpus"}, "spec": {"hard": hard}})
+
+
+def test_a_quota_keeps_an_ordinal_back_and_says_so(world):
+    world.add_node("n1")
+    quota(world, 2)
+    stateful(world, 3, "Parallel")
+    world.live(30)
+    assert names(world) == ["chat-0", "chat-1"]
+    said = [e["message"] for e in world.store.all(EVENTS) if e["reason"] == "FailedCreate"]
+    assert len(said) == 1
+    assert "exceeded quota" in said[0]
+
+
+def test_a_stuck_pod_holds_up_growth_and_shrinking(world):
+    """A lower ordinal that is not ready: nothing is made above it, nothing is taken away."""
+    world.add_node("n1", gpus=1)
+    stateful(world, 3)
+    world.live(30)
+    assert names(world) == ["chat-0", "chat-1"]  # the second has no GPU
+    world.scale(5, STATEFUL_SETS)
+    world.live(10)
+    assert names(world) == ["chat-0", "chat-1"]
+    world.scale(1, STATEFUL_SETS)
+    world.live(10)
+    assert names(world) == ["chat-0"]
+
+
+def test_a_group_of_policy_none_lets_one_worker_come_back_alone(world):
+    world.add_node("n1")
+    grouped(world, 1, restartPolicy="None")
+    world.live(30)
+    before = uids(world)
+    world.evict(next(p for p in world.pods() if p["metadata"]["name"] == "chat-0-2"))
+    world.live(40)
+    after = uids(world)
+    assert {name for name in before if before[name] != after[name]} == {"chat-0-2"}

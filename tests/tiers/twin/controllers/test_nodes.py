@@ -3,11 +3,13 @@
 import time
 from datetime import timedelta
 
+from tests.tiers.twin.kube import objects
+from tiers.twin.controllers.config import UNREACHABLE_TAINT
 from tiers.twin.controllers.events import record
 from tiers.twin.controllers.leases import NAMESPACE
 from tiers.twin.controllers.nodes import fail_node, heal_node
 from tiers.twin.controllers.pods import condition, is_ready
-from tiers.twin.kube.resources import EVENTS, LEASES, NODES
+from tiers.twin.kube.resources import EVENTS, LEASES, NODES, PODS
 from tiers.twin.kube.times import parse_time
 
 
@@ -130,3 +132,69 @@ def test_pods_of_a_node_that_was_deleted_come_back_elsewhere(world):
     world.store.remove(NODES, "", "n1")
     world.live(20)
     assert world.nodes_used() == {"n2"}
+
+
+def patient(world, name: str, seconds: int | None, key: str) -> None:
+    toleration = {"key": key, "operator": "Exists", "effect": "NoExecute"}
+    toleration |= {} if seconds is None else {"tolerationSeconds": seconds}
+    made = objects.pod(name)
+    made["spec"]["tolerations"].append(toleration)
+    world.add(PODS, made)
+
+
+def test_pods_of_a_silent_node_leave_after_their_own_patience(world):
+    """300 s by default, shortened by ten here; without a bound they stay."""
+    world.add_node("n1")
+    world.live(2)
+    patient(world, "hasty", 20, UNREACHABLE_TAINT)
+    patient(world, "steadfast", None, UNREACHABLE_TAINT)
+    world.add(PODS, objects.pod("usual"))
+    world.live(20)
+    fail_node(world.store, "n1", world.now)
+    names = set()
+    for _ in range(30):
+        world.live(2)
+        names = {p["metadata"]["name"] for p in world.pods()}
+        if "hasty" not in names:
+            break
+    assert names == {"usual", "steadfast"}
+    world.live(40)
+    assert {p["metadata"]["name"] for p in world.pods()} == {"steadfast"}
+
+
+def test_a_taint_without_a_time_counts_from_when_it_was_seen(world):
+    world.add_node("n1")
+    patient(world, "p", 100, "repair")
+    world.live(20)
+    taint(world, "n1")
+    world.live(8)
+    assert len(world.pods()) == 1
+    world.live(8)
+    assert world.pods() == []
+
+
+def test_controllers_give_their_pods_the_patience_that_the_api_gives(world):
+    world.add_node("n1")
+    world.deploy(1)
+    world.live(4)
+    held = {t["key"]: t.get("tolerationSeconds") for t in world.pods()[0]["spec"]["tolerations"]}
+    assert held["node.kubernetes.io/not-ready"] == held[UNREACHABLE_TAINT] == 300
+
+
+def test_a_toleration_of_everything_needs_no_key(world):
+    world.add_node("n1")
+    made = objects.pod("p")
+    made["spec"]["tolerations"] = [{"operator": "Exists", "key": "", "effect": ""}]
+    world.add(PODS, made)
+    taint(world, "n1")
+    world.live(10)
+    assert world.pods()[0]["spec"]["nodeName"] == "n1"
+
+
+def test_a_node_that_fails_before_its_first_lease_is_declared_away_too(world):
+    world.add_node("n1")
+    world.live(2)
+    world.add_node("n2")
+    fail_node(world.store, "n2", world.now)
+    world.live(20)
+    assert condition(world.store.get(NODES, "", "n2"), "Ready")["status"] == "Unknown"

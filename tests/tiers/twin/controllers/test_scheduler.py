@@ -3,6 +3,7 @@
 import pytest
 
 from tests.tiers.twin.kube import objects
+from tiers.twin.controllers.config import DRAIN_KEY
 from tiers.twin.controllers.pods import condition, is_leaving
 from tiers.twin.controllers.training import submit
 from tiers.twin.kube.resources import EVENTS, JOBS, NODES, PDBS, PODS, PRIORITY_CLASSES
@@ -242,3 +243,107 @@ def test_a_gang_of_higher_priority_empties_one_block_for_itself(world):
     mine = {p["spec"].get("nodeName", "") for p in world.pods("training")
             if p["metadata"]["name"].startswith("train-005")}  # fmt: skip
     assert mine in ({"a0", "a1"}, {"b0", "b1"})
+
+
+MIG = "nvidia.com/mig-1g.10gb"
+
+
+def asks(name: str, **amounts: str) -> dict:
+    made = objects.pod(name)
+    made["spec"]["containers"][0]["resources"] = {"limits": amounts, "requests": amounts}
+    return made
+
+
+def has(world, name: str, **amounts: str) -> None:
+    node = world.store.get(NODES, "", name)
+    held = node["status"]["allocatable"] | amounts
+    world.store.put(NODES, {**node, "status": node["status"] | {"allocatable": held}})
+
+
+@pytest.mark.parametrize(
+    ("resource", "held", "asked"),
+    [(MIG, "2", "1"), ("rdma/hca", "2", "1"), ("cpu", "1", "500m"), ("memory", "1Gi", "512Mi")],
+)
+def test_no_more_of_any_resource_is_given_than_a_node_has(world, resource, held, asked):
+    nodes(world, "n1")
+    has(world, "n1", **{resource: held})
+    for name in ("p", "q", "r"):
+        world.add(PODS, asks(name, **{resource: asked}))
+    world.live(2)
+    assert [where(world, name) for name in ("p", "q", "r")] == ["n1", "n1", None]
+    assert why_not(world, "r") == f"0/1 nodes are available: 1 Insufficient {resource}."
+
+
+def test_a_resource_that_a_node_does_not_have_is_not_given(world):
+    nodes(world, "n1")
+    world.add(PODS, asks("p", **{MIG: "1"}))
+    world.live(2)
+    assert where(world, "p") is None
+
+
+def test_a_node_takes_no_more_pods_than_it_says(world):
+    nodes(world, "n1")
+    has(world, "n1", pods="1")
+    pod(world, "p")
+    pod(world, "q")
+    world.live(2)
+    assert why_not(world, "q") == "0/1 nodes are available: 1 Too many pods."
+
+
+def test_an_init_container_may_ask_for_more_than_the_rest(world):
+    nodes(world, "n1", gpus=2)
+    made = objects.pod("p")
+    made["spec"]["initContainers"] = [
+        {"name": "warm", "image": "server:1", "resources": {"limits": {"nvidia.com/gpu": "3"}}}
+    ]
+    world.add(PODS, made)
+    world.live(2)
+    assert "Insufficient nvidia.com/gpu" in why_not(world, "p")
+
+
+def test_lower_priorities_leave_for_an_extended_resource(world):
+    classes(world)
+    nodes(world, "n1")
+    has(world, "n1", **{MIG: "1"})
+    low = asks("low", **{MIG: "1"})
+    low["spec"]["priorityClassName"] = "low"
+    pod(world, "bystander", priorityClassName="low")
+    world.add(PODS, low)
+    world.live(4)
+    high = asks("high", **{MIG: "1"})
+    high["spec"]["priorityClassName"] = "high"
+    world.add(PODS, high)
+    world.live(30)
+    assert where(world, "high") == "n1"
+    assert where(world, "bystander") == "n1"
+
+
+def test_what_victims_free_is_not_taken_by_lower_priorities_meanwhile(world):
+    """Two victims leave one after the other; a small pod must not slip in between."""
+    classes(world)
+    nodes(world, "n1", gpus=4)
+    for name in ("first", "second"):
+        pod(world, name, gpus=2, priorityClassName="low")
+    world.live(10)
+    second = world.store.get(PODS, "inference", "second")
+    world.note(second, **{DRAIN_KEY: "300"})
+    pod(world, "high", gpus=4, priorityClassName="high")
+    world.live(2)
+    pod(world, "small", gpus=2, priorityClassName="low")
+    world.live(6)
+    assert where(world, "small") is None
+    world.live(40)
+    assert where(world, "high") == "n1"
+    assert where(world, "small") is None
+
+
+def test_nobody_leaves_for_a_pod_that_lacks_something_else(world):
+    classes(world)
+    nodes(world, "n1")
+    pod(world, "low", priorityClassName="low")
+    world.live(4)
+    apart = near("podAntiAffinity", "kubernetes.io/hostname")
+    pod(world, "high", priorityClassName="high", affinity=apart)
+    world.live(10)
+    assert "nominatedNodeName" not in world.store.get(PODS, "inference", "high")["status"]
+    assert where(world, "low") == "n1"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tiers.twin.controllers import events, pods
-from tiers.twin.controllers.kueue import preemption, workloads
+from tiers.twin.controllers.kueue import checks, preemption, workloads
 from tiers.twin.controllers.kueue.assignment import Assignment, assign
 from tiers.twin.controllers.kueue.preemption import Held
 from tiers.twin.controllers.kueue.quota import Pot, pots
@@ -45,6 +45,7 @@ class Queues:
 
 
 def tick(store: ClusterStore, now: datetime) -> None:
+    checks.tick(store, now)
     _stop(store, now)
     everyone = store.all(WORKLOADS)
     quota = pots(store)
@@ -54,6 +55,7 @@ def tick(store: ClusterStore, now: datetime) -> None:
     while heads := list(_heads(queues)):
         for name, _ in heads:
             _try(queues, name)
+    checks.tick(store, now)
 
 
 def _stop(store: ClusterStore, now: datetime) -> None:
@@ -142,7 +144,7 @@ def inactive(store: ClusterStore, queue: Obj) -> str:
         return "Stopped"
     flavors = {f["name"] for g in queue["spec"].get("resourceGroups") or () for f in g["flavors"]}
     known = all(store.find(RESOURCE_FLAVORS, "", name) for name in flavors)
-    return "" if known else "FlavorNotFound"
+    return checks.trouble(store, queue) if known else "FlavorNotFound"
 
 
 def _heads(queues: Queues) -> Iterator[tuple[str, tuple[bool, tuple[int, str, str]]]]:
@@ -186,8 +188,7 @@ def _admit(queues: Queues, name: str, workload: Obj, place: Assignment) -> None:
         "admission": {"clusterQueue": name, "podSetAssignments": [part]}
     }
     said = f"Quota reserved in ClusterQueue {name}"
-    steps = [("QuotaReserved", "True", "QuotaReserved", said),
-             ("Admitted", "True", "Admitted", "The workload is admitted")]  # fmt: skip
+    steps = [("QuotaReserved", "True", "QuotaReserved", said)]
     for kind in ("Evicted", "Preempted"):
         if workloads.is_true(workload, kind):
             steps.append((kind, "False", "QuotaReserved", f"Previously: {kind}"))
@@ -196,8 +197,7 @@ def _admit(queues: Queues, name: str, workload: Obj, place: Assignment) -> None:
             status, kind, value, queues.now, reason=reason, message=message
         )
     stored = workloads.put_status(queues.store, workload, status)
-    said = f"Admitted by ClusterQueue {name}"
-    events.record(queues.store, stored, "Admitted", said, queues.now, by=workloads.BY)
+    events.record(queues.store, stored, "QuotaReserved", said, queues.now, by=workloads.BY)
 
 
 def _make_room(queues: Queues, queue: Obj, workload: Obj, place: Assignment) -> bool:

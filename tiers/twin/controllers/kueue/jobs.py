@@ -7,7 +7,13 @@ from tiers.twin.controllers import events, pods, priority
 from tiers.twin.controllers.config import QUEUE_KEY
 from tiers.twin.controllers.kueue import workloads
 from tiers.twin.controllers.pods import status_of
-from tiers.twin.kube.resources import JOBS, RESOURCE_FLAVORS, WORKLOADS, Obj
+from tiers.twin.kube.resources import (
+    JOBS,
+    RESOURCE_FLAVORS,
+    WORKLOAD_PRIORITY_CLASSES,
+    WORKLOADS,
+    Obj,
+)
 from tiers.twin.kube.store import ClusterStore
 
 PRIORITY_KEY = "kueue.x-k8s.io/priority-class"
@@ -66,18 +72,12 @@ def _renew(store: ClusterStore, job: Obj, old: Obj | None, now: datetime) -> Non
 def _workload(store: ClusterStore, job: Obj) -> Obj:
     metadata, template = job["metadata"], job["spec"]["template"]
     digest = hashlib.sha256(metadata["uid"].encode()).hexdigest()[:5]
-    name = (metadata.get("labels") or {}).get(PRIORITY_KEY)
-    name = name or template["spec"].get("priorityClassName")
     spec = {
         "queueName": metadata["labels"][QUEUE_KEY],
         "active": True,
-        "priority": priority.of_class(store, name),
         "podSets": [_pod_set(template, int(job["spec"].get("parallelism", 1)))],
+        **_priority(store, job),
     }
-    if name:
-        spec["priorityClassRef"] = {
-            "group": "scheduling.k8s.io", "kind": "PriorityClass", "name": name,
-        }  # fmt: skip
     owner = pods.owner_reference(job, api_version="batch/v1", kind="Job")
     return {
         "metadata": {
@@ -89,6 +89,19 @@ def _workload(store: ClusterStore, job: Obj) -> Obj:
         "spec": spec,
         "status": {},
     }
+
+
+def _priority(store: ClusterStore, job: Obj) -> Obj:
+    """Of the WorkloadPriorityClass that a label names, else of the pods' PriorityClass."""
+    name = (job["metadata"].get("labels") or {}).get(PRIORITY_KEY)
+    found = store.find(WORKLOAD_PRIORITY_CLASSES, "", name) if name else None
+    if found is not None:
+        ref = {"group": "kueue.x-k8s.io", "kind": "WorkloadPriorityClass", "name": name}
+        return {"priority": int(found["value"]), "priorityClassRef": ref}
+    name = job["spec"]["template"]["spec"].get("priorityClassName")
+    number = {"priority": priority.of_class(store, name)}
+    ref = {"group": "scheduling.k8s.io", "kind": "PriorityClass", "name": name}
+    return number | ({"priorityClassRef": ref} if name else {})
 
 
 def _pod_set(template: Obj, count: int) -> Obj:

@@ -14,6 +14,8 @@ from tiers.twin.kube.store import ClusterStore
 _WORDS = {
     "Stopped": "Can't admit new workloads: is stopped.",
     "FlavorNotFound": "Can't admit new workloads: references missing ResourceFlavor(s).",
+    "AdmissionCheckNotFound": "Can't admit new workloads: references missing AdmissionCheck(s).",
+    "AdmissionCheckInactive": "Can't admit new workloads: references inactive AdmissionCheck(s).",
     "": "Can admit new workloads",
 }
 
