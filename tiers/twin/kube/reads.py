@@ -170,8 +170,8 @@ async def watch(
         seen = seen or now
         while True:
             changed.clear()
-            for change in query.store.changes_since(seen):
-                seen = change.revision
+            changes, seen = query.store.changes_since(query.resource, seen), query.store.revision
+            for change in changes:
                 if event := _event(query, change):
                     yield event
             left_s = ends_at - loop.time()
@@ -214,7 +214,7 @@ def _bookmark(query: Query, revision: int) -> dict[str, Any]:
 
 def _event(query: Query, change: Change) -> dict[str, Any] | None:
     """The event of a change as this watch sees it: leaving the selection is a deletion."""
-    if change.resource is not query.resource or change.after is None:
+    if change.after is None:
         return None
     was, now = query.wants(change.before), query.wants(change.after)
     if change.type == "DELETED":
