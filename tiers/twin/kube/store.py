@@ -135,7 +135,7 @@ class ClusterStore:
         after = {**obj, "metadata": metadata}
         if _same(before, after):
             return before
-        if resource.counts_generation and after.get("spec") != before.get("spec"):
+        if resource.counts_generation and _spec(resource, after) != _spec(resource, before):
             metadata["generation"] = int(before["metadata"].get("generation", 0)) + 1
         return after if dry_run else self._commit(resource, "MODIFIED", before, after)
 
@@ -246,6 +246,14 @@ class ClusterStore:
             key = key_of(obj)
             self._objects[resource][key] = obj
             self._index(resource, key, obj, present=True)
+
+
+def _spec(resource: Resource, obj: Obj) -> Any:
+    """What generations count the changes of; a pod's binding to a node is none."""
+    spec = obj.get("spec")
+    if resource is not PODS or not spec:
+        return spec
+    return {key: value for key, value in spec.items() if key != "nodeName"}
 
 
 def _mark(index: dict[str, dict[Any, None]], group: str, key: Any, *, present: bool) -> None:
