@@ -51,12 +51,12 @@ class KueueEvents:
 
     def follow(self) -> None:
         try:
-            changes = self._store.changes_since(self._revision)
+            changes = self._store.changes_since(WORKLOADS, self._revision)
         except ApiError:
             changes = []
         self._revision = self._store.revision
         for change in changes:
-            if change.resource is WORKLOADS and change.type != "DELETED":
+            if change.type != "DELETED":
                 self._count(change)
 
     def _count(self, change: Change) -> None:

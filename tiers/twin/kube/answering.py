@@ -7,8 +7,14 @@ from aiohttp import web
 
 from tiers.twin.kube import (
     access,
+    aggregated,
+    binding,
     discovery,
+    event_writes,
+    events,
     eviction,
+    forms,
+    openapi,
     quota,
     reads,
     requests,
@@ -18,7 +24,7 @@ from tiers.twin.kube import (
 )
 from tiers.twin.kube.call import PUBLIC, Call, encode
 from tiers.twin.kube.errors import bad_request, internal, method_not_allowed, unauthorized
-from tiers.twin.kube.resources import QUOTAS, Obj
+from tiers.twin.kube.resources import EVENTS_V1, QUOTAS, Obj
 from tiers.twin.kube.selectors import matcher
 from tiers.twin.kube.verbs import Write
 
@@ -51,13 +57,19 @@ class Answering:
             return web.Response(text=PUBLIC[path])
         if path == "/version":
             return self.call.reply(discovery.VERSION)
-        if (found := discovery.answer(path)) is not None:
+        if (found := discovery.answer(path) or openapi.answer(path)) is not None:
             if self.http.method != "GET":
                 raise method_not_allowed()
-            return self.call.reply(found)
+            return self._discovered(path, found)
         if self.call.review:
             return await self._answer_review()
         return await self._answer_resource()
+
+    def _discovered(self, path: str, found: Obj) -> web.StreamResponse:
+        wanted = aggregated.asked_for(self.http.headers.get("Accept", ""))
+        if wanted and (whole := aggregated.answer(path)):
+            return self.call.reply(whole, media=aggregated.MEDIA)
+        return self.call.reply(found)
 
     async def _answer_review(self) -> web.StreamResponse:
         if self.http.method != "POST":
@@ -70,17 +82,26 @@ class Answering:
     async def _answer_resource(self) -> web.StreamResponse:
         query, target = self.query, self._target
         self._authorize(target)
-        requests.check_accept(self.http.headers.get("Accept", ""))
+        self._form = self._asked_form(target)
         if target.resource is QUOTAS:
             quota.sync_all(self.api.store, target.namespace)
         if self.call.verb == "watch":
             return await self._watch()
         if self.call.verb == "list":
-            return self.call.reply(self._list())
+            return self.call.reply(self._form.many(*self._list()))
         self.call.body = await self.call.read_body() if self.call.verb != "get" else None
         options = self.call.body if self._has_options() else None
         self.call.dry_run = requests.dry_run_of(query, self.call.verb, options)
         return self._act(self._write(), self.call.body)
+
+    def _asked_form(self, target: requests.Target) -> forms.Form:
+        whole = forms.Form(
+            forms.WHOLE, target.resource, self.api.now(),
+            include=self.query.get("includeObject", "Metadata"),
+            convert=events.from_core if target.resource is EVENTS_V1 else dict,
+        )  # fmt: skip
+        lists = self.call.verb in ("list", "deletecollection")
+        return forms.asked_for(self.http.headers.get("Accept", ""), whole, lists=lists)
 
     def _authorize(self, target: requests.Target) -> None:
         if self.call.account is None:
@@ -104,7 +125,7 @@ class Answering:
         target = self._target
         return Write(
             store=self.api.store,
-            resource=target.resource,
+            resource=events.stored_as(target.resource),
             namespace=target.namespace,
             name=target.name,
             now=self.api.now(),
@@ -124,22 +145,33 @@ class Answering:
     def _act(self, write: Write, body: Any) -> web.StreamResponse:
         if write.subresource == "eviction":
             return self.call.reply(eviction.evict(write, body), 201)
+        if write.subresource == "binding":
+            return self.call.reply(binding.bind(write, body), 201)
         if write.subresource == "scale":
             return self.call.reply(self._scale(write, body))
         if self.call.verb == "create":
-            made = verbs.create(write, body)
+            made = self._create(write, body)
             self.call.made_name = made["metadata"]["name"]
-            return self.call.reply(made, 201)
+            return self.call.reply(self._form.one(made), 201)
         if self.call.verb == "deletecollection":
             return self.call.reply(self._delete_collection(write, body))
         held = write.store.find(write.resource, write.namespace, write.name)
         done = self._on_object(write, body)
-        return self.call.reply(done, 201 if held is None else 200)
+        return self.call.reply(self._form.one(done), 201 if held is None else 200)
+
+    def _create(self, write: Write, body: Any) -> Obj:
+        if self._target.resource is not EVENTS_V1:
+            return verbs.create(write, body)
+        return event_writes.create(write, body)
 
     def _on_object(self, write: Write, body: Any) -> Obj:
         match self.call.verb:
             case "get":
                 return write.store.get(write.resource, write.namespace, write.name)
+            case "update" if write.subresource == "finalize":
+                return verbs.finalize(write, body)
+            case "update" if self._target.resource is EVENTS_V1:
+                return event_writes.replace(write, body)
             case "update":
                 return updates.replace(write, body)
             case "delete":
@@ -147,7 +179,8 @@ class Answering:
             case _:
                 applies = self.http.content_type == updates.APPLY_PATCH
                 requests.check_patch_options(self.query, applies=applies)
-                return updates.patch(write, self.http.content_type, body, force=self._force())
+                patch = event_writes.patch if self._target.resource is EVENTS_V1 else updates.patch
+                return patch(write, self.http.content_type, body, force=self._force())
 
     def _force(self) -> bool:
         return self.query.get("force", "").lower() in ("1", "true")
@@ -164,7 +197,7 @@ class Answering:
         found = [o for o in write.store.all(query.resource, query.namespace) if query.matches(o)]
         gone = verbs.delete_collection(write, found, _options(body, self.query))
         metadata = {"resourceVersion": str(write.store.revision)}
-        return reads.listed(query.resource, gone, metadata)
+        return self._form.many(gone, metadata)
 
     # Lists and watches
 
@@ -174,17 +207,20 @@ class Answering:
         fields = self.query.get("fieldSelector", "")
         if target.name:
             fields = f"metadata.name={target.name}" + (f",{fields}" if fields else "")
+        if target.resource is EVENTS_V1:
+            fields = events.core_selector(fields)
+        stored = events.stored_as(target.resource)
         return reads.Query(
             store=self.api.store,
-            resource=target.resource,
+            resource=stored,
             namespace=target.namespace,
-            matches=matcher(target.resource, labels, fields),
+            matches=matcher(stored, labels, fields),
             selective=bool(labels or fields),
             revision=requests.number(self.query, "resourceVersion"),
             match=self.query.get("resourceVersionMatch", ""),
         )
 
-    def _list(self) -> Obj:
+    def _list(self) -> tuple[list[Obj], Obj]:
         reads.check_version_options(self.query, watches=False)
         limit = requests.number(self.query, "limit") or 0
         return reads.list_objects(self._query(), limit, self.query.get("continue", ""))
@@ -197,22 +233,25 @@ class Answering:
         )
         self.call.code = 200
         await response.prepare(self.http)
-        events = reads.watch(
-            query,
-            timeout_s=min(asked or MAX_WATCH_S, MAX_WATCH_S),
-            bookmarks=_flag(self.query, "allowWatchBookmarks") is True,
-            initial=_flag(self.query, "sendInitialEvents"),
+        write, found = (
+            self._form.events(),
+            reads.watch(
+                query,
+                timeout_s=min(asked or MAX_WATCH_S, MAX_WATCH_S),
+                bookmarks=_flag(self.query, "allowWatchBookmarks") is True,
+                initial=_flag(self.query, "sendInitialEvents"),
+            ),
         )
         try:
-            async for event in events:
+            async for event in found:
                 await self.api.stalled(self.call.match)
-                await response.write(encode(event) + b"\n")
+                await response.write(encode(write(event)) + b"\n")
             await self.api.stalled(self.call.match)
             await response.write_eof()
         except ConnectionError:
             pass  # the watcher went away; its next list tells it everything
         finally:
-            await events.aclose()
+            await found.aclose()
         return response
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from tiers.twin.kube import access, discovery, requests
+from tiers.twin.kube import access, discovery, openapi, requests
 from tiers.twin.kube.errors import ApiError, NoSuchPath
 from tiers.twin.kube.faults import Match
 from tiers.twin.kube.request_log import LoggedRequest
@@ -45,7 +45,8 @@ class Call:
                 return
             header = self.http.headers.get("Authorization")
             self.account = access.authenticate(self.api.accounts, header)
-            if discovery.answer(path) is not None or self.review:
+            documents = discovery.answer(path) or openapi.answer(path)
+            if documents is not None or self.review:
                 return
             self.target = requests.read_path(self.http.path)
             self.verb = requests.verb_of(self.http.method, self.target, self.http.query)
@@ -84,12 +85,15 @@ class Call:
             return None
 
     def reply(
-        self, body: Obj, code: int = 200, headers: dict[str, str] | None = None
+        self,
+        body: Obj,
+        code: int = 200,
+        headers: dict[str, str] | None = None,
+        media: str = "application/json",
     ) -> web.Response:
         self.code = code
-        response = web.Response(
-            body=encode(body), status=code, headers=headers, content_type="application/json"
-        )
+        told = {"Content-Type": media, **(headers or {})}
+        response = web.Response(body=encode(body), status=code, headers=told)
         response.headers.update(self.api.headers(self.audit_id))
         for warning in self.warnings:
             quoted = warning.replace('"', '\\"')

@@ -24,11 +24,18 @@ _SUBRESOURCE_VERBS = {
     "status": ["get", "patch", "update"],
     "scale": ["get", "patch", "update"],
     "eviction": ["create"],
+    "binding": ["create"],
+    "finalize": ["update"],
 }
 _SUBRESOURCE_KINDS = {
     "scale": {"group": "autoscaling", "version": "v1", "kind": "Scale"},
     "eviction": {"group": "policy", "version": "v1", "kind": "Eviction"},
+    "binding": {"kind": "Binding"},
 }
+
+
+_IN_ALL = ("Pod", "Deployment", "ReplicaSet", "StatefulSet", "Job", "HorizontalPodAutoscaler")
+"""What `kubectl get all` means."""
 
 
 class Review(NamedTuple):
@@ -106,6 +113,7 @@ def _entries(resource: Resource) -> list[Obj]:
         "verbs": verbs,
     }
     main |= {"shortNames": list(resource.short_names)} if resource.short_names else {}
+    main |= {"categories": ["all"]} if resource.kind in _IN_ALL else {}
     return [main] + [
         shape
         | {"name": f"{resource.plural}/{sub}", "verbs": _SUBRESOURCE_VERBS[sub]}

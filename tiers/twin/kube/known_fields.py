@@ -15,7 +15,7 @@ from tiers.twin.kube.custom_fields import ROOT_FIELDS, SPEC_FIELDS
 from tiers.twin.kube.errors import bad_request
 from tiers.twin.kube.resources import Obj, Resource
 
-_GENERIC = re.compile(r"^(List|Dict)\[(?:str, )?(.+)\]$")
+GENERIC = re.compile(r"^(List|Dict)\[(?:str, )?(.+)\]$")
 _SCALARS: dict[str, tuple[type, str]] = {
     "str": (str, "string"),
     "bool": (bool, "bool"),
@@ -30,7 +30,7 @@ class _Reading:
     unknown: list[str]
 
     def value(self, type_name: str, value: Any, path: str) -> Any:
-        if generic := _GENERIC.match(type_name):
+        if generic := GENERIC.match(type_name):
             return self._generic(generic[1], generic[2], value, path)
         if members := _members(type_name):
             return self._members(members, value, path)
@@ -60,7 +60,7 @@ class _Reading:
             elif item is not None:
                 read = self.value(members[key], item, inner)
                 # An empty list or map is not told, as Go's `omitempty` has it.
-                if read not in ([], {}) or not _GENERIC.match(members[key]):
+                if read not in ([], {}) or not GENERIC.match(members[key]):
                     known[key] = read
         return known
 
@@ -90,7 +90,7 @@ def _members(type_name: str) -> dict[str, str] | None:
 
 
 @cache
-def _model_of(resource: Resource) -> str:
+def model_of(resource: Resource) -> str:
     version = resource.version.capitalize()
     group = (resource.group or "core").split(".")[0].capitalize()
     names = (f"{version}{resource.kind}", f"{group}{version}{resource.kind}")
@@ -104,7 +104,7 @@ def read(resource: Resource, obj: Obj) -> tuple[Obj, list[str]]:
         ApiError: 400 when a value has another type than its field.
     """
     reading = _Reading(resource, [])
-    if model := _model_of(resource):
+    if model := model_of(resource):
         return reading.value(model, obj, ""), reading.unknown
     return _custom(resource, obj, reading), reading.unknown
 

@@ -38,8 +38,8 @@ class Query:
         return self.matches(obj)
 
 
-def list_objects(query: Query, limit: int, token: str) -> Obj:
-    """One page; every page of a list shows the same moment.
+def list_objects(query: Query, limit: int, token: str) -> tuple[list[Obj], Obj]:
+    """One page and its metadata; every page of a list shows the same moment.
 
     Raises:
         ApiError: 410 when its moment is no longer in the log, 504 when it has not come yet.
@@ -61,17 +61,7 @@ def list_objects(query: Query, limit: int, token: str) -> Obj:
         metadata["continue"] = _token(revision, key_of(page[-1]))
         if not query.selective:
             metadata["remainingItemCount"] = len(found) - len(page)
-    return listed(query.resource, page, metadata)
-
-
-def listed(resource: Resource, objects: list[Obj], metadata: Obj) -> Obj:
-    """A list of these objects; items of built-in kinds do not repeat their kind."""
-    return {
-        "kind": resource.kind + "List",
-        "apiVersion": resource.api_version,
-        "metadata": metadata,
-        "items": objects if resource.custom else [_item(obj) for obj in objects],
-    }
+    return page, metadata
 
 
 def _continued(query: Query, revision: int, start: tuple[str, str]) -> list[Obj]:
@@ -129,10 +119,6 @@ def check_version_options(query: Mapping[str, str], *, watches: bool) -> None:
         raise invalid_options("ListOptions", *problems)
 
 
-def _item(obj: Obj) -> Obj:
-    return {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
-
-
 def _token(revision: int, last: tuple[str, str]) -> str:
     return base64.urlsafe_b64encode(json.dumps([revision, *last]).encode()).decode()
 
@@ -170,8 +156,8 @@ async def watch(
         seen = seen or now
         while True:
             changed.clear()
-            for change in query.store.changes_since(seen):
-                seen = change.revision
+            changes, seen = query.store.changes_since(query.resource, seen), query.store.revision
+            for change in changes:
                 if event := _event(query, change):
                     yield event
             left_s = ends_at - loop.time()
@@ -214,7 +200,7 @@ def _bookmark(query: Query, revision: int) -> dict[str, Any]:
 
 def _event(query: Query, change: Change) -> dict[str, Any] | None:
     """The event of a change as this watch sees it: leaving the selection is a deletion."""
-    if change.resource is not query.resource or change.after is None:
+    if change.after is None:
         return None
     was, now = query.wants(change.before), query.wants(change.after)
     if change.type == "DELETED":

@@ -14,7 +14,6 @@ from tiers.twin.kube.errors import (
     invalid_options,
     method_not_allowed,
     no_such_path,
-    not_acceptable,
     unsupported_media,
 )
 from tiers.twin.kube.resources import NAMESPACES, REGISTRY, Resource
@@ -26,6 +25,8 @@ _SUBRESOURCE_VERBS = {
     "status": ("get", "update", "patch"),
     "scale": ("get", "update", "patch"),
     "eviction": ("create",),
+    "binding": ("create",),
+    "finalize": ("update",),
 }
 
 
@@ -155,13 +156,6 @@ def manager_of(query: Mapping[str, str], user_agent: str) -> str:
 
 BODIES = ("application/json", "application/yaml")
 _MEDIA = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
-
-
-def check_accept(header: str) -> None:
-    """Raise a 406 when the client takes no form that we write (JSON alone)."""
-    wanted = [part.split(";", 1)[0].strip() for part in header.split(",") if part.strip()]
-    if wanted and not {"*/*", "application/*", "application/json"}.intersection(wanted):
-        raise not_acceptable(_MEDIA)
 
 
 def check_body_type(header: str) -> None:

@@ -40,10 +40,12 @@ class Resource:
         return "status" in self.subresources
 
 
-NAMESPACES = Resource("", "v1", "Namespace", "namespaces", False, ("ns",), ("status",))
+NAMESPACES = Resource("", "v1", "Namespace", "namespaces", False, ("ns",), ("status", "finalize"))
 NODES = Resource("", "v1", "Node", "nodes", False, ("no",), ("status",))
-PODS = Resource("", "v1", "Pod", "pods", True, ("po",), ("status", "eviction"))
+PODS = Resource("", "v1", "Pod", "pods", True, ("po",), ("status", "eviction", "binding"), True)
 EVENTS = Resource("", "v1", "Event", "events", True, ("ev",))
+EVENTS_V1 = Resource("events.k8s.io", "v1", "Event", "events", True, ("ev",))
+"""The same objects as `EVENTS`, under their newer names."""
 QUOTAS = Resource("", "v1", "ResourceQuota", "resourcequotas", True, ("quota",), ("status",))
 DEPLOYMENTS = Resource(
     "apps", "v1", "Deployment", "deployments", True, ("deploy",), ("status", "scale"), True
@@ -64,10 +66,14 @@ HPAS = Resource(
     ("status",),
 )  # fmt: skip
 PRIORITY_CLASSES = Resource(
-    "scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", False, ("pc",)
+    "scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", False, ("pc",), (), True
 )
-DEVICE_CLASSES = Resource("resource.k8s.io", "v1", "DeviceClass", "deviceclasses", False)
-RESOURCE_SLICES = Resource("resource.k8s.io", "v1", "ResourceSlice", "resourceslices", False)
+DEVICE_CLASSES = Resource(
+    "resource.k8s.io", "v1", "DeviceClass", "deviceclasses", False, counts_generation=True
+)
+RESOURCE_SLICES = Resource(
+    "resource.k8s.io", "v1", "ResourceSlice", "resourceslices", False, counts_generation=True
+)
 RESOURCE_CLAIMS = Resource(
     "resource.k8s.io", "v1", "ResourceClaim", "resourceclaims", True, (), ("status",)
 )
@@ -120,6 +126,7 @@ RESOURCES: tuple[Resource, ...] = (
     NODES,
     PODS,
     EVENTS,
+    EVENTS_V1,
     QUOTAS,
     DEPLOYMENTS,
     REPLICA_SETS,

@@ -6,7 +6,7 @@ Each rule gives causes, `(reason, field, message)`, as a 422 lists them.
 from collections.abc import Callable
 from typing import Any
 
-from tiers.twin.kube import custom_rules, quantity
+from tiers.twin.kube import custom_rules, events, quantity
 from tiers.twin.kube.resources import (
     DEPLOYMENTS,
     EVENTS,
@@ -146,15 +146,6 @@ def _lease(obj: Obj) -> Causes:
     return causes
 
 
-def _event(obj: Obj) -> Causes:
-    """An event lies with what it is about; one about a cluster-wide object in `default`."""
-    about = (obj.get("involvedObject") or {}).get("namespace", "")
-    namespace = obj["metadata"].get("namespace", "")
-    if about == namespace or (not about and namespace in ("default", "kube-system")):
-        return []
-    return [bad("involvedObject.namespace", about, "does not match event.namespace")]
-
-
 def _quota(obj: Obj) -> Causes:
     causes: Causes = []
     for name, amount in ((obj.get("spec") or {}).get("hard") or {}).items():
@@ -193,7 +184,7 @@ CHECKS: dict[Resource, Callable[[Obj], Causes]] = {
     HPAS: _autoscaler,
     PRIORITY_CLASSES: _priority,
     LEASES: _lease,
-    EVENTS: _event,
+    EVENTS: events.check,
     QUOTAS: _quota,
     RESOURCE_SLICES: _slice,
 }

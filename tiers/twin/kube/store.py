@@ -1,10 +1,15 @@
-"""The objects of one cluster: uids, a monotonic resourceVersion, indexes, and a bounded event log.
+"""The objects of one cluster: uids, a monotonic resourceVersion, indexes, and what has changed.
 
 Objects are plain JSON and never changed in place: a writer puts a new object, so what a reader
 holds stays what it was. All calls come from one thread (the twin's asyncio loop); none of them
 waits, so a read-check-write without an `await` in between is atomic.
+
+Changes are kept kind by kind, so that the many renewals of Leases push nothing else out: the last
+`history` of each kind, and all of the last `KEPT_S` up to `MOST_KEPT` times as many; of Leases the
+last `history` alone. A watch from before them gets a 410.
 """
 
+import time
 import uuid
 from bisect import bisect_right
 from collections import deque
@@ -14,11 +19,14 @@ from datetime import datetime
 from typing import Any, Literal
 
 from tiers.twin.kube.errors import already_exists, not_found, too_old
-from tiers.twin.kube.resources import PODS, REGISTRY, Obj, Resource
+from tiers.twin.kube.resources import LEASES, PODS, REGISTRY, Obj, Resource
 from tiers.twin.kube.times import rfc3339
 
 Key = tuple[str, str]
 ChangeType = Literal["ADDED", "MODIFIED", "DELETED"]
+KEPT_S = 300.0
+"""As long as etcd keeps its revisions under a kube-apiserver."""
+MOST_KEPT = 10
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Change:
     key: Key
     before: Obj | None
     after: Obj | None
+    at_s: float = 0.0
 
 
 def json_copy(value: Any) -> Any:
@@ -54,16 +63,19 @@ class ClusterStore:
         cluster: str,
         *,
         history: int = 2000,
+        kept_s: float = KEPT_S,
         new_uid: Callable[[], str] = lambda: str(uuid.uuid4()),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cluster = cluster
         self.revision = 1
         self.failed_nodes: dict[str, str] = {}
         self.counters: dict[str, int] = {}
-        self._new_uid = new_uid
+        self._new_uid, self._clock = new_uid, clock
+        self._history, self._kept_s = history, kept_s
         self._objects: dict[Resource, dict[Key, Obj]] = {r: {} for r in REGISTRY.resources}
-        self._log: deque[Change] = deque(maxlen=history)
-        self._oldest = 1
+        self._logs: dict[Resource, deque[Change]] = {r: deque() for r in REGISTRY.resources}
+        self._forgotten = dict.fromkeys(REGISTRY.resources, 1)
         self._pods_on: dict[str, dict[Key, None]] = {}
         self._owned: dict[str, dict[tuple[Resource, Key], None]] = {}
         self._listeners: set[Callable[[], None]] = set()
@@ -123,7 +135,7 @@ class ClusterStore:
         after = {**obj, "metadata": metadata}
         if _same(before, after):
             return before
-        if resource.counts_generation and after.get("spec") != before.get("spec"):
+        if resource.counts_generation and _spec(resource, after) != _spec(resource, before):
             metadata["generation"] = int(before["metadata"].get("generation", 0)) + 1
         return after if dry_run else self._commit(resource, "MODIFIED", before, after)
 
@@ -143,9 +155,7 @@ class ClusterStore:
         else:
             self._objects[resource][key] = after
             self._index(resource, key, after, present=True)
-        if len(self._log) == self._log.maxlen:
-            self._oldest = self._log[0].revision
-        self._log.append(Change(self.revision, resource, kind, key, before, after))
+        self._keep(Change(self.revision, resource, kind, key, before, after, self._clock()))
         for listener in tuple(self._listeners):
             listener()
         return after
@@ -158,25 +168,31 @@ class ClusterStore:
 
     # History
 
-    def changes_since(self, revision: int) -> list[Change]:
-        """Writes after a revision, oldest first.
+    def _keep(self, change: Change) -> None:
+        log = self._logs[change.resource]
+        log.append(change)
+        kept_s = 0.0 if change.resource is LEASES else self._kept_s
+        while len(log) > self._history:
+            if len(log) <= MOST_KEPT * self._history and change.at_s - log[0].at_s < kept_s:
+                break
+            self._forgotten[change.resource] = log.popleft().revision
+
+    def changes_since(self, resource: Resource, revision: int) -> list[Change]:
+        """Writes to a kind after a revision, oldest first.
 
         Raises:
-            ApiError: 410 when the log no longer reaches back that far.
+            ApiError: 410 when some of them are forgotten.
         """
-        if revision < self._oldest:
-            raise too_old(revision, self._oldest)
-        if revision >= self.revision:
-            return []
-        start = bisect_right(self._log, revision, key=lambda change: change.revision)
-        return [self._log[i] for i in range(start, len(self._log))]
+        if revision < self._forgotten[resource]:
+            raise too_old(revision, self._forgotten[resource])
+        log = self._logs[resource]
+        start = bisect_right(log, revision, key=lambda change: change.revision)
+        return [log[i] for i in range(start, len(log))]
 
     def all_at(self, resource: Resource, revision: int, namespace: str = "") -> list[Obj]:
         """The objects of a kind as they were at a revision (410 when that is too long ago)."""
         objects = dict(self._objects[resource])
-        for change in reversed(self.changes_since(revision)):
-            if change.resource is not resource:
-                continue
+        for change in reversed(self.changes_since(resource, revision)):
             if change.before is None:
                 objects.pop(change.key, None)
             else:
@@ -215,7 +231,8 @@ class ClusterStore:
         if data.get("schema") != "twin-store/1":
             raise ValueError(f"not a twin-store/1 dump: {data.get('schema')!r}")
         store = cls(data["cluster"], history=history)
-        store.revision = store._oldest = int(data["revision"])
+        store.revision = int(data["revision"])
+        store._forgotten = dict.fromkeys(store._forgotten, store.revision)
         store.failed_nodes = dict(data["failed_nodes"])
         store.counters = dict(data["counters"])
         store._take(data["objects"])
@@ -229,6 +246,14 @@ class ClusterStore:
             key = key_of(obj)
             self._objects[resource][key] = obj
             self._index(resource, key, obj, present=True)
+
+
+def _spec(resource: Resource, obj: Obj) -> Any:
+    """What generations count the changes of; a pod's binding to a node is none."""
+    spec = obj.get("spec")
+    if resource is not PODS or not spec:
+        return spec
+    return {key: value for key, value in spec.items() if key != "nodeName"}
 
 
 def _mark(index: dict[str, dict[Any, None]], group: str, key: Any, *, present: bool) -> None:

@@ -12,7 +12,7 @@ from tiers.twin.kube.errors import (
     unsupported_media,
 )
 from tiers.twin.kube.json_patch import json_patch
-from tiers.twin.kube.resources import NODES, PODS, QUOTAS, Obj, Resource
+from tiers.twin.kube.resources import DEPLOYMENTS, NAMESPACES, NODES, PODS, QUOTAS, Obj, Resource
 from tiers.twin.kube.shapes import shape_of
 from tiers.twin.kube.values import bad, required
 from tiers.twin.kube.verbs import (
@@ -117,6 +117,11 @@ def _settled(write: Write, before: Obj, after: Obj) -> Obj:
     whole["metadata"] = _settled_metadata(before["metadata"], after["metadata"])
     if write.subresource == "status":
         return _settled_status(write, before, whole)
+    if resource is NAMESPACES:
+        whole["spec"] = before.get("spec", {})  # `finalize` alone writes its finalizers
+    if resource is DEPLOYMENTS and _annotations(before) != _annotations(whole):
+        # They are copied to its ReplicaSet, so they count like its spec.
+        whole["metadata"]["generation"] = before["metadata"].get("generation", 0) + 1
     if resource is not PODS and whole.get("spec") != before.get("spec"):
         whole = validate.with_defaults(resource, whole)
     if resource.has_status:
@@ -125,6 +130,10 @@ def _settled(write: Write, before: Obj, after: Obj) -> Obj:
     validate.check(resource, whole)
     validate.check_update(resource, before, whole)
     return whole
+
+
+def _annotations(obj: Obj) -> Obj:
+    return obj["metadata"].get("annotations") or {}
 
 
 def _settled_metadata(held: Obj, wanted: Obj) -> Obj:
@@ -150,7 +159,11 @@ def _settled_status(write: Write, before: Obj, whole: Obj) -> Obj:
 def _apply(write: Write, body: Any, *, force: bool) -> Obj:
     if write.manager == NO_MANAGER:
         refuse_no_manager()
-    sent = applied_object(write, body)
+    return apply_object(write, applied_object(write, body), force=force)
+
+
+def apply_object(write: Write, sent: Obj, *, force: bool) -> Obj:
+    """Apply a body that has been read and checked, or create what it describes."""
     before = write.store.find(write.resource, write.namespace, write.name)
     if before is None:
         return _create_by_apply(write, sent)

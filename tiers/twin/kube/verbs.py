@@ -193,11 +193,33 @@ def _mark_leaving(write: Write, obj: Obj, grace_s: int) -> Obj:
         if leaves_at <= write.now + timedelta(seconds=grace_s):
             return obj
     metadata = {
-        **obj["metadata"],
+        **_counted_once_more(obj["metadata"]),
         "deletionTimestamp": rfc3339(write.now + timedelta(seconds=grace_s)),
         "deletionGracePeriodSeconds": grace_s,
     }
     return write.store.put(write.resource, {**obj, "metadata": metadata}, dry_run=write.dry_run)
+
+
+def _counted_once_more(metadata: Obj) -> Obj:
+    """To begin to leave is a change that controllers act on, so it is a new generation."""
+    if metadata.get("deletionTimestamp") or not metadata.get("generation"):
+        return metadata
+    return {**metadata, "generation": metadata["generation"] + 1}
+
+
+def finalize(write: Write, body: Any) -> Obj:
+    """`namespaces/finalize`: a leaving namespace that waits for nobody any more is gone."""
+    sent = sent_object(write, body)
+    before = write.store.get(NAMESPACES, "", write.name)
+    validate.check_preconditions(NAMESPACES, before, sent["metadata"])
+    finalizers = (sent.get("spec") or {}).get("finalizers") or []
+    spec = {**before["spec"], "finalizers": finalizers}
+    after = {**before, "spec": spec if finalizers else {}}
+    stored = write.store.put(NAMESPACES, after, dry_run=write.dry_run)
+    waits = finalizers or not stored["metadata"].get("deletionTimestamp")
+    if write.dry_run or waits or stored["metadata"].get("finalizers"):
+        return stored
+    return write.store.remove(NAMESPACES, "", write.name)
 
 
 def finish_deletion(write: Write, stored: Obj) -> Obj:

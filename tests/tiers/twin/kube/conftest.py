@@ -67,7 +67,7 @@ class Running:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("kube")
-    tls, store = ensure_tls(folder), ClusterStore("eastus", history=400)
+    tls, store = ensure_tls(folder), ClusterStore("eastus", history=400, kept_s=0.0)
     log, loop = RequestLog(folder / "requests.jsonl"), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

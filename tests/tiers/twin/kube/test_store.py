@@ -8,7 +8,7 @@ from urllib3.exceptions import HTTPError
 
 from tests.tiers.twin.kube import objects
 from tiers.twin.kube.errors import ApiError
-from tiers.twin.kube.resources import NODES, PODS
+from tiers.twin.kube.resources import LEASES, NODES, PODS
 from tiers.twin.kube.server import PortBusy, serve
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.tls import ensure_tls
@@ -50,10 +50,49 @@ def test_history_before_a_restart_is_gone():
     store = ClusterStore("eastus")
     store.create(NODES, objects.node(), NOW)
     back = ClusterStore.load(store.dump())
-    assert back.changes_since(back.revision) == []
+    assert back.changes_since(NODES, back.revision) == []
     with pytest.raises(ApiError) as caught:
-        back.changes_since(back.revision - 1)
+        back.changes_since(NODES, back.revision - 1)
     assert caught.value.code == 410
+
+
+def renewed(store: ClusterStore, times: int) -> None:
+    for count in range(times):
+        held = store.get(LEASES, "a", "held")
+        store.put(LEASES, {**held, "spec": {"leaseTransitions": count}})
+
+
+def test_renewed_leases_push_no_other_change_out():
+    store = ClusterStore("eastus", history=10)
+    store.create(NODES, objects.node(), NOW)
+    store.create(LEASES, {"metadata": {"name": "held", "namespace": "a"}}, NOW)
+    renewed(store, 50)
+    assert [c.key for c in store.changes_since(NODES, 1)] == [("", "n1")]
+    assert len(store.changes_since(LEASES, store.revision - 10)) == 10
+    with pytest.raises(ApiError, match="too old resource version"):
+        store.changes_since(LEASES, store.revision - 11)
+
+
+def test_changes_of_the_last_minutes_are_kept_beyond_their_number():
+    now_s = [0.0]
+    store = ClusterStore("eastus", history=3, clock=lambda: now_s[0])
+    held = store.create(NODES, objects.node(), NOW)
+    for beat in range(1, 9):
+        now_s[0] += 60.0
+        held = store.put(NODES, {**held, "status": {"beat": beat}})
+    assert [c.after["status"]["beat"] for c in store.changes_since(NODES, 5)] == [4, 5, 6, 7, 8]
+    with pytest.raises(ApiError):
+        store.changes_since(NODES, 4)
+
+
+def test_a_storm_of_changes_is_bounded_all_the_same():
+    store = ClusterStore("eastus", history=3, clock=lambda: 0.0)
+    held = store.create(NODES, objects.node(), NOW)
+    for beat in range(100):
+        held = store.put(NODES, {**held, "status": {"beat": beat}})
+    assert len(store.changes_since(NODES, store.revision - 30)) == 30
+    with pytest.raises(ApiError):
+        store.changes_since(NODES, store.revision - 31)
 
 
 def test_a_foreign_dump_is_refused():
