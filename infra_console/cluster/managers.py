@@ -10,6 +10,9 @@ from typing import Any
 
 from infra_console.cluster.client import FIELD_MANAGER
 
+# What the server writes down of objects that nobody recorded before: no manager at all.
+UNRECORDED = "before-first-apply"
+
 
 @dataclass(frozen=True, slots=True)
 class Manager:
@@ -31,7 +34,7 @@ def other_owners(item: Mapping[str, Any], path: Sequence[str]) -> tuple[Manager,
         for e in entries
         if not e.get("subresource") and _holds(e.get("fieldsV1") or {}, steps)
     }
-    others = (m for m in found if m.name != FIELD_MANAGER)
+    others = (m for m in found if m.name not in (FIELD_MANAGER, UNRECORDED))
     return tuple(sorted(others, key=lambda m: (m.name, m.applies)))
 
 

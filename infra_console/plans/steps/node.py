@@ -4,7 +4,8 @@ A cordon of ours carries the plan and what stood before, written in the same pat
 taint of somebody else is never lifted, and a node that somebody else took meanwhile is left alone.
 
 Params: key and from (the tier label that the giving steps rely on), uid of the node where it is
-known; assigning takes `to` as well.
+known; assigning takes `to` as well. Draining takes `grace_s`, in which gangs may write a checkpoint,
+and `victims`, the Workloads of Kueue that the plan stops before: see gangs.py.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,7 @@ from infra_console.plans.steps.base import (
     Undo,
     Waiting,
 )
+from infra_console.plans.steps.gangs import gangs_first
 from infra_console.plans.steps.taints import every_taint, has_tier, tier_taints
 
 DRAIN_POLL_S = 1.0
@@ -72,10 +74,8 @@ class Drain:
         pods = leaving(step)
         if not pods:
             return Done("no pod is left that must leave")
-        if lost := _for_good(pods):
-            return lost
-        if broken := step.guards.below_floor(step.tier):
-            return Blocked(f"floor: {broken}")
+        if refusal := _for_good(pods) or _below_floor(step) or gangs_first(step, pods):
+            return refusal
         blocked = _evict_all(step, [p for p in pods if not p.deleting])
         if blocked:
             wait_s = min(MAX_RETRY_S, max(b.retry_after_s for b in blocked.values()))
@@ -264,6 +264,11 @@ def _for_good(pods: Iterable[PodState]) -> Blocked | None:
         f"{_names(bare)} has no controller that would start it elsewhere; "
         "stop or move it and resume, or abort"
     )
+
+
+def _below_floor(step: StepContext) -> Blocked | None:
+    broken = step.guards.below_floor(step.tier)
+    return Blocked(f"floor: {broken}") if broken else None
 
 
 def _evict_all(step: StepContext, pods: list[PodState]) -> dict[str, EvictionBlocked]:

@@ -5,11 +5,15 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from kubernetes.client import CustomObjectsApi
+
+from infra_console.cluster.client import client_for
 from infra_console.cluster.objects import GPU
 from infra_console.plans.kueue_facts import quota_fact
 from infra_console.plans.spec import Move, ObjectRef, PlanSpec, Precondition, StepSpec
 from tests.infra_console.kube import CLUSTER, Twin
 from tests.infra_console.plans.specs import node_move, node_steps, spec
+from tiers.twin.controllers import gitops
 from tiers.twin.controllers.config import QUEUE_KEY
 from tiers.twin.controllers.gang_spec import gang_spec
 from tiers.twin.kube.resources import (
@@ -25,6 +29,7 @@ FLAVOR, QUEUE, SPACE = "h100", "research", "training"
 PRODUCT = {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}
 NODES, QUOTA = 3, 24  # training nodes with H100s, and their GPUs
 GRACE_S = 5.0
+GPU_QUOTA = "/spec/resourceGroups/0/flavors/0/resources/0/nominalQuota"
 
 
 class KueueTwin:
@@ -70,15 +75,25 @@ class KueueTwin:
     def node_of(self, job: str) -> str:
         return self.pods(job)[0]["spec"]["nodeName"]
 
+    def workloads(self) -> list[dict[str, Any]]:
+        return self.twin.call(self.twin.store.all, WORKLOADS)
+
     def workload(self, job: str) -> dict[str, Any]:
-        found = self.twin.call(self.twin.store.all, WORKLOADS)
-        return next(w for w in found if w["metadata"]["ownerReferences"][0]["name"] == job)
+        return next(
+            w for w in self.workloads() if w["metadata"]["ownerReferences"][0]["name"] == job
+        )
 
     def queue(self) -> dict[str, Any]:
         return self.twin.call(self.twin.store.get, CLUSTER_QUEUES, "", QUEUE)
 
-    def quota(self) -> Any:
-        return gpus_of(self.queue())["nominalQuota"]
+    def quota(self, flavor: str = FLAVOR) -> Any:
+        return gpus_of(self.queue(), flavor)["nominalQuota"]
+
+    def owners(self) -> set[str]:
+        """Whose the quota is, by the server."""
+        entries = self.queue()["metadata"].get("managedFields") or ()
+        held = (e for e in entries if "f:resourceGroups" in e["fieldsV1"].get("f:spec", {}))
+        return {e["manager"] for e in held}
 
     def is_true(self, job: str, kind: str) -> bool:
         held = self.workload(job)["status"].get("conditions") or ()
@@ -88,10 +103,40 @@ class KueueTwin:
         """Somebody else's write."""
         self.twin.edit(CLUSTER_QUEUES, "", QUEUE, {"spec": queue_spec(value)})
 
+    def add_flavor(self, name: str, quota: int) -> None:
+        self.make(RESOURCE_FLAVORS, name, {"nodeLabels": {"flavor": name}})
+        spec = queue_spec(QUOTA)
+        resources = [{"name": GPU, "nominalQuota": quota}]
+        spec["resourceGroups"][0]["flavors"].append({"name": name, "resources": resources})
+        self.twin.edit(CLUSTER_QUEUES, "", QUEUE, {"spec": spec})
+
+    def activate(self, job: str, active: bool = True) -> None:
+        """Somebody else's write."""
+        name = self.workload(job)["metadata"]["name"]
+        self.twin.edit(WORKLOADS, SPACE, name, {"spec": {"active": active}})
+
+    def deactivate(self, job: str) -> None:
+        self.activate(job, False)
+
+    def renew(self, job: str) -> None:
+        """Its Job is deleted and submitted again under the same name."""
+        name, pods = self.workload(job)["metadata"]["name"], self.running(job)
+        held = self.twin.call(self.twin.store.get, WORKLOADS, SPACE, name)
+        metadata = {**held["metadata"], "uid": "another"}
+        self.twin.call(self.twin.store.put, WORKLOADS, {**held, "metadata": metadata})
+        assert pods
+
+    def own_quota(self, manager: str) -> None:
+        """Somebody writes the list by hand, as it stands but for its quota, and back."""
+        for value in (QUOTA + 1, QUOTA):
+            operation = {"op": "replace", "path": GPU_QUOTA, "value": value}
+            CustomObjectsApi(client_for(CLUSTER)).patch_cluster_custom_object(
+                "kueue.x-k8s.io", "v1beta2", "clusterqueues", QUEUE, [operation],
+                field_manager=manager, _content_type="application/json-patch+json",
+            )  # fmt: skip
+
     def give_to_gitops(self) -> None:
         """A repository holds the whole queue, and an agent applies it."""
-        from tiers.twin.controllers import gitops
-
         held = self.queue()
         manifest = {
             "apiVersion": held["apiVersion"],
@@ -110,8 +155,9 @@ def queue_spec(quota: Any) -> dict[str, Any]:
     return {"namespaceSelector": {}, "resourceGroups": [group]}
 
 
-def gpus_of(queue: dict[str, Any]) -> dict[str, Any]:
-    return queue["spec"]["resourceGroups"][0]["flavors"][0]["resources"][0]
+def gpus_of(queue: dict[str, Any], flavor: str = FLAVOR) -> dict[str, Any]:
+    (group,) = queue["spec"]["resourceGroups"]
+    return next(f["resources"][0] for f in group["flavors"] if f["name"] == flavor)
 
 
 def queue_ref() -> ObjectRef:
@@ -126,9 +172,9 @@ def victim_ref(world: KueueTwin, job: str) -> ObjectRef:
 def quota_step(before: int, after: int, *, wave: int = 1, **more: Any) -> StepSpec:
     params = {"flavor": FLAVOR, "resource": GPU, "from": before, "to": after, **more}
     return StepSpec(
-        key=f"{CLUSTER}/{QUEUE}/{FLAVOR}/kueue.set_quota",
+        key=f"{CLUSTER}/{QUEUE}/{params['flavor']}/kueue.set_quota",
         kind="kueue.set_quota",
-        title=f"Lower {FLAVOR} of {QUEUE} from {before} to {after}",
+        title=f"Set {params['flavor']} of {QUEUE} from {before} to {after}",
         target=queue_ref(),
         tier="training",
         wave=wave,
