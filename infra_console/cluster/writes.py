@@ -1,9 +1,9 @@
 """Conditional writes to one cluster, called by plan steps only.
 
-Each is refused when the object has changed since it was read. A node's cordon, taints, labels and
-our annotations go in one JSON patch with `test` on the resourceVersion, so that a cordon never
-stands without the mark that says whose it is. `dry_run` asks the server to check and persist
-nothing. Labels move to server-side apply when taking over a key from another manager is built.
+Each is refused when the object has changed since it was read. A node's cordon and our annotations
+go in one JSON patch with `test` on the resourceVersion, so that a cordon never stands without the
+mark that says whose it is; its taints, one atomic list, go by JSON patch as well. The tier's label
+is applied: see labels.py. `dry_run` asks the server to check and persist nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,9 +40,13 @@ def change_node(
     labels: Mapping[str, str | None] | None = None,
     annotations: Mapping[str, str | None] | None = None,
     taints: Sequence[Taint] | None = None,
+    manager: str = "",
     dry_run: bool,
 ) -> NodeState:
     """Write what is given to a node as it was read; a None value removes the key.
+
+    Args:
+        manager: in whose name, when a field is handed back to its owner; ours otherwise.
 
     Raises:
         ObjectConflict: the node changed since `node` was read; nothing was written.
@@ -59,7 +63,14 @@ def change_node(
     what = f"patch node {node.name}"
     try:
         written = _write(
-            cluster_id, what, call, dry_run, name=node.name, body=patch, kind=JSON_PATCH
+            cluster_id,
+            what,
+            call,
+            dry_run,
+            kind=JSON_PATCH,
+            manager=manager,
+            name=node.name,
+            body=patch,
         )
     except InvalidRequest as err:
         # A failed `test` and a change that is refused both are a 422, in words that differ from

@@ -85,8 +85,8 @@ def test_a_named_victim_leaves_its_quota_and_node_follow_and_all_comes_back(
 @pytest.mark.parametrize(
     ("kill", "forward", "back"),
     [
-        (killing.before_each_write, 6, 5),
-        (killing.after_each_write, 6, 5),
+        (killing.before_each_write, 7, 6),
+        (killing.after_each_write, 7, 6),
         (killing.after_each_step, 7, 6),
     ],
 )
@@ -100,7 +100,7 @@ def test_killed_at_every_boundary_it_writes_nothing_twice_and_restores_all(
     assert len(died) == forward, died
     assert twin.count(f"patch clusterqueues {QUEUE}") == 1
     assert twin.count("patch workloads") == 1
-    assert twin.count(f"patch nodes {node}") == 3
+    assert twin.count(f"patch nodes {node}") == 4
     assert twin.count("patch pods small") == 1
     roll_back(plan.id, by=operator, reason="slower than promised")
     plan = killing.survive(plan)
@@ -108,7 +108,7 @@ def test_killed_at_every_boundary_it_writes_nothing_twice_and_restores_all(
     assert len(died) >= forward + back, died
     assert twin.count(f"patch clusterqueues {QUEUE}") == 2
     assert twin.count("patch workloads") == 2
-    assert twin.count(f"patch nodes {node}") == 6
+    assert twin.count(f"patch nodes {node}") == 8
     restored(world, twin, node)
     assert verify_chain().ok
 
