@@ -9,6 +9,10 @@ belongs to Kueue itself from the Workload's first moment: an apply of it would a
 from collections.abc import Mapping
 from typing import Any
 
+from kubernetes.client import CustomObjectsApi
+
+from infra_console.cluster.answers import read_json
+from infra_console.cluster.client import client_for
 from infra_console.cluster.custom_objects import CustomKind, list_custom, patch_tested, read_custom
 from infra_console.cluster.errors import ObjectMissing
 from infra_console.cluster.kueue_objects import (
@@ -24,6 +28,7 @@ from infra_console.cluster.patching import Operations, map_operations, op
 
 GROUP, VERSION = "kueue.x-k8s.io", "v1beta2"
 CLUSTER_QUEUE = CustomKind(GROUP, VERSION, "ClusterQueue", "clusterqueues", False)
+LOCAL_QUEUE = CustomKind(GROUP, VERSION, "LocalQueue", "localqueues", True)
 WORKLOAD = CustomKind(GROUP, VERSION, "Workload", "workloads", True)
 FLAVOR = CustomKind(GROUP, VERSION, "ResourceFlavor", "resourceflavors", False)
 # Kueue makes every Workload, `active` included: that is no opinion of anybody's.
@@ -50,6 +55,22 @@ def list_workloads(cluster_id: str, *, namespace: str = "") -> list[WorkloadStat
 
 def list_flavors(cluster_id: str) -> list[FlavorState]:
     return [flavor_state(i) for i in _listed(cluster_id, FLAVOR)]
+
+
+def list_local_queues(cluster_id: str) -> list[tuple[str, str]]:
+    """The namespace of each LocalQueue and the ClusterQueue that it leads to."""
+    found = _listed(cluster_id, LOCAL_QUEUE)
+    return [(i["metadata"]["namespace"], i["spec"]["clusterQueue"]) for i in found]
+
+
+def serves_kueue(cluster_id: str) -> bool:
+    """Whether the API knows Kueue's kinds in the version we speak; anybody signed in may ask."""
+    call = CustomObjectsApi(client_for(cluster_id)).get_api_resources
+    try:
+        read_json(cluster_id, "look for Kueue", call, group=GROUP, version=VERSION)
+    except ObjectMissing:
+        return False
+    return True
 
 
 def set_active(

@@ -9,9 +9,7 @@ from kubernetes.client import AuthorizationV1Api
 
 from infra_console.cluster.answers import read_json
 from infra_console.cluster.client import client_for
-from infra_console.cluster.custom_objects import list_custom
-from infra_console.cluster.errors import ClusterForbidden, ObjectMissing
-from infra_console.cluster.kueue import FLAVOR, GROUP
+from infra_console.cluster.kueue import GROUP, serves_kueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def review_rights(cluster_id: str) -> Rights:
     Raises:
         ClusterError: the cluster cannot be asked.
     """
-    parts = {NODES, KUEUE} if _serves_kueue(cluster_id) else {NODES}
+    parts = {NODES, KUEUE} if serves_kueue(cluster_id) else {NODES}
     reads = [r for r in READS if r.part in parts]
     writes = [r for r in WRITES if r.part in parts]
     missing = {r for r in (*reads, *writes) if not _may(cluster_id, r)}
@@ -70,17 +68,6 @@ def review_rights(cluster_id: str) -> Rights:
         missing_writes=tuple(r for r in writes if r in missing),
         writes=any(r not in missing for r in writes),
     )
-
-
-def _serves_kueue(cluster_id: str) -> bool:
-    """Whether the API knows Kueue's kinds; one that we may not read is there."""
-    try:
-        next(list_custom(cluster_id, FLAVOR), None)
-    except ObjectMissing:
-        return False
-    except ClusterForbidden:
-        return True
-    return True
 
 
 def _may(cluster_id: str, right: Right) -> bool:
