@@ -23,7 +23,7 @@ from tiers.twin.controllers.config import (
     ControllerConfig,
 )
 from tiers.twin.controllers.gang_spec import gang_spec
-from tiers.twin.kube.resources import JOBS, PODS, Obj
+from tiers.twin.kube.resources import JOBS, LOCAL_QUEUES, PODS, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import parse_time, rfc3339
 from tiers.twin.profile import (
@@ -32,6 +32,7 @@ from tiers.twin.profile import (
 )
 
 NAMESPACE = "training"
+QUEUE = "training"  # the LocalQueue that new jobs name, where there is one
 USEFUL, LOST = "training-useful-gpu-s", "training-lost-gpu-s"
 COMPLETED, RESTARTS, SUBMITTED = "training-completed", "training-restarts", "training-submitted"
 SEEN = "training-seen-s"
@@ -117,6 +118,8 @@ def submit(store: ClusterStore, arrival: Arrival, now: datetime, *, done_s: floa
     annotations = {WORK_KEY: f"{arrival.work_s:.1f}", DONE_KEY: f"{done_s:.1f}"}
     metadata = {"name": name, "namespace": NAMESPACE, "annotations": annotations}
     metadata["labels"] = {"app": "training"}
+    if store.find(LOCAL_QUEUES, NAMESPACE, QUEUE):
+        metadata["labels"][QUEUE_KEY] = QUEUE
     return store.create(JOBS, {"metadata": metadata, "spec": gang_spec(name, arrival.nodes),
                                "status": {}}, now)  # fmt: skip
 
