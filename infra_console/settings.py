@@ -273,6 +273,11 @@ PLAN_STEP_KINDS = {
     "node.drain_back": "infra_console.plans.steps.back.EmptyAgain",
     "node.restore_tier": "infra_console.plans.steps.back.RestoreTier",
     "workload.scale": "infra_console.plans.steps.workload.Scale",
+    "kueue.signal": "infra_console.plans.steps.kueue_victims.Signal",
+    "kueue.deactivate": "infra_console.plans.steps.kueue_victims.Deactivate",
+    "kueue.reactivate": "infra_console.plans.steps.kueue_victims.Reactivate",
+    "kueue.set_quota": "infra_console.plans.steps.kueue.SetQuota",
+    "kueue.restore_quota": "infra_console.plans.steps.kueue.RestoreQuota",
 }
 REGION_STATES = "tiers.queries.region_map"  # who tells the regions page what each is doing
 OVERVIEW_CARDS = ["tiers.overview.tier_cards", "regions.overview.map_card"]

@@ -1,10 +1,11 @@
 """From the moves of one cluster to a plan: steps, guards, promises, preconditions, evidence.
 
-Steps run in waves: replicas that shrink, then nodes (cordon, drain, assign the tier, uncordon; at
-most MOVING_NODES of them at once), then replicas that grow, each confirmed before the next.
+Steps run in waves: replicas and queues that shrink, then nodes (cordon, drain, assign the tier,
+uncordon; at most MOVING_NODES of them at once), then replicas and queues that grow, each confirmed
+before the next.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from infra_console.fleet.config import WorkloadConfig
@@ -24,6 +25,14 @@ from tiers.core.changes import ClusterMoves, NodeChange, ScaleChange
 from tiers.core.fleet_state import TIERS, ClusterState, NodeView
 from tiers.core.plan_price import PlanPrice
 from tiers.facts import FleetFacts
+from tiers.queue_plans import (
+    GRACE_S,
+    grow_waves,
+    queue_preconditions,
+    quota_moves,
+    shrink_waves,
+    victims,
+)
 
 DOMAIN = "tiers"
 MOVING_NODES = 2
@@ -111,6 +120,7 @@ def _moves(moves: ClusterMoves) -> Iterator[Move]:
             evicts=scale.victims,
             reason=scale.reason,
         )
+    yield from quota_moves(moves)
 
 
 def _steps(facts: FleetFacts, moves: ClusterMoves) -> Iterator[StepSpec]:
@@ -118,13 +128,33 @@ def _steps(facts: FleetFacts, moves: ClusterMoves) -> Iterator[StepSpec]:
     for scale in moves.shrinks:
         yield _scale_step(facts, moves.cluster, scale, wave)
     wave += bool(moves.shrinks)
+    for steps in shrink_waves(moves):
+        yield from (step.model_copy(update={"wave": wave}) for step in steps)
+        wave += 1
+    stopped = victims(moves) if moves.stops or moves.quotas else None
     for start in range(0, len(moves.nodes), MOVING_NODES):
         for kind, title in NODE_STEPS:
             for change in moves.nodes[start : start + MOVING_NODES]:
-                yield _node_step(facts, moves.cluster, change, kind, title, wave)
+                step = _node_step(facts, moves.cluster, change, kind, title, wave)
+                yield _for_gangs(step, change, stopped)
             wave += 1
     for scale in moves.grows:
         yield _scale_step(facts, moves.cluster, scale, wave)
+    for later, steps in enumerate(grow_waves(moves)):
+        yield from (step.model_copy(update={"wave": wave + later}) for step in steps)
+
+
+def _for_gangs(step: StepSpec, change: NodeChange, stopped: Sequence[str] | None) -> StepSpec:
+    """A drain gives gangs their grace, and waits for those that the plan stops under a queue.
+
+    A node that comes to training is emptied of gangs should it ever go back.
+    """
+    if step.kind == "node.assign_tier" and change.to_tier == "training":
+        return step.model_copy(update={"params": step.params | {"grace_s": GRACE_S}})
+    if step.kind != "node.drain" or not any(pod.gang for pod in change.evicts):
+        return step
+    named = {} if stopped is None else {"victims": list(stopped)}
+    return step.model_copy(update={"params": step.params | {"grace_s": GRACE_S} | named})
 
 
 def _node_step(
@@ -238,6 +268,7 @@ def _preconditions(moves: ClusterMoves) -> Iterator[Precondition]:
             target=_deployment_ref(moves.cluster, scale),
             facts={**_uid(scale.deployment.uid), "replicas": scale.deployment.replicas},
         )
+    yield from queue_preconditions(moves)
 
 
 def _uid(uid: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Whether every cluster's API answers with our credentials."""
+"""Whether every cluster's API answers with our credentials, and lets us do what plans need."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,6 +6,7 @@ from django.conf import settings
 
 from infra_console.cluster.errors import ClusterError
 from infra_console.cluster.reads import read_version
+from infra_console.cluster.rights import KUEUE, Rights, review_rights
 from infra_console.fleet.queries import list_clusters
 from infra_console.overview.doctor import Check
 
@@ -28,7 +29,20 @@ def check_clusters() -> list[Check]:
 def _check(cluster_id: str) -> Check:
     name = f"cluster {cluster_id}"
     try:
-        return Check(name=name, ok=True, detail=f"API answers, {read_version(cluster_id)}")
+        version, rights = read_version(cluster_id), review_rights(cluster_id)
     except ClusterError as err:
         remedy = "check the address, the token and the network; other clusters are not affected"
         return Check(name=name, ok=False, detail=err.problem, remedy=remedy)
+    return _judge(name, f"API answers, {version}", rights)
+
+
+def _judge(name: str, answers: str, rights: Rights) -> Check:
+    """Rights to write come together or not at all: half of them is a plan that pauses."""
+    missing = rights.missing_reads + (rights.missing_writes if rights.writes else ())
+    if not missing:
+        kind = "reads and writes" if rights.writes else "reads only, nothing is executed from here"
+        return Check(name=name, ok=True, detail=f"{answers}; {kind}")
+    words = ", ".join(str(right) for right in missing)
+    files = "kueue.yaml" if all(r.part == KUEUE for r in missing) else "rbac.yaml"
+    remedy = f"grant it: kubectl apply -f deploy/kubernetes/{files}"
+    return Check(name=name, ok=False, detail=f"{answers}; may not {words}", remedy=remedy)

@@ -1,13 +1,13 @@
 """Reads of one cluster, paged. Every function takes the cluster's id and may raise ClusterError."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from kubernetes.client import AppsV1Api, CoreV1Api, VersionApi
 
+from infra_console.cluster.answers import pages as _pages
+from infra_console.cluster.answers import read_json as _json
 from infra_console.cluster.client import client_for
-from infra_console.cluster.errors import translated
 from infra_console.cluster.objects import (
     DeploymentState,
     NodeState,
@@ -16,8 +16,6 @@ from infra_console.cluster.objects import (
     node_state,
     pod_state,
 )
-
-PAGE_OBJECTS = 500
 
 
 def list_nodes(cluster_id: str) -> list[NodeState]:
@@ -63,26 +61,3 @@ def read_version(cluster_id: str) -> str:
     """The API server's version, such as v1.33.1."""
     answer = _json(cluster_id, "read version", VersionApi(client_for(cluster_id)).get_code)
     return str(answer.get("gitVersion", "unknown"))
-
-
-def _json(cluster_id: str, what: str, call: Callable[..., Any], **options: Any) -> dict[str, Any]:
-    """One answer as JSON; the client's models cost more than the request on large lists."""
-    with translated(cluster_id, what):
-        answer = json.loads(call(**options, _preload_content=False).data)
-        if not isinstance(answer, dict):
-            raise ValueError("the answer is no object")
-        return answer
-
-
-def _pages(
-    cluster_id: str, what: str, call: Callable[..., Any], **options: Any
-) -> Iterator[dict[str, Any]]:
-    """Every item of a list, page by page."""
-    token = ""
-    while True:
-        more = {"_continue": token} if token else {}
-        page = _json(cluster_id, what, call, limit=PAGE_OBJECTS, **options, **more)
-        yield from page.get("items") or ()
-        token = (page.get("metadata") or {}).get("continue") or ""
-        if not token:
-            return

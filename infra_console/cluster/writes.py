@@ -1,13 +1,12 @@
 """Conditional writes to one cluster, called by plan steps only.
 
-Each is refused when the object has changed since it was read. A node's cordon, taints, labels and
-our annotations go in one JSON patch with `test` on the resourceVersion, so that a cordon never
-stands without the mark that says whose it is. `dry_run` asks the server to check and persist
-nothing. Labels move to server-side apply when taking over a key from another manager is built.
+Each is refused when the object has changed since it was read. A node's cordon and our annotations
+go in one JSON patch with `test` on the resourceVersion, so that a cordon never stands without the
+mark that says whose it is; its taints, one atomic list, go by JSON patch as well. The tier's label
+is applied: see labels.py. `dry_run` asks the server to check and persist nothing.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubernetes.client import AppsV1Api, CoreV1Api
@@ -24,12 +23,13 @@ from infra_console.cluster.errors import (
     translated,
 )
 from infra_console.cluster.objects import DeploymentState, NodeState, PodState, Taint, node_state
+from infra_console.cluster.patching import JSON_PATCH, MERGE_PATCH, Operations
+from infra_console.cluster.patching import map_operations as _map_operations
+from infra_console.cluster.patching import op as _op
+from infra_console.cluster.patching import write as _write
 from infra_console.cluster.reads import read_node
 
-JSON_PATCH = "application/json-patch+json"
-MERGE_PATCH = "application/merge-patch+json"
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
-Operations = list[dict[str, Any]]
 
 
 def change_node(
@@ -40,9 +40,13 @@ def change_node(
     labels: Mapping[str, str | None] | None = None,
     annotations: Mapping[str, str | None] | None = None,
     taints: Sequence[Taint] | None = None,
+    manager: str = "",
     dry_run: bool,
 ) -> NodeState:
     """Write what is given to a node as it was read; a None value removes the key.
+
+    Args:
+        manager: in whose name, when a field is handed back to its owner; ours otherwise.
 
     Raises:
         ObjectConflict: the node changed since `node` was read; nothing was written.
@@ -59,7 +63,14 @@ def change_node(
     what = f"patch node {node.name}"
     try:
         written = _write(
-            cluster_id, what, call, dry_run, name=node.name, body=patch, kind=JSON_PATCH
+            cluster_id,
+            what,
+            call,
+            dry_run,
+            kind=JSON_PATCH,
+            manager=manager,
+            name=node.name,
+            body=patch,
         )
     except InvalidRequest as err:
         # A failed `test` and a change that is refused both are a 422, in words that differ from
@@ -101,11 +112,22 @@ def set_deletion_cost(cluster_id: str, pod: PodState, cost: int, *, dry_run: boo
     Raises:
         ObjectConflict: the pod changed since it was read; nothing was written.
     """
+    annotate_pod(cluster_id, pod, {DELETION_COST: str(cost)}, dry_run=dry_run)
+
+
+def annotate_pod(
+    cluster_id: str, pod: PodState, annotations: Mapping[str, str], *, dry_run: bool
+) -> None:
+    """Set annotations of a pod as it was read.
+
+    Raises:
+        ObjectConflict: the pod changed since it was read; nothing was written.
+    """
     body = {
         "metadata": {
             "uid": pod.uid,
             "resourceVersion": pod.resource_version,
-            "annotations": {DELETION_COST: str(cost)},
+            "annotations": dict(annotations),
         }
     }
     call = CoreV1Api(client_for(cluster_id)).patch_namespaced_pod
@@ -156,47 +178,6 @@ def _blocked(cluster_id: str, what: str, err: ApiException) -> EvictionBlocked |
         wait_s = retry_after_s(err, default_s=5.0)
         return EvictionBlocked(cluster_id, f"{what}: {cause}", retry_after_s=wait_s, cause=cause)
     return None
-
-
-def _write(
-    cluster_id: str,
-    what: str,
-    call: Callable[..., Any],
-    dry_run: bool,
-    *,
-    kind: str = "",
-    **options: Any,
-) -> dict[str, Any]:
-    """One write under our field manager; the object as it stands afterwards."""
-    if dry_run:
-        options["dry_run"] = "All"
-    if kind:
-        options["_content_type"] = kind
-    with translated(cluster_id, what):
-        answer = call(**options, field_manager=FIELD_MANAGER, _preload_content=False)
-        written: dict[str, Any] = json.loads(answer.data)
-        return written
-
-
-def _op(verb: str, path: str, value: Any) -> dict[str, Any]:
-    return {"op": verb, "path": path, "value": value}
-
-
-def _map_operations(
-    path: str, held: Mapping[str, str], wanted: Mapping[str, str | None]
-) -> Operations:
-    """Patch operations for a map of strings; an absent map is made first."""
-    changes = {k: v for k, v in wanted.items() if held.get(k) != v}
-    operations: Operations = []
-    if changes and not held:
-        operations.append(_op("add", path, {}))
-    for key, value in sorted(changes.items()):
-        place = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
-        if value is None:
-            operations.append({"op": "remove", "path": place})
-        else:
-            operations.append(_op("add", place, value))
-    return operations
 
 
 def _taint_operations(held: Sequence[Taint], wanted: Sequence[Taint]) -> Operations:

@@ -71,10 +71,10 @@ def _last_first(step: Step) -> tuple[int, int]:
 
 def _step(plan: Plan, undone: Step, part: Mapping[str, Any], *, wave: int) -> Step:
     target = undone.target
-    place = "/".join(p for p in (target["cluster"], target["namespace"], target["name"]) if p)
+    parts = (target["cluster"], target["namespace"], target["name"], part.get("about"))
     return Step(
         plan=plan,
-        key=f"back/{place}/{part['kind']}",
+        key="/".join(["back", *filter(None, parts), part["kind"]]),
         kind=part["kind"],
         title=part["title"][:250],
         cluster=undone.cluster,

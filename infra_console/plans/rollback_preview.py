@@ -17,6 +17,7 @@ from infra_console.plans.guards import GuardRail, foreign_taint
 from infra_console.plans.marks import held_by
 from infra_console.plans.models import Plan, Step
 from infra_console.plans.rollback import refusal
+from infra_console.plans.rollback_kueue import KUEUE_BACK, recorded_back
 from infra_console.plans.states import PlanState
 from infra_console.plans.steps.taints import has_tier
 
@@ -69,9 +70,11 @@ class _Room:
         self._nodes: dict[str, NodeState] | None = None
 
     def look(self, steps: Sequence[Step]) -> ObjectBack:
+        kind = steps[0].target["kind"]
         try:
-            node = steps[0].target["kind"] == "Node"
-            return self._node(steps) if node else self._deployment(steps)
+            if kind in KUEUE_BACK:
+                return _back(steps, **KUEUE_BACK[kind](steps))
+            return self._node(steps) if kind == "Node" else self._deployment(steps)
         except ObjectMissing:
             return _back(steps, now="gone", then="", stops=(f"it is gone: {PAUSES}",))
         except ClusterError as err:
@@ -146,6 +149,8 @@ def _recorded(steps: Sequence[Step]) -> str:
             return f"{step.params['key']}={step.params['prior']['label']}, open to new pods"
         if step.target["kind"] == "Deployment":
             return f"{step.params['to']} replicas"
+        if words := recorded_back(step):
+            return words
     return "open to new pods"
 
 

@@ -14,6 +14,7 @@ from infra_console.cluster.errors import ClusterError, ObjectMissing
 from infra_console.cluster.reads import read_deployment, read_node
 from infra_console.live.services import publish
 from infra_console.plans.fence import EXECUTOR
+from infra_console.plans.kueue_facts import quota_problems
 from infra_console.plans.lifecycle import journal
 from infra_console.plans.locks import release_locks
 from infra_console.plans.models import Execution, Plan, Step
@@ -92,6 +93,8 @@ def _cluster_problems(plan: Plan, tier_key: str) -> list[str]:
 def _move_problems(move: Move, tier_key: str) -> list[str]:
     """How one object differs from what its move promised."""
     target = move.target
+    if target.kind == "ClusterQueue":
+        return quota_problems(move)
     if move.kind == "scale":
         held = read_deployment(target.cluster, target.namespace, target.name)
         wanted = {"replicas": move.to_replicas, "ready": move.to_replicas}

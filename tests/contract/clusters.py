@@ -81,6 +81,10 @@ class Cluster:
         """Let old resourceVersions fall out of the log; False where nobody can ask for that."""
         return False
 
+    def kubeconfig(self) -> tuple[str, str]:
+        """The file and the context by which the console reaches this cluster."""
+        raise NotImplementedError
+
     def close(self) -> None:
         raise NotImplementedError
 
@@ -173,6 +177,9 @@ class Twin(Cluster):
 
     def limited(self) -> Kube:
         return self._as(VIEWER)
+
+    def kubeconfig(self) -> tuple[str, str]:
+        return str(self._folder / EXECUTOR.name), "twin"
 
     def forget_history(self) -> bool:
         self._call(self._churn)
@@ -280,6 +287,11 @@ class Real(Cluster):
             held = self.kube.get(NAMESPACE, "", namespace)
             held["spec"]["finalizers"] = []
             self.kube.replace(NAMESPACE, "", namespace, held, "finalize")
+
+    def kubeconfig(self) -> tuple[str, str]:
+        path = os.environ["KUBECONFIG"]
+        _, current = config.list_kube_config_contexts(path)
+        return path, str(current["name"])
 
     def limited(self) -> Kube:
         """Nobody in particular, by impersonation."""

@@ -8,6 +8,7 @@ from infra_console.cluster import reads
 from infra_console.cluster.errors import ClusterError
 from infra_console.cluster.objects import DeploymentState, NodeState, PodState
 from infra_console.plans.marks import held_by
+from tiers.adapters.kueue_queues import read_queues
 from tiers.adapters.views import checkpoint_age_s, node_view, pod_view
 from tiers.core.fleet_state import ClusterState, DeploymentView, FleetState, NodeView, PodView
 from tiers.facts import FleetFacts
@@ -41,17 +42,21 @@ class KubernetesFleet:
 
     def _read_cluster(self, cluster: str) -> ClusterState:
         services = self._facts.services()
+        nodes = reads.list_nodes(cluster)
+        quotas, gangs = read_queues(self._facts, cluster, nodes)
         return ClusterState(
             cluster=cluster,
             region=self._facts.region_of[cluster],
             source="kubernetes",
-            nodes=tuple(self._node(cluster, n) for n in reads.list_nodes(cluster)),
+            nodes=tuple(self._node(cluster, n) for n in nodes),
             pods=tuple(self._pod(p) for p in reads.list_pods(cluster) if p.gpus),
             deployments=tuple(
                 _deployment(d, services[f"{d.namespace}/{d.name}"].id)
                 for d in reads.list_deployments(cluster)
                 if f"{d.namespace}/{d.name}" in services
             ),
+            quotas=quotas,
+            gangs=gangs,
         )
 
     def _node(self, cluster: str, node: NodeState) -> NodeView:

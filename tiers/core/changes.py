@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tiers.core.fleet_state import DeploymentView, NodeView, PodView
+from tiers.core.fleet_state import DeploymentView, GangView, NodeView, PodView, QuotaView
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,39 @@ class ScaleChange:
 
 
 @dataclass(frozen=True, slots=True)
+class GangStop:
+    """A whole gang that leaves its queue; its checkpoint's age is None where nobody tells."""
+
+    gang: GangView
+    gpus: int
+    checkpoint_age_s: float | None
+
+    @property
+    def words(self) -> str:
+        age_s = self.checkpoint_age_s
+        saved = "saved at an unknown time" if age_s is None else f"saved {age_s / 60:.0f} min ago"
+        return f"{self.gang.namespace}/{self.gang.job} ({self.gpus} GPUs, {saved})"
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaChange:
+    quota: QuotaView
+    to: int
+
+    @property
+    def delta(self) -> int:
+        return self.to - self.quota.nominal
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterMoves:
     cluster: str
     shrinks: tuple[ScaleChange, ...]
     nodes: tuple[NodeChange, ...]
     grows: tuple[ScaleChange, ...]
     notes: tuple[str, ...]
+    stops: tuple[GangStop, ...] = ()
+    quotas: tuple[QuotaChange, ...] = ()
 
     @property
     def lost_words(self) -> str:

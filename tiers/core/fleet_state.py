@@ -53,6 +53,38 @@ class DeploymentView:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaView:
+    """GPUs that a queue of a tier may hand out of one flavour; `nodes` are those it covers.
+
+    `reserved` is what its admitted gangs hold, `total` its nominal GPUs over all flavours, `owners`
+    whoever else writes them.
+    """
+
+    queue: str
+    uid: str
+    flavor: str
+    tier: str
+    nominal: int
+    reserved: int
+    total: int
+    nodes: frozenset[str]
+    owners: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GangView:
+    """A gang that a queue admitted, by its Workload; `held` are its GPUs by flavour."""
+
+    namespace: str
+    name: str
+    uid: str
+    job: str
+    tier: str
+    queue: str
+    held: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterState:
     """What one cluster looked like at one moment."""
 
@@ -62,6 +94,8 @@ class ClusterState:
     nodes: tuple[NodeView, ...]
     pods: tuple[PodView, ...]
     deployments: tuple[DeploymentView, ...]
+    quotas: tuple[QuotaView, ...] = ()
+    gangs: tuple[GangView, ...] = ()
 
     def pods_by_node(self) -> Mapping[str, list[PodView]]:
         held: dict[str, list[PodView]] = {node.name: [] for node in self.nodes}

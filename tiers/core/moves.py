@@ -2,7 +2,8 @@
 
 Order inside a cluster is shrink, then nodes, then grow: capacity is freed and confirmed before it
 is given away. Victim nodes are chosen by what their eviction destroys: idle nodes first, then the
-freshest checkpoint and the smallest gang; a gang once stopped frees all of its nodes. A node is
+freshest checkpoint and the smallest gang; a gang once stopped frees all of its nodes. Where a queue
+admits the gangs, it is their quota that follows the nodes: see queues.py. A node is
 taken only if the pods that must leave it fit elsewhere in their tier and the tier keeps its floor;
 what cannot be done is said in `notes`, never silently dropped, and stops nobody in vain.
 """
@@ -13,6 +14,7 @@ from math import ceil
 from tiers.core.board import Board, Pools, unplaced
 from tiers.core.changes import ClusterMoves, WorkloadFacts
 from tiers.core.fleet_state import TIERS, ClusterState, NodeView
+from tiers.core.queues import gang_stops, quota_changes
 from tiers.core.scales import only_useful, place, scale_changes
 
 
@@ -52,12 +54,15 @@ def cluster_moves(
     if refused or board.notes:
         shrinks = only_useful(board, shrinks, wanted)
         grows, refused = place(board, wanted, shrinks)
+    quotas, unsettled = quota_changes(state, board.changes)
     return ClusterMoves(
         cluster=state.cluster,
         shrinks=tuple(shrinks),
         nodes=tuple(board.changes),
         grows=tuple(grows),
-        notes=(*board.notes, *refused),
+        notes=(*board.notes, *refused, *unsettled),
+        stops=gang_stops(state, board.changes),
+        quotas=quotas,
     )
 
 

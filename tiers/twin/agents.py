@@ -1,4 +1,4 @@
-"""Commands about what others do in a cluster: GitOps, and a cloud without machines."""
+"""Commands about what others do in a cluster: GitOps, Kueue, and a cloud without machines."""
 
 from argparse import ArgumentParser
 from collections.abc import Awaitable, Callable
@@ -19,6 +19,7 @@ from tiers.twin.kube.resources import (
 )
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import rfc3339
+from tiers.twin.queues import queue_training
 from tiers.twin.world import World
 
 Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -35,7 +36,10 @@ def agent_commands(world: World) -> dict[str, Command]:
         store, now = _store(world, words), _now(world)
         return {"pools": take_capacity(store, now, words)}
 
-    return {"gitops": own, "no-capacity": no_capacity}
+    async def kueue(words: dict[str, Any]) -> dict[str, Any]:
+        return {"queued": queue_training(_store(world, words), _now(world))}
+
+    return {"gitops": own, "no-capacity": no_capacity, "kueue": kueue}
 
 
 def add_agent_verbs(
@@ -48,6 +52,8 @@ def add_agent_verbs(
     sub.add_argument("--namespace")
     sub.add_argument("--field", action="append", help="a JSON pointer, as /spec/replicas")
     sub.add_argument("--off", action="store_true", default=None, help="own it no longer")
+    sub = verb("kueue", "put a cluster's training under Kueue", send("kueue", WORDS))
+    sub.add_argument("cluster")
     sub = verb(
         "no-capacity", "let the cloud have no machines for a while", send("no-capacity", WORDS)
     )

@@ -12,6 +12,7 @@ from infra_console.plans.invariants.history import (
     TransitionRow,
     Verdict,
 )
+from infra_console.plans.invariants.kueue import beyond_the_steps
 from infra_console.plans.invariants.writes import Write, account
 
 # A stop that arrives between the last look and the write holds from the next write on.
@@ -33,6 +34,7 @@ def authorised(history: History) -> Verdict:
         found.append(
             f"{write} belongs to no plan" if plan is None else _outside(write, plan, history)
         )
+    found += beyond_the_steps(history, kept)
     for plan_id in dict.fromkeys(w.plan for w in kept.writes):
         if plan_id in plans:
             found += _unapproved(plans[plan_id], history)

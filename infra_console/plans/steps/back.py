@@ -11,12 +11,14 @@ is what the step that is undone found.
 import json
 from collections.abc import Sequence
 
+from infra_console.cluster.labels import hand_back_label
 from infra_console.cluster.objects import NodeState, Taint
 from infra_console.cluster.writes import change_node
 from infra_console.plans.guards import CORDON_TAINT
 from infra_console.plans.marks import PRIOR
 from infra_console.plans.spec import StepSpec
 from infra_console.plans.steps.base import Blocked, Done, Outcome, StepContext, Undo
+from infra_console.plans.steps.labels import label_node
 from infra_console.plans.steps.node import (
     Cordon,
     Drain,
@@ -24,7 +26,7 @@ from infra_console.plans.steps.node import (
     refuse_other,
     refuse_unheld,
 )
-from infra_console.plans.steps.taints import has_tier, tier_taints
+from infra_console.plans.steps.taints import tier_taints
 
 AS_BEFORE = "carries what stood there before"
 
@@ -59,7 +61,12 @@ class RestoreTier:
         refusal = refuse_changed(step, node) or refuse_unheld(step, node)
         if refusal or (refusal := _refuse_witness(step, node)):
             return refusal
-        _write(step, node)
+        if refusal := _restore_label(step, node):
+            return refusal
+        node = read_target(step)
+        if refusal := refuse_unheld(step, node):
+            return refusal
+        _restore_taints(step, node)
         return Done(f"{step.params['key']}: {step.params['from']} → {_prior_label(step)}")
 
     def rehearse(self, step: StepContext) -> Outcome:
@@ -81,7 +88,10 @@ def refuse_changed(step: StepContext, node: NodeState) -> Outcome | None:
     if refusal := refuse_other(step, node):
         return refusal
     key, ours = step.params["key"], step.params["from"]
-    if has_tier(node, key, ours):
+    # Label and taint are two writes: one may stand as the plan set it, the other as before.
+    labels = (ours, _prior_label(step))
+    taints = ([[key, ours, "NoSchedule"]], step.params["prior"]["taints"])
+    if node.labels.get(key) in labels and tier_taints(node, key) in taints:
         return None
     return Blocked(
         f"{node.name} no longer stands as the plan left it ({key}={ours} with its taint): "
@@ -110,17 +120,30 @@ def _prior_label(step: StepContext) -> str | None:
     return label
 
 
-def _write(step: StepContext, node: NodeState) -> None:
-    key = step.params["key"]
+def _restore_label(step: StepContext, node: NodeState) -> Outcome | None:
+    """The label as it was, in the name of whoever owned it when the plan took it over."""
+    key, before = step.params["key"], _prior_label(step)
+    if node.labels.get(key) == before:
+        return None
+    owners = step.params["prior"].get("owners") or ()
+    if before is not None and not owners:
+        return label_node(step, node, key, before, None)
     step.write(
-        f"restore {key}={_prior_label(step)} on {node.name}",
-        lambda: change_node(
-            step.cluster,
-            node,
-            labels={key: _prior_label(step)},
-            taints=_prior_taints(step, node),
-            dry_run=step.dry_run,
+        f"give back {key}={before} on {node.name}",
+        lambda: hand_back_label(
+            step.cluster, node, key, before, manager=next(iter(owners), ""), dry_run=step.dry_run
         ),
+    )
+    return None
+
+
+def _restore_taints(step: StepContext, node: NodeState) -> None:
+    taints = _prior_taints(step, node)
+    if tuple(taints) == node.taints:
+        return
+    step.write(
+        f"restore the taints of {node.name}",
+        lambda: change_node(step.cluster, node, taints=taints, dry_run=step.dry_run),
     )
 
 

@@ -87,13 +87,15 @@ class StepContext:
 @dataclass(frozen=True, slots=True)
 class Undo:
     """One step of the way back. `params` are joined by `prior`, what stood there before, once the
-    step that is undone has kept it. `while_held` is for what ends with the plan by itself."""
+    step that is undone has kept it. `while_held` is for what ends with the plan by itself; `about`
+    names the part of the object, where a plan may change several parts of one."""
 
     kind: str
     title: str
     tier: str
     params: Mapping[str, Any]
     while_held: bool = False
+    about: str = ""
 
 
 class StepKind(Protocol):

@@ -4,7 +4,8 @@ A cordon of ours carries the plan and what stood before, written in the same pat
 taint of somebody else is never lifted, and a node that somebody else took meanwhile is left alone.
 
 Params: key and from (the tier label that the giving steps rely on), uid of the node where it is
-known; assigning takes `to` as well.
+known; assigning takes `to` as well. Draining takes `grace_s`, in which gangs may save their work,
+and `victims`, the Workloads of Kueue that the plan stops before: see gangs.py.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,8 @@ from infra_console.plans.steps.base import (
     Undo,
     Waiting,
 )
+from infra_console.plans.steps.gangs import gangs_first
+from infra_console.plans.steps.labels import label_node
 from infra_console.plans.steps.taints import every_taint, has_tier, tier_taints
 
 DRAIN_POLL_S = 1.0
@@ -72,10 +75,8 @@ class Drain:
         pods = leaving(step)
         if not pods:
             return Done("no pod is left that must leave")
-        if lost := _for_good(pods):
-            return lost
-        if broken := step.guards.below_floor(step.tier):
-            return Blocked(f"floor: {broken}")
+        if refusal := _for_good(pods) or _below_floor(step) or gangs_first(step, pods):
+            return refusal
         blocked = _evict_all(step, [p for p in pods if not p.deleting])
         if blocked:
             wait_s = min(MAX_RETRY_S, max(b.retry_after_s for b in blocked.values()))
@@ -99,7 +100,7 @@ class Drain:
 
 
 class AssignTier:
-    """Set the tier label and taint of a node that we hold."""
+    """Set the tier label and taint of a node that we hold, two writes that its cordon covers."""
 
     def run(self, step: StepContext) -> Outcome:
         node = read_target(step)
@@ -110,17 +111,27 @@ class AssignTier:
             return Done(f"carries {key}={to}")
         if refusal := refuse_unheld(step, node):
             return refusal
-        held = {"label": node.labels.get(key), "taints": tier_taints(node, key)}
-        step.keep_prior(held | {"every_taint": every_taint(node)})
-        _write_tier(step, node)
+        held = step.prior or {
+            "label": node.labels.get(key),
+            "taints": tier_taints(node, key),
+            "every_taint": every_taint(node),
+        }
+        step.keep_prior(held)
+        if refusal := label_node(step, node, key, to, held):
+            return refusal
+        node = read_target(step)
+        if refusal := refuse_unheld(step, node):
+            return refusal
+        _write_taint(step, node)
         return Done(f"{key}: {held['label']} → {to}")
 
     def rehearse(self, step: StepContext) -> Outcome:
         node = read_target(step)
-        if refusal := refuse_other(step, node):
+        key, to = step.params["key"], step.params["to"]
+        if refusal := refuse_other(step, node) or label_node(step, node, key, to, {}):
             return refusal
-        _write_tier(step, node)
-        return Done(f"the server would set {step.params['key']}={step.params['to']}")
+        _write_taint(step, node)
+        return Done(f"the server would set {key}={to}")
 
     def undo(self, step: StepSpec) -> Sequence[Undo]:
         """The node is emptied of whoever has it now before it goes back."""
@@ -239,14 +250,14 @@ def _write_uncordon(step: StepContext, node: NodeState) -> None:
     )
 
 
-def _write_tier(step: StepContext, node: NodeState) -> None:
+def _write_taint(step: StepContext, node: NodeState) -> None:
     key, to = step.params["key"], step.params["to"]
     taints = [t for t in node.taints if t.key != key] + [Taint(key, to, "NoSchedule")]
+    if tuple(taints) == node.taints:
+        return
     step.write(
-        f"set {key}={to} on {node.name}",
-        lambda: change_node(
-            step.cluster, node, labels={key: to}, taints=taints, dry_run=step.dry_run
-        ),
+        f"taint {node.name} {key}={to}",
+        lambda: change_node(step.cluster, node, taints=taints, dry_run=step.dry_run),
     )
 
 
@@ -264,6 +275,11 @@ def _for_good(pods: Iterable[PodState]) -> Blocked | None:
         f"{_names(bare)} has no controller that would start it elsewhere; "
         "stop or move it and resume, or abort"
     )
+
+
+def _below_floor(step: StepContext) -> Blocked | None:
+    broken = step.guards.below_floor(step.tier)
+    return Blocked(f"floor: {broken}") if broken else None
 
 
 def _evict_all(step: StepContext, pods: list[PodState]) -> dict[str, EvictionBlocked]:

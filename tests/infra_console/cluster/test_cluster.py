@@ -58,7 +58,7 @@ def test_the_fleet_is_read_whole(twin):
 
 
 def test_long_lists_come_page_by_page(twin, monkeypatch):
-    monkeypatch.setattr("infra_console.cluster.reads.PAGE_OBJECTS", 5)
+    monkeypatch.setattr("infra_console.cluster.answers.PAGE_OBJECTS", 5)
     assert len({n.name for n in list_nodes(CLUSTER)}) == 14
     assert sum(r.resource == "nodes" for r in twin.log.recent) == 3
 

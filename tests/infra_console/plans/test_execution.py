@@ -72,7 +72,7 @@ def test_a_node_changes_tier_and_a_service_grows_each_write_once(twin, armed, ap
     assert [t["value"] for t in node["spec"]["taints"] if t["key"] == TIER_KEY] == ["inference"]
     assert marks_on(twin, NODE) == set()
     assert twin.deployment("chat-70b")["status"]["readyReplicas"] == before + 1
-    assert twin.count(f"patch nodes {NODE}") == 3  # cordon, assign, uncordon
+    assert twin.count(f"patch nodes {NODE}") == 4  # cordon, label, taint, uncordon
     assert twin.count("update deployments/scale") == 1
     evictions = [m for m in twin.mutations() if "eviction" in m]
     assert max(Counter(evictions).values(), default=0) <= 1
@@ -107,7 +107,7 @@ class Killed(BaseException):
     """The worker is gone at this instant."""
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4])
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
 def test_killed_between_write_and_record_it_resumes_and_writes_nothing_twice(
     twin, armed, approved, monkeypatch, number
 ):
@@ -130,8 +130,8 @@ def test_killed_between_write_and_record_it_resumes_and_writes_nothing_twice(
     let_lease_run_out(plan)
     assert plan.id in orphaned_plans()
     assert work(plan).state == "verified"
-    assert twin.count(f"patch nodes {NODE}") == 3
-    assert twin.repeated() == {f"patch nodes {NODE}": 3}
+    assert twin.count(f"patch nodes {NODE}") == 4
+    assert twin.repeated() == {f"patch nodes {NODE}": 4}
     assert Execution.objects.get(plan=plan).lease_epoch >= 2
 
 
@@ -404,7 +404,7 @@ def test_a_budget_of_one_moves_nodes_one_by_one(twin, armed, approved):
         )
     )
     assert work(plan).state == "verified"
-    assert twin.count("patch nodes") == 6
+    assert twin.count("patch nodes") == 8
 
 
 def test_a_shrink_stops_the_named_victims(twin, armed, approved):

@@ -78,7 +78,7 @@ def test_a_round_trip_restores_labels_taints_and_replicas_exactly(twin, armed, a
     assert stood(twin) == before
     assert twin.deployment("chat-70b")["spec"]["replicas"] == replicas
     back = [m for m in twin.mutations()[forward:] if "eviction" not in m]
-    assert back == ["update deployments/scale chat-70b", *[f"patch nodes {NODE}"] * 3]
+    assert back == ["update deployments/scale chat-70b", *[f"patch nodes {NODE}"] * 4]
     assert not LockRow.objects.exists()
     assert Execution.objects.get(plan=plan).finished_at is not None
     assert verify_chain().ok
@@ -107,7 +107,7 @@ class Died(BaseException):
     ("kind", "back", "writes"),
     [
         (Drain, ["node.uncordon"], 1),
-        (AssignTier, WHOLE, 2),
+        (AssignTier, WHOLE, 3),
     ],
 )  # fmt: skip
 def test_what_was_not_done_is_not_undone(
@@ -170,7 +170,7 @@ def test_killed_at_any_step_of_the_way_back_it_finishes_once(
     let_lease_run_out(plan)
     assert work(plan).state == "rolled_back"
     assert stood(twin) == before
-    assert twin.count(f"patch nodes {NODE}") == 6
+    assert twin.count(f"patch nodes {NODE}") == 8
     assert not LockRow.objects.exists()
 
 
@@ -330,8 +330,8 @@ def test_what_grew_shrinks_first_and_nodes_go_back_in_reverse(twin, armed, appro
     back = [m for m in twin.mutations()[forward:] if "eviction" not in m]
     assert back == [
         "update deployments/scale chat-70b",
-        *[f"patch nodes {other}"] * 3,
-        *[f"patch nodes {NODE}"] * 3,
+        *[f"patch nodes {other}"] * 4,
+        *[f"patch nodes {NODE}"] * 4,
         "update deployments/scale chat-7b",
     ]
     assert [stood(twin), stood(twin, other)] == before

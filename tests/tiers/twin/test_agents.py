@@ -12,7 +12,7 @@ from tiers.twin.controllers.health import TAINT
 from tiers.twin.errors import NoSuchThing
 from tiers.twin.exporter_commands import exporter_commands
 from tiers.twin.files import TwinPaths, init, load_demand
-from tiers.twin.kube.resources import DEPLOYMENTS, HPAS, NODES
+from tiers.twin.kube.resources import CLUSTER_QUEUES, DEPLOYMENTS, HPAS, JOBS, NODES
 from tiers.twin.start import start_world
 
 CLUSTER = "brazilsouth"
@@ -83,6 +83,23 @@ def test_the_command_line_knows_them(tmp_path, settings):
         ("gitops", "--cluster", CLUSTER, "--kind", "Deployment", "--namespace", "inference",
          "--name", "chat-7b", "--field", "/spec/replicas"),
         ("no-capacity", CLUSTER, "--minutes", "5"),
+        ("kueue", CLUSTER),
     ):  # fmt: skip
         with pytest.raises(CommandError, match="No twin answers"):
             call_command("twin", *words)
+
+
+async def test_a_cluster_whose_training_is_put_under_kueue_admits_its_gangs(world):
+    store = world.stores[CLUSTER]
+    answer = await agent_commands(world)["kueue"]({"cluster": CLUSTER})
+    assert sorted(answer["queued"]) == sorted(j["metadata"]["name"] for j in store.all(JOBS))
+    advance(world, 20)
+    (queue,) = store.all(CLUSTER_QUEUES)
+    assert queue["status"]["admittedWorkloads"] > 0
+    assert queue["status"]["pendingWorkloads"] > 0
+    held = int(queue["status"]["flavorsUsage"][0]["resources"][0]["total"])
+    quota = queue["spec"]["resourceGroups"][0]["flavors"][0]["resources"][0]["nominalQuota"]
+    assert 0 < held <= int(quota) == 48
+    again = await agent_commands(world)["kueue"]({"cluster": CLUSTER})
+    assert len(again["queued"]) == len(store.all(JOBS))
+    assert len(store.all(CLUSTER_QUEUES)) == 1

@@ -24,7 +24,7 @@ from tiers.twin.controllers.config import (
 )
 from tiers.twin.controllers.gang_spec import gang_spec
 from tiers.twin.kube.errors import ApiError
-from tiers.twin.kube.resources import JOBS, PODS, Obj
+from tiers.twin.kube.resources import JOBS, LOCAL_QUEUES, PODS, Obj
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.times import parse_time, rfc3339
 from tiers.twin.profile import (
@@ -33,6 +33,7 @@ from tiers.twin.profile import (
 )
 
 NAMESPACE = "training"
+QUEUE = "training"  # the LocalQueue that new jobs name, where there is one
 USEFUL, LOST = "training-useful-gpu-s", "training-lost-gpu-s"
 COMPLETED, RESTARTS, SUBMITTED = "training-completed", "training-restarts", "training-submitted"
 SEEN = "training-seen-s"
@@ -118,6 +119,8 @@ def submit(store: ClusterStore, arrival: Arrival, now: datetime, *, done_s: floa
     annotations = {WORK_KEY: f"{arrival.work_s:.1f}", DONE_KEY: f"{done_s:.1f}"}
     metadata = {"name": name, "namespace": NAMESPACE, "annotations": annotations}
     metadata["labels"] = {"app": "training"}
+    if store.find(LOCAL_QUEUES, NAMESPACE, QUEUE):
+        metadata["labels"][QUEUE_KEY] = QUEUE
     return store.create(JOBS, {"metadata": metadata, "spec": gang_spec(name, arrival.nodes),
                                "status": {}}, now)  # fmt: skip
 

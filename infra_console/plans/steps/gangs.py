@@ -1,0 +1,71 @@
+"""What a drain owes to the gangs on its node before it evicts one of their pods.
+
+Evicting one pod restarts its whole gang. A gang that Kueue runs leaves whole, as a victim that the
+plan names: the drain waits for those to be gone, and stops at one that it does not name. Any other
+gang is asked for a checkpoint and given its grace.
+
+Params: grace_s and victims (`namespace/name` of Workloads) of the drain; without them nobody is
+waited for.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from django.utils import timezone
+
+from infra_console.cluster.kueue import list_workloads
+from infra_console.cluster.kueue_objects import WorkloadState
+from infra_console.cluster.objects import PodState
+from infra_console.cluster.reads import list_pods
+from infra_console.plans.steps.base import Blocked, Outcome, StepContext, Waiting
+from infra_console.plans.steps.checkpoints import ask_and_wait
+from infra_console.plans.steps.kueue_victims import belongs
+
+POLL_S = 1.0
+
+
+def gangs_first(step: StepContext, pods: Sequence[PodState]) -> Outcome | None:
+    """Why no pod may be evicted yet; None when all may."""
+    if "victims" in step.params and (waits := _victims_first(step, pods)):
+        return waits
+    if "grace_s" not in step.params:
+        return None
+    waits_for = [
+        f"{namespace}/{job}, {left}"
+        for (namespace, job), gang in _gangs(step, pods).items()
+        if (left := ask_and_wait(step, gang, now=timezone.now()))
+    ]
+    if not waits_for:
+        return None
+    return Waiting(f"waits for a checkpoint of {'; '.join(waits_for)}", POLL_S)
+
+
+def _victims_first(step: StepContext, pods: Iterable[PodState]) -> Outcome | None:
+    named, there = set(step.params["victims"]), _workloads_of(step, pods)
+    if unnamed := sorted(w.full_name for w in there if w.full_name not in named):
+        return Blocked(
+            f"{', '.join(unnamed)} runs on {step.target.name} and is no victim that the plan "
+            "names; stop it and resume, or abort and plan anew"
+        )
+    if waited := sorted(w.full_name for w in there):
+        return Waiting(f"waits for {', '.join(waited)} to leave", POLL_S)
+    return None
+
+
+def _workloads_of(step: StepContext, pods: Iterable[PodState]) -> list[WorkloadState]:
+    """The Workloads of Kueue that these pods belong to."""
+    mine = list(pods)
+    spaces = sorted({p.namespace for p in mine})
+    found = [w for space in spaces for w in list_workloads(step.cluster, namespace=space)]
+    return [w for w in found if any(belongs(p, w) for p in mine)]
+
+
+def _gangs(step: StepContext, pods: Iterable[PodState]) -> dict[tuple[str, str], list[PodState]]:
+    """Every pod of each Job that has one here, on whichever nodes the others run."""
+    jobs = {(p.namespace, p.owner_name) for p in pods if p.owner_kind == "Job" and not p.deleting}
+    gangs: dict[tuple[str, str], list[PodState]] = {}
+    for namespace in sorted({namespace for namespace, _ in jobs}):
+        for pod in list_pods(step.cluster, namespace=namespace):
+            key = (pod.namespace, pod.owner_name)
+            if pod.owner_kind == "Job" and key in jobs and pod.node and not pod.finished:
+                gangs.setdefault(key, []).append(pod)
+    return gangs
