@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from tiers.twin.kube import protobuf
 from tiers.twin.kube.discovery import built_in
 from tiers.twin.kube.errors import (
     NoSuchPath,
@@ -136,6 +137,11 @@ def read_body(raw: bytes, content_type: str) -> Any:
     """The body as JSON data; YAML where the content type says so. Raises a 400."""
     if not raw:
         return None
+    if content_type == protobuf.MEDIA:
+        read = protobuf.read(raw)
+        if read is None:
+            raise unsupported_media(BODIES)
+        return read
     try:
         return json.loads(raw)
     except ValueError as err:
@@ -155,10 +161,10 @@ def manager_of(query: Mapping[str, str], user_agent: str) -> str:
 
 
 BODIES = ("application/json", "application/yaml")
-_MEDIA = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+_MEDIA = (*BODIES, protobuf.MEDIA)
 
 
 def check_body_type(header: str) -> None:
-    """Raise a 415 for a body that is neither JSON nor YAML; none said means JSON."""
-    if header and header.split(";", 1)[0].strip() not in BODIES:
+    """Raise a 415 for a body in a form that is not read here; none said means JSON."""
+    if header and header.split(";", 1)[0].strip() not in _MEDIA:
         raise unsupported_media(_MEDIA)
