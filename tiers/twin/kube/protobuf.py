@@ -53,7 +53,7 @@ def read(raw: bytes) -> dict[str, Any] | None:
         known = _KINDS.get(envelope["type"]["kind"])
         if known is None:
             return None
-        return envelope["type"] | _message(envelope.get("raw", b""), known)
+        return {**envelope["type"], **_message(envelope.get("raw", b""), known)}
     except (IndexError, KeyError, UnicodeDecodeError) as err:
         raise bad_request("the body is no complete protobuf message") from err
 

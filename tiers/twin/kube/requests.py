@@ -133,6 +133,18 @@ def number(query: Mapping[str, str], key: str) -> int | None:
     return int(text)
 
 
+def grace_of(query: Mapping[str, str]) -> int | None:
+    """The grace of a delete in seconds; less than none is told as one. Raises a 400."""
+    text = query.get("gracePeriodSeconds", "")
+    return 1 if text[:1] == "-" and text[1:].isdigit() else number(query, "gracePeriodSeconds")
+
+
+def check_reread(query: Mapping[str, str]) -> None:
+    """Raise a 400 for a page of a list that was to be of another version than its first."""
+    if query.get("continue") and query.get("resourceVersion", "0") not in ("", "0"):
+        raise bad_request("specifying resource version is not allowed when using continue")
+
+
 def read_body(raw: bytes, content_type: str) -> Any:
     """The body as JSON data; YAML where the content type says so. Raises a 400."""
     if not raw:
