@@ -1,7 +1,7 @@
 """Who may do what: bearer tokens of named accounts with their rights, and the access reviews."""
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tiers.twin.kube.errors import ApiError, invalid, unauthorized
@@ -45,6 +45,27 @@ def authenticate(accounts: Iterable[Account], header: str | None) -> Account:
             if hmac.compare_digest(account.token.encode(), token.strip().encode()):
                 return account
     raise unauthorized()
+
+
+def impersonated(
+    account: Account, accounts: Iterable[Account], user: str, groups: Sequence[str]
+) -> Account:
+    """The account that a request is made as. Raises a 403 where this one may not be another.
+
+    A user that has no account here has no rights but those of everybody.
+    """
+    for plural, name in (("users", user), *(("groups", group) for group in groups)):
+        if not account.may(Asked("impersonate", "", plural, name=name)):
+            message = (
+                f'{plural} "{name}" is forbidden: User "{account.name}" cannot impersonate '
+                f'resource "{plural}" in API group "" at the cluster scope'
+            )
+            raise ApiError(403, "Forbidden", message, {"name": name, "kind": plural})
+    for known in accounts:
+        if known.name == user:
+            return known
+    held = (*groups, *(() if SIGNED_IN in groups else (SIGNED_IN,)))
+    return Account(user, token="", may_write=False, rules=(), groups=held)
 
 
 def authorize(

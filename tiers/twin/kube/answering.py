@@ -34,6 +34,7 @@ REVIEWS: dict[str, Callable[[access.Account, Obj], Obj]] = {
     "selfsubjectrulesreviews": access.self_subject_rules_review,
     "selfsubjectreviews": access.self_subject_review,
 }
+REVIEW_KINDS = {review.plural: review.kind for review in discovery.REVIEWS}
 
 
 class Answering:
@@ -75,8 +76,11 @@ class Answering:
         if self.http.method != "POST":
             raise method_not_allowed()
         self.call.body, self.call.verb = await self.call.read_body(), "create"
-        if not isinstance(self.call.body, dict) or self.call.account is None:
-            raise bad_request("a review needs a body")
+        kind = REVIEW_KINDS[self.call.review]
+        if not isinstance(self.call.body, dict) or self.call.body.get("kind", kind) != kind:
+            raise bad_request(f"the object provided is unrecognized (must be of type {kind})")
+        if self.call.account is None:
+            raise unauthorized()
         return self.call.reply(REVIEWS[self.call.review](self.call.account, self.call.body), 201)
 
     async def _answer_resource(self) -> web.StreamResponse:
@@ -167,6 +171,8 @@ class Answering:
     def _on_object(self, write: Write, body: Any) -> Obj:
         match self.call.verb:
             case "get":
+                asked = requests.number(self.query, "resourceVersion")
+                reads.refuse_future(write.store, asked)
                 return write.store.get(write.resource, write.namespace, write.name)
             case "update" if write.subresource == "finalize":
                 return verbs.finalize(write, body)
@@ -222,6 +228,7 @@ class Answering:
 
     def _list(self) -> tuple[list[Obj], Obj]:
         reads.check_version_options(self.query, watches=False)
+        requests.check_reread(self.query)
         limit = requests.number(self.query, "limit") or 0
         return reads.list_objects(self._query(), limit, self.query.get("continue", ""))
 
@@ -258,7 +265,7 @@ class Answering:
 def _options(body: Any, query: Mapping[str, str]) -> Obj:
     """DeleteOptions: from the body, and what the query says over it."""
     options = body if isinstance(body, dict) else {}
-    grace_s = requests.number(query, "gracePeriodSeconds")
+    grace_s = requests.grace_of(query)
     if grace_s is not None:
         options = {**options, "gracePeriodSeconds": grace_s}
     if policy := query.get("propagationPolicy"):

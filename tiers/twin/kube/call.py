@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from tiers.twin.kube import access, discovery, openapi, requests
-from tiers.twin.kube.errors import ApiError, NoSuchPath
+from tiers.twin.kube.errors import ApiError, NoSuchPath, too_large
 from tiers.twin.kube.faults import Match
 from tiers.twin.kube.request_log import LoggedRequest
 from tiers.twin.kube.resources import Obj
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tiers.twin.kube.handler import ClusterApi
 
 PUBLIC = {"/healthz": "ok", "/readyz": "ok", "/livez": "ok"}
+MOST_BODY_BYTES = 3 * 1024 * 1024
+"""As a kube-apiserver takes; more is a 413."""
 REVIEWS = tuple(review.plural for review in discovery.REVIEWS)
 
 
@@ -27,6 +29,7 @@ class Call:
         self.received_at = api.clock()
         self.audit_id = str(uuid.uuid4())
         self.account: access.Account | None = None
+        self.impersonator: access.Account | None = None
         self.target: requests.Target | None = None
         self.verb, self.code = http.method.lower(), 500
         self.dry_run, self.body, self.authorized = False, None, True
@@ -45,6 +48,7 @@ class Call:
                 return
             header = self.http.headers.get("Authorization")
             self.account = access.authenticate(self.api.accounts, header)
+            self._impersonate(self.account)
             documents = discovery.answer(path) or openapi.answer(path)
             if documents is not None or self.review:
                 return
@@ -52,6 +56,12 @@ class Call:
             self.verb = requests.verb_of(self.http.method, self.target, self.http.query)
         except (ApiError, NoSuchPath) as err:
             self.refused = err
+
+    def _impersonate(self, account: access.Account) -> None:
+        if user := self.http.headers.get("Impersonate-User", ""):
+            groups = self.http.headers.getall("Impersonate-Group", [])
+            self.account = access.impersonated(account, self.api.accounts, user, groups)
+            self.impersonator = account
 
     @property
     def review(self) -> str:
@@ -75,12 +85,16 @@ class Call:
     async def read_body(self) -> Any:
         if self.http.method in ("POST", "PUT"):
             requests.check_body_type(self.http.headers.get("Content-Type", ""))
-        return requests.read_body(await self.http.read(), self.http.content_type)
+        try:
+            raw = await self.http.read()
+        except web.HTTPRequestEntityTooLarge as err:
+            raise too_large(MOST_BODY_BYTES) from err
+        return requests.read_body(raw, self.http.content_type)
 
     async def sent(self) -> Any:
         """What came with a request that is not answered, for the log; None when unreadable."""
         try:
-            return requests.read_body(await self.http.read(), self.http.content_type)
+            return await self.read_body()
         except ApiError:
             return None
 
@@ -101,7 +115,8 @@ class Call:
         return response
 
     def logged(self, failed: ApiError | None) -> LoggedRequest:
-        target, account = self.target, self.account
+        target, account = self.target, self.impersonator or self.account
+        acting_as = self.account.name if self.impersonator and self.account else ""
         return LoggedRequest(
             audit_id=self.audit_id,
             received_at=self.received_at,
@@ -112,6 +127,7 @@ class Call:
             code=self.code,
             user=account.name if account else "system:anonymous",
             groups=account.groups if account else ("system:unauthenticated",),
+            impersonated=acting_as,
             source_ip=self.http.remote or "",
             user_agent=self.user_agent,
             field_manager=self.http.query.get("fieldManager", ""),

@@ -137,6 +137,11 @@ def unsupported_media(supported: tuple[str, ...]) -> ApiError:
     return ApiError(415, "UnsupportedMediaType", message)
 
 
+def too_large(most_bytes: int) -> ApiError:
+    message = f"Request entity too large: limit is {most_bytes}"
+    return ApiError(413, "RequestEntityTooLarge", message)
+
+
 def gone(message: str, *, onward: str = "") -> ApiError:
     return ApiError(410, "Expired", message, onward=onward)
 

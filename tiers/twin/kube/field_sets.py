@@ -75,6 +75,26 @@ def applied_set(resource: Resource, sent: Obj) -> Fields:
     )
 
 
+def doubled(value: Any, shape: Shape, path: str = "") -> str:
+    """Where a keyed list has two elements of one key, or one without: "" where none does."""
+    if isinstance(value, dict):
+        inner = (doubled(v, shape.child(k), f"{path}.{k}") for k, v in value.items())
+        return next(filter(None, inner), "")
+    if not isinstance(value, list) or not shape.keys:
+        return ""
+    seen = set()
+    for place, item in enumerate(value):
+        step = key_step(shape, item)
+        if step is None:
+            return f"{path}: element {place}: omits key field {shape.keys[0]!r}"
+        if step in seen:
+            return f"{path}: duplicate entries for key {step.removeprefix('k:')}"
+        seen.add(step)
+        if found := doubled(item, Shape(fields=shape.fields), f"{path}[{place}]"):
+            return found
+    return ""
+
+
 def difference(before: dict[Path, Any], after: dict[Path, Any]) -> tuple[Fields, Fields]:
     """Fields added or changed, and fields removed."""
     changed = {p for p, value in after.items() if p not in before or before[p] != value}

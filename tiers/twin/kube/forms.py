@@ -12,12 +12,8 @@ from tiers.twin.kube.errors import bad_request, not_acceptable
 from tiers.twin.kube.resources import Obj, Resource
 
 META = "meta.k8s.io/v1"
-WHOLE, PARTIAL, PARTIAL_LIST, TABLE = (
-    "",
-    "PartialObjectMetadata",
-    "PartialObjectMetadataList",
-    "Table",
-)
+WHOLE, TABLE = "", "Table"
+PARTIAL, PARTIAL_LIST = "PartialObjectMetadata", "PartialObjectMetadataList"
 _MEDIA = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 _READ = ("*/*", "application/*", "application/json")
 _INCLUDED = ("", "None", "Metadata", "Object")

@@ -1,6 +1,7 @@
 """One cluster's API as an aiohttp handler: faults, then the answer, then the request log."""
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from tiers.twin.kube.faults import Fault, Faults, Match
 from tiers.twin.kube.request_log import RequestLog
 from tiers.twin.kube.store import ClusterStore
 
+logger = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
 NEVER_DONE = 504
 """The code in the log of a request that was neither carried out nor answered."""
@@ -66,6 +68,11 @@ class ClusterApi:
         except NoSuchPath:
             call.code = 404
             return web.Response(text="404 page not found\n", status=404)
+        except Exception as err:
+            # As a real server: a panic is told as a Status, and the connection lives on.
+            logger.exception("twin API of %s: %s", self.store.cluster, http.path_qs)
+            failed = internal(repr(err))
+            return call.reply(failed.status(), failed.code)
         finally:
             self.log.append(call.logged(failed))
 

@@ -12,19 +12,17 @@ def json_patch(document: Obj, operations: Any) -> Obj:
     """Apply RFC 6902 operations in order.
 
     Raises:
-        ApiError: 422 when a `test` fails or a path does not exist, 400 for a malformed patch.
+        ApiError: 422 when an operation cannot be carried out (a `test` fails, a path or the
+            operation itself does not exist), 400 for what is no list of operations.
     """
     if not isinstance(operations, list):
         raise bad_request("error decoding patch: a JSON patch is a list of operations")
     result: Obj = json_copy(document)
     for operation in operations:
-        if not isinstance(operation, dict) or "op" not in operation or "path" not in operation:
-            raise bad_request("error decoding patch: an operation needs op and path")
-        apply = _OPERATIONS.get(operation["op"])
-        if apply is None:
-            raise bad_request(f"error decoding patch: unexpected kind: {operation['op']}")
+        if not isinstance(operation, dict):
+            raise bad_request("error decoding patch: an operation is an object")
         try:
-            apply(result, operation)
+            _OPERATIONS[operation["op"]](result, operation)
         except (KeyError, IndexError, ValueError, TypeError) as err:
             raise patch_refused() from err
     return result

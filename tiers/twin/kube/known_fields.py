@@ -11,6 +11,7 @@ from typing import Any
 
 from kubernetes.client import models
 
+from tiers.twin.kube import quantity
 from tiers.twin.kube.custom_fields import ROOT_FIELDS, SPEC_FIELDS
 from tiers.twin.kube.errors import bad_request
 from tiers.twin.kube.resources import Obj, Resource
@@ -21,6 +22,7 @@ _SCALARS: dict[str, tuple[type, str]] = {
     "bool": (bool, "bool"),
     "int": (int, "int32"),
 }
+_AMOUNTS = ("limits", "requests", "hard", "used", "capacity", "allocatable", "overhead")
 _ROOT = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
@@ -48,7 +50,22 @@ class _Reading:
                 k: self.value(inner, item, path) for k, item in value.items() if item is not None
             }
         # A quantity may be sent as a number and is always told as text.
-        return {k: str(v) if isinstance(v, int | float) else v for k, v in value.items()}
+        told = {k: str(v) if isinstance(v, int | float) else v for k, v in value.items()}
+        if path.rpartition(".")[2] in _AMOUNTS:
+            self._check_amounts(told)
+        return told
+
+    def _check_amounts(self, amounts: Obj) -> None:
+        try:
+            for amount in amounts.values():
+                quantity.parse(amount)
+        except (ValueError, ArithmeticError) as err:
+            kind = self.resource.kind
+            raise bad_request(
+                f'{kind} in version "{self.resource.version}" cannot be handled as a {kind}: '
+                "quantities must match the regular expression "
+                "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+            ) from err
 
     def _members(self, members: dict[str, str], value: Any, path: str) -> Obj:
         self._check(value, path, dict, "object")

@@ -126,14 +126,19 @@ def _gather(model: str, found: Obj) -> None:
     if model in found:
         return
     described: Any = getattr(models, model)
-    found[model] = {"type": "object", "description": (described.__doc__ or "").split("\n\n")[0]}
+    found[model] = {
+        "type": "object",
+        "description": (described.__doc__ or "").strip().split("\n\n")[0],
+    }
+    said = {
+        field.alias or name: field.description for name, field in described.model_fields.items()
+    }
     properties = {}
     for name, wanted in described.openapi_types.items():
         shown = _typed(wanted, lambda inner: _gather(inner, found))
-        if said := described.model_fields[name].description:
-            shown = {"allOf": [shown], "description": said} if "$ref" in shown else {
-                **shown, "description": said}  # fmt: skip
-        properties[described.attribute_map[name]] = shown
+        member = described.attribute_map[name]
+        shown = {"allOf": [shown]} if "$ref" in shown else shown
+        properties[member] = shown | {"description": said.get(member) or ""}
     found[model]["properties"] = properties
 
 

@@ -32,6 +32,8 @@ def strategic_merge(document: Any, patch: Obj, shape: Shape = PLAIN) -> Obj:
     Raises:
         ApiError: 400 when an element of a keyed list lacks its key.
     """
+    if patch.get("$patch") not in (None, "replace", "merge"):
+        raise bad_request(f"unknown patch type: {patch['$patch']} in map: {patch}")
     if patch.get("$patch") == "replace" or (shape.replace and "$patch" not in patch):
         return {k: json_copy(v) for k, v in patch.items() if k != "$patch"}
     result = dict(document) if isinstance(document, dict) else {}

@@ -79,11 +79,16 @@ def _continued(query: Query, revision: int, start: tuple[str, str]) -> list[Obj]
         ) from err
 
 
+def refuse_future(store: ClusterStore, asked: int | None) -> None:
+    """Raise the 504 of a read that is to be newer than anything yet."""
+    if asked and asked > store.revision:
+        raise version_too_large(asked, store.revision)
+
+
 def _moment(query: Query) -> tuple[int, list[Obj]]:
     """The revision a new list shows: now, unless one is asked for exactly."""
     store, asked = query.store, query.revision
-    if asked and asked > store.revision:
-        raise version_too_large(asked, store.revision)
+    refuse_future(store, asked)
     if query.match != "Exact" or not asked:
         return store.revision, store.all(query.resource, query.namespace)
     try:

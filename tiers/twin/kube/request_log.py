@@ -30,6 +30,7 @@ class LoggedRequest:
     code: int
     user: str = ""
     groups: tuple[str, ...] = ()
+    impersonated: str = ""
     source_ip: str = "127.0.0.1"
     user_agent: str = ""
     field_manager: str = ""
@@ -62,6 +63,7 @@ class LoggedRequest:
             "requestURI": self.uri,
             "verb": self.verb,
             "user": _full({"username": self.user, "groups": list(self.groups)}),
+            "impersonatedUser": _full({"username": self.impersonated}),
             "sourceIPs": [self.source_ip],
             "userAgent": self.user_agent,
             "objectRef": self._object() if self.resource else None,

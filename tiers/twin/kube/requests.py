@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from tiers.twin.kube import protobuf
 from tiers.twin.kube.discovery import built_in
 from tiers.twin.kube.errors import (
     NoSuchPath,
@@ -132,10 +133,27 @@ def number(query: Mapping[str, str], key: str) -> int | None:
     return int(text)
 
 
+def grace_of(query: Mapping[str, str]) -> int | None:
+    """The grace of a delete in seconds; less than none is told as one. Raises a 400."""
+    text = query.get("gracePeriodSeconds", "")
+    return 1 if text[:1] == "-" and text[1:].isdigit() else number(query, "gracePeriodSeconds")
+
+
+def check_reread(query: Mapping[str, str]) -> None:
+    """Raise a 400 for a page of a list that was to be of another version than its first."""
+    if query.get("continue") and query.get("resourceVersion", "0") not in ("", "0"):
+        raise bad_request("specifying resource version is not allowed when using continue")
+
+
 def read_body(raw: bytes, content_type: str) -> Any:
     """The body as JSON data; YAML where the content type says so. Raises a 400."""
     if not raw:
         return None
+    if content_type == protobuf.MEDIA:
+        read = protobuf.read(raw)
+        if read is None:
+            raise unsupported_media(BODIES)
+        return read
     try:
         return json.loads(raw)
     except ValueError as err:
@@ -155,10 +173,10 @@ def manager_of(query: Mapping[str, str], user_agent: str) -> str:
 
 
 BODIES = ("application/json", "application/yaml")
-_MEDIA = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+_MEDIA = (*BODIES, protobuf.MEDIA)
 
 
 def check_body_type(header: str) -> None:
-    """Raise a 415 for a body that is neither JSON nor YAML; none said means JSON."""
-    if header and header.split(";", 1)[0].strip() not in BODIES:
+    """Raise a 415 for a body in a form that is not read here; none said means JSON."""
+    if header and header.split(";", 1)[0].strip() not in _MEDIA:
         raise unsupported_media(_MEDIA)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tiers.twin.kube import custom_rules, events, quantity
+from tiers.twin.kube.pod_rules import containers, pod, pod_change
 from tiers.twin.kube.resources import (
     DEPLOYMENTS,
     EVENTS,
@@ -35,19 +36,13 @@ STATEFUL_SET_MUTABLE = (
     "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
     "persistentVolumeClaimRetentionPolicy", "minReadySeconds",
 )  # fmt: skip
-POD_IMMUTABLE = (
-    "pod updates may not change fields other than `spec.containers[*].image`,"
-    "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
-    "additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set "
-    "to 1 if it was previously negative)"
-)
 
 
 def _node(obj: Obj) -> Causes:
     causes: Causes = []
     seen = set()
     for place, taint in enumerate(obj.get("spec", {}).get("taints") or ()):
-        field = f"spec.taints[{place}]"
+        field = f"metadata.taints[{place}]"
         if problem := key_problem(str(taint.get("key", ""))):
             causes.append(bad(f"{field}.key", taint.get("key", ""), problem))
         if taint.get("effect") not in EFFECTS:
@@ -69,7 +64,7 @@ def _replicated(obj: Obj) -> Causes:
     if spec.get("selector") and not selects(spec["selector"], labels):
         why = "`selector` does not match template `labels`"
         causes.append(bad("spec.template.metadata.labels", labels, why))
-    return causes + _containers("spec.template.spec", template.get("spec") or {})
+    return causes + containers("spec.template.spec", template.get("spec") or {})
 
 
 def not_negative(field: str, value: Any) -> Causes:
@@ -80,29 +75,6 @@ def at_least(field: str, value: Any, least: int) -> Causes:
     if isinstance(value, int) and not isinstance(value, bool) and value >= least:
         return []
     return [bad(field, value, f"must be greater than or equal to {least}")]
-
-
-def _containers(field: str, spec: Obj) -> Causes:
-    if not spec.get("containers"):
-        return [required(f"{field}.containers")]
-    causes: Causes = []
-    for place, container in enumerate(spec["containers"]):
-        at = f"{field}.containers[{place}]"
-        causes += [required(f"{at}.{key}") for key in ("name", "image") if not container.get(key)]
-        causes += _amounts(f"{at}.resources", container.get("resources") or {})
-    return causes
-
-
-def _amounts(field: str, resources: Obj) -> Causes:
-    causes: Causes = []
-    limits = resources.get("limits") or {}
-    for name, asked in (resources.get("requests") or {}).items():
-        extended = "/" in name
-        if name in limits and quantity.parse(asked) > quantity.parse(limits[name]):
-            causes.append(bad(f"{field}.requests", asked, f"must be less than or equal to {name} limit of {limits[name]}"))  # fmt: skip  # noqa: E501
-        elif extended and name in limits and quantity.parse(asked) != quantity.parse(limits[name]):
-            causes.append(bad(f"{field}.requests", asked, f"must be equal to {name} limit of {limits[name]}"))  # fmt: skip  # noqa: E501
-    return causes
 
 
 def _budget(obj: Obj) -> Causes:
@@ -166,7 +138,7 @@ def _slice(obj: Obj) -> Causes:
 def _job(obj: Obj) -> Causes:
     template = (obj.get("spec") or {}).get("template") or {}
     policy = (template.get("spec") or {}).get("restartPolicy", "Always")
-    causes = _containers("spec.template.spec", template.get("spec") or {})
+    causes = containers("spec.template.spec", template.get("spec") or {})
     if policy == "Always":
         field = "spec.template.spec.restartPolicy"
         causes.append(required(field, 'valid values: "OnFailure", "Never"'))
@@ -175,7 +147,7 @@ def _job(obj: Obj) -> Causes:
 
 CHECKS: dict[Resource, Callable[[Obj], Causes]] = {
     NODES: _node,
-    PODS: lambda obj: _containers("spec", obj.get("spec") or {}),
+    PODS: pod,
     DEPLOYMENTS: _replicated,
     REPLICA_SETS: _replicated,
     STATEFUL_SETS: _replicated,
@@ -198,20 +170,6 @@ def check(resource: Resource, obj: Obj) -> Causes:
 
 
 # Changes
-
-
-def _pod_change(before: Obj, after: Obj) -> Causes:
-    if _frozen(before) == _frozen(after):
-        return []
-    return [forbidden("spec", POD_IMMUTABLE)]
-
-
-def _frozen(pod: Obj) -> Obj:
-    free = ("tolerations", "activeDeadlineSeconds", "schedulingGates")
-    spec = {k: v for k, v in (pod.get("spec") or {}).items() if k not in free}
-    for key in ("containers", "initContainers"):
-        spec[key] = [{**c, "image": ""} for c in spec.get(key) or ()]
-    return spec
 
 
 def _selector_change(before: Obj, after: Obj) -> Causes:
@@ -254,7 +212,7 @@ def _spec_change(before: Obj, after: Obj) -> Causes:
 
 
 CHANGES: dict[Resource, Callable[[Obj, Obj], Causes]] = {
-    PODS: _pod_change,
+    PODS: pod_change,
     DEPLOYMENTS: _selector_change,
     REPLICA_SETS: _selector_change,
     STATEFUL_SETS: _stateful_set_change,

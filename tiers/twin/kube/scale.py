@@ -106,6 +106,8 @@ def patch(write: Write, content_type: str, body: Any, *, force: bool = False) ->
 
 def _check(write: Write, parent: Obj, body: Obj) -> None:
     metadata = body.get("metadata") or {}
+    if (kind := body.get("kind", SCALE.kind)) != SCALE.kind:
+        raise bad_request(f"the object provided is unrecognized (must be of type Scale): {kind}")
     if (metadata.get("name") or write.name) != write.name:
         raise bad_request(
             f"the name of the object ({metadata.get('name')}) does not match the name on the URL "

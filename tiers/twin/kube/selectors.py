@@ -1,7 +1,7 @@
 """Label and field selectors: from a query string or from a `LabelSelector` object."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tiers.twin.kube.errors import ApiError, bad_request
@@ -11,10 +11,12 @@ from tiers.twin.kube.resources import (
     NAMESPACES,
     NODES,
     PODS,
+    REPLICA_SETS,
     RESOURCE_SLICES,
     Obj,
     Resource,
 )
+from tiers.twin.kube.values import key_problem, value_problem
 
 Labels = Mapping[str, str]
 Matcher = Callable[[Obj], bool]
@@ -29,11 +31,13 @@ def _requirement(text: str) -> Callable[[Labels], bool]:
     text = text.strip()
     if found := _SET.match(text):
         key, wanted = found["key"], {v.strip() for v in found["values"].split(",")}
+        _checked(text, key, wanted)
         if found["op"] == "in":
             return lambda labels: labels.get(key) in wanted
         return lambda labels: labels.get(key) not in wanted
     if found := _EQUAL.match(text):
         key, value = found["key"], found["value"]
+        _checked(text, key, [value])
         if found["op"] == "!=":
             return lambda labels: labels.get(key) != value
         return lambda labels: labels.get(key) == value
@@ -41,8 +45,18 @@ def _requirement(text: str) -> Callable[[Labels], bool]:
         return _comparison(found["key"], found["op"], int(found["value"]))
     if found := _EXISTS.match(text):
         key, absent = found["key"], bool(found["no"])
+        _checked(text, key, ())
         return lambda labels: (key in labels) != absent
     raise bad_request(f"unable to parse requirement: found '{text}'")
+
+
+def _checked(text: str, key: str, values: Iterable[str]) -> None:
+    """Raise the 400 of a key or a value that no label can have."""
+    if problem := key_problem(key):
+        raise bad_request(f"unable to parse requirement: found '{text}': key {key}: {problem}")
+    for value in values:
+        if problem := value_problem(value):
+            raise bad_request(f"unable to parse requirement: values[0][{key}]: {value}: {problem}")
 
 
 def _comparison(key: str, op: str, bound: int) -> Callable[[Labels], bool]:
@@ -67,7 +81,8 @@ _COMMON = ("metadata.name", "metadata.namespace")
 _BY_KIND: dict[Resource, tuple[str, ...]] = {
     PODS: (
         "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
-        "status.phase", "status.podIP", "status.nominatedNodeName",
+        "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs",
+        "status.nominatedNodeName",
     ),
     NODES: ("spec.unschedulable",),
     NAMESPACES: ("status.phase",),
@@ -77,6 +92,7 @@ _BY_KIND: dict[Resource, tuple[str, ...]] = {
         "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type",
     ),
     JOBS: ("status.successful",),
+    REPLICA_SETS: ("status.replicas",),
     RESOURCE_SLICES: ("spec.nodeName", "spec.driver"),
 }  # fmt: skip
 _JOB_SUCCEEDED = "status.successful"
@@ -91,8 +107,12 @@ def _read_field(obj: Obj, path: str) -> str:
     node: Any = obj
     for name in path.split("."):
         node = node.get(name) if isinstance(node, dict) else None
-    if path == "spec.unschedulable":
+    if path in ("spec.unschedulable", "spec.hostNetwork"):
         return str(bool(node)).lower()
+    if path == "status.podIPs":
+        return ",".join(item["ip"] for item in node or ())
+    if path == "status.replicas":
+        return str(node or 0)
     return "" if node is None else str(node)
 
 

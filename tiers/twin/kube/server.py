@@ -1,11 +1,14 @@
 """Serves the clusters over HTTPS, one port each, and can cut one of them off."""
 
+import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aiohttp import web
 
 from tiers.twin.kube.access import Account
+from tiers.twin.kube.call import MOST_BODY_BYTES
 from tiers.twin.kube.handler import Clock, ClusterApi, utc_now
 from tiers.twin.kube.request_log import RequestLog
 from tiers.twin.kube.store import ClusterStore
@@ -22,6 +25,14 @@ class PortBusy(OSError):
         self.cluster, self.port = cluster, port
 
 
+def _request(*parts: Any) -> web.BaseRequest:
+    message, payload, protocol, writer, task = parts
+    return web.BaseRequest(
+        message, payload, protocol, writer, task, asyncio.get_running_loop(),
+        client_max_size=MOST_BODY_BYTES,
+    )  # fmt: skip
+
+
 class KubeServers:
     """The running API servers. `ports` says where each cluster really is."""
 
@@ -34,7 +45,9 @@ class KubeServers:
     async def start(self, cluster: str, port: int) -> None:
         """Listen for one cluster (port 0: any free one). Raises PortBusy."""
         # A watch whose client is gone must end, or it would wait for its own timeout.
-        server = web.Server(self.apis[cluster].handle, handler_cancellation=True)
+        server = web.Server(
+            self.apis[cluster].handle, handler_cancellation=True, request_factory=_request
+        )
         runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_S, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, HOST, port, ssl_context=self._tls)

@@ -2,7 +2,7 @@
 
 from typing import Any, NoReturn
 
-from tiers.twin.kube import known_fields, managed_fields, patches, quota, validate
+from tiers.twin.kube import field_sets, known_fields, managed_fields, patches, quota, validate
 from tiers.twin.kube.errors import (
     ApiError,
     bad_request,
@@ -14,6 +14,7 @@ from tiers.twin.kube.errors import (
 from tiers.twin.kube.json_patch import json_patch
 from tiers.twin.kube.resources import DEPLOYMENTS, NAMESPACES, NODES, PODS, QUOTAS, Obj, Resource
 from tiers.twin.kube.shapes import shape_of
+from tiers.twin.kube.times import parse_time
 from tiers.twin.kube.values import bad, required
 from tiers.twin.kube.verbs import (
     SERVER_SET,
@@ -38,6 +39,11 @@ def replace(write: Write, body: Any) -> Obj:
     Custom kinds, Leases and budgets want the version said (422); Leases and Events are created by
     a PUT where there is none.
     """
+    if isinstance(body, dict) and not (body.get("metadata") or {}).get("name"):
+        raise bad_request(
+            f"the name of the object ({write.name} based on URL) was undeterminable: "
+            "name must be provided"
+        )
     obj = sent_object(write, body)
     before = write.store.find(write.resource, write.namespace, write.name)
     meant = obj["metadata"].get("uid")
@@ -94,12 +100,26 @@ def update(write: Write, before: Obj, after: Obj) -> Obj:
 
 
 def _check_identity(write: Write, before: Obj, after: Obj) -> None:
-    """A uid cannot be patched (422); another resourceVersion means another state (409)."""
-    uid = after["metadata"].get("uid")
-    if uid and uid != before["metadata"]["uid"]:
-        cause = bad("metadata.uid", uid, "field is immutable")
-        raise invalid(write.resource, write.name, [cause])
+    """What the server gave cannot be written (422); another resourceVersion is a 409."""
+    sent, held = after["metadata"], before["metadata"]
+    causes = [
+        bad(f"metadata.{key}", sent[key], "field is immutable")
+        for key in ("uid", "creationTimestamp", "deletionTimestamp")
+        if sent.get(key) and not _same(sent[key], held.get(key))
+    ]
+    if causes:
+        raise invalid(write.resource, write.name, causes)
     validate.check_preconditions(write.resource, before, after["metadata"])
+
+
+def _same(sent: str, held: str | None) -> bool:
+    """Whether two texts say the same, as times written with another offset do."""
+    if sent == held or held is None:
+        return sent == held
+    try:
+        return parse_time(sent) == parse_time(held)
+    except ValueError:
+        return False
 
 
 def _stored(write: Write, obj: Obj) -> Obj:
@@ -198,6 +218,8 @@ def applied_object(write: Write, body: Any) -> Obj:
             f"failed to create typed patch object ({where}; {resource.api_version}, "
             f"Kind={resource.kind}): .{unknown[0]}: field not declared in schema"
         ))  # fmt: skip
+    if wrong := field_sets.doubled(read, shape_of(resource)):
+        raise failure(500, f"failed to create typed patch object: {wrong}")
     if write.subresource == "status":
         read = {k: v for k, v in read.items() if k in ("metadata", "status")}
         identity = ("name", "namespace", "uid", "resourceVersion")

@@ -80,6 +80,21 @@ def _metadata(metadata: Obj) -> Causes:
     if sum(len(key) + len(str(value)) for key, value in annotations.items()) > _LONGEST_ANNOTATIONS:
         why = f"Too long: may not be more than {_LONGEST_ANNOTATIONS} bytes"
         causes.append(("FieldValueTooLong", "metadata.annotations", why))
+    return causes + _owners(metadata)
+
+
+def _owners(metadata: Obj) -> Causes:
+    causes: Causes = []
+    owners = metadata.get("ownerReferences") or []
+    for place, owner in enumerate(owners):
+        at = f"metadata.ownerReferences[{place}]"
+        for key in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(key):
+                told = "version" if key == "apiVersion" else key
+                causes.append(bad(f"{at}.{key}", "", f"{told} must not be empty"))
+    if sum(1 for owner in owners if owner.get("controller")) > 1:
+        why = "Only one reference can have Controller set to true"
+        causes.append(bad("metadata.ownerReferences", owners, why))
     return causes
 
 
@@ -153,6 +168,9 @@ def check_delete_preconditions(resource: Resource, before: Obj, options: Obj) ->
     if policy not in (None, "", "Orphan", "Background", "Foreground"):
         known = ("Foreground", "Background", "Orphan")
         raise invalid_options("DeleteOptions", unsupported("propagationPolicy", policy, known))
+    if policy and options.get("orphanDependents") is not None:
+        why = "orphanDependents and deletionPropagation cannot be both set"
+        raise invalid_options("DeleteOptions", bad("propagationPolicy", policy, why))
     if (uid := wanted.get("uid")) and uid != held["uid"]:
         why = (
             f"the UID in the precondition ({uid}) does not match the UID in record "

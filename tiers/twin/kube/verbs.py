@@ -21,6 +21,7 @@ SERVER_SET = ("uid", "creationTimestamp", "generation", "deletionTimestamp",
               "deletionGracePeriodSeconds")  # fmt: skip
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _LONGEST_BASE = 58
+IMMORTAL = ("default", "kube-system", "kube-public")
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 """Finalizers that the garbage collector takes off when it has seen to the dependents."""
 _DEPENDENTS = {"Foreground": FOREGROUND, "Orphan": ORPHAN}
@@ -137,6 +138,8 @@ def delete(write: Write, options: Obj) -> Obj:
     if write.resource is PODS:
         return delete_pod(write, before, options.get("gracePeriodSeconds"))
     if write.resource is NAMESPACES:
+        if write.name in IMMORTAL:
+            raise forbidden(NAMESPACES, write.name, "this namespace may not be deleted")
         return _delete_namespace(write, before)
     kept = _with_dependents_finalizer(before, options)
     if kept["metadata"].get("finalizers"):
@@ -176,6 +179,8 @@ def delete_collection(write: Write, found: Iterable[Obj], options: Obj) -> list[
 def delete_pod(write: Write, pod: Obj, grace_s: int | None) -> Obj:
     """Terminate a pod: at once when it is on no node, is over, or has no grace left."""
     over = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    if grace_s is not None and grace_s < 0:
+        grace_s = 1
     if grace_s is None:
         grace_s = int(pod["spec"].get("terminationGracePeriodSeconds", 30))
     if over or not pod["spec"].get("nodeName"):
