@@ -85,3 +85,38 @@ def test_scaling_up_adds_a_whole_group(kube, space, two_groups, settled):
     kube.patch(LWS, space, "big", {"spec": {"replicas": 3}}, "merge", "scale")
     after = settled(*two_groups, "big-2", "big-2-1")
     assert {name: after[name] for name in two_groups} == two_groups
+
+
+def test_without_a_restart_policy_a_worker_comes_back_alone(kube, space, node, settled, cluster):
+    body = objects.leader_worker_set("big", space, groups=1, size=2)
+    body["spec"]["leaderWorkerTemplate"]["restartPolicy"] = "None"
+    kube.create(LWS, space, body)
+    before = settled("big-0", "big-0-1")
+    kube.evict(space, "big-0-1")
+
+    def returned() -> bool:
+        found = kube.find(POD, space, "big-0-1")
+        return bool(found) and found["metadata"]["uid"] != before["big-0-1"]
+
+    until(returned, "the worker is new", within_s=2 * cluster.wait_s)
+    assert settled(*before)["big-0"] == before["big-0"]
+
+
+def test_a_new_template_replaces_every_group(kube, space, two_groups, settled, cluster):
+    notes = {"metadata": {"annotations": {"revision": "next"}}}
+    template = {"spec": {"leaderWorkerTemplate": {"workerTemplate": notes}}}
+    kube.patch(LWS, space, "big", template)
+
+    def replaced() -> bool:
+        found = [kube.find(POD, space, name) for name in two_groups]
+        return all(
+            pod and pod["metadata"]["uid"] != two_groups[pod["metadata"]["name"]] for pod in found
+        )
+
+    until(replaced, "every pod is new", within_s=4 * cluster.wait_s)
+    settled(*two_groups)
+
+
+def test_the_groups_of_a_deleted_set_go_with_it(kube, space, two_groups, cluster):
+    kube.delete(LWS, space, "big")
+    until(lambda: not kube.items(POD, space), "no pod is left", within_s=2 * cluster.wait_s)

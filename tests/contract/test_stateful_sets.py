@@ -6,7 +6,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#deploymen
 import pytest
 
 from tests.contract import objects
-from tests.contract.kinds import POD, STATEFUL_SET
+from tests.contract.kinds import POD, QUOTA, STATEFUL_SET
 from tests.contract.kube import until
 from tests.contract.played import is_ready
 
@@ -116,3 +116,34 @@ def test_a_deleted_pod_comes_back_under_its_name(cluster, kube, space, up, settl
     until(returned, "search-0 is back", within_s=cluster.wait_s)
     after = settled("search-0", "search-1")
     assert after["search-1"] == before["search-1"]
+
+
+def test_a_pod_that_is_stuck_holds_up_those_after_it(cluster, kube, space, make_node):
+    """OrderedReady: nothing is made beyond a pod that is not Ready, whatever the number says."""
+    make_node(gpus=1)
+    kube.create(STATEFUL_SET, space, objects.stateful_set("search", space, replicas=3, gpus=1))
+    until(lambda: kube.find(POD, space, "search-1"), "the second pod", within_s=cluster.wait_s)
+    scale(kube, space, 5)
+    until(
+        lambda: (
+            kube.get(STATEFUL_SET, space, "search")["status"].get("observedGeneration")
+            == kube.get(STATEFUL_SET, space, "search")["metadata"]["generation"]
+        ),
+        "the number is seen",
+        within_s=cluster.wait_s,
+    )
+    assert not kube.find(POD, space, "search-2")
+    scale(kube, space, 1)
+    until(lambda: not kube.find(POD, space, "search-1"), "it goes", within_s=cluster.wait_s)
+    assert is_ready(kube.get(POD, space, "search-0"))
+
+
+def test_a_quota_holds_an_ordinal_back_until_it_is_raised(cluster, kube, space, node, limit):
+    limit(gpus=1)
+    body = objects.stateful_set("search", space, replicas=2, gpus=1)
+    body["spec"]["podManagementPolicy"] = "Parallel"
+    kube.create(STATEFUL_SET, space, body)
+    until(lambda: kube.find(POD, space, "search-0"), "the first pod", within_s=cluster.wait_s)
+    assert not kube.find(POD, space, "search-1")
+    kube.delete(QUOTA, space, "gpus")
+    until(lambda: kube.find(POD, space, "search-1"), "the second pod", within_s=2 * cluster.looks_s)

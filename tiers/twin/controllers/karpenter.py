@@ -73,6 +73,8 @@ def _advance(
     name = claim["metadata"]["name"]
     if claim["metadata"].get("deletionTimestamp"):
         _terminate(store, claim, now)
+    elif store.find(NODE_POOLS, "", claim["metadata"]["labels"][POOL_KEY]) is None:
+        machines.mark_leaving(store, NODE_CLAIMS, claim, now)  # its nodes go with a pool
     elif node_claims.node_of(claim):
         if store.find(NODES, "", node_claims.node_of(claim)) is None:
             store.remove(NODE_CLAIMS, "", name)

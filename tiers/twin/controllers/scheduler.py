@@ -158,6 +158,8 @@ def _refuse(store: ClusterStore, unit: Unit, here: list[Room], now: datetime) ->
 
 
 def _reasons(store: ClusterStore, unit: Unit, here: list[Room]) -> str:
+    if not here:
+        return "no nodes available to schedule pods"
     total = f"0/{len(here)} nodes are available"
     if topology.required(unit[0]):
         short = topology.shortage_among(here, unit[0], len(unit))

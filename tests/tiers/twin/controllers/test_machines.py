@@ -282,3 +282,10 @@ def test_nodes_can_be_adopted_by_a_machine_deployment(world):
     world.store.remove(MACHINE_DEPLOYMENTS, "inference", "h100")
     world.live(6)
     assert nodes(world) == []
+
+
+def test_the_nodes_of_a_deleted_pool_are_given_back(world):
+    empty_pool(world, disruption={"consolidateAfter": "Never"})
+    world.store.remove(NODE_POOLS, "", "burst")
+    world.live(10)
+    assert nodes(world) == [] and world.store.all(NODE_CLAIMS) == []
