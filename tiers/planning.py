@@ -24,6 +24,7 @@ from tiers.core.changes import ClusterMoves, NodeChange, ScaleChange
 from tiers.core.fleet_state import TIERS, ClusterState, NodeView
 from tiers.core.plan_price import PlanPrice
 from tiers.facts import FleetFacts
+from tiers.harms import harms_of
 
 DOMAIN = "tiers"
 MOVING_NODES = 2
@@ -59,6 +60,7 @@ def build_plan(
         evidence=evidence,
         usd_per_hour_delta=price.usd_per_hour_delta,
         gain_usd=price.gain_usd,
+        harms=tuple(harms_of(facts, state, moves)),
     )
 
 

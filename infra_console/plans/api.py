@@ -2,16 +2,26 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import Http404, HttpRequest
-from ninja import Router, Schema
+from ninja import Query, Router
 
 from infra_console.api.auth import require
 from infra_console.api.pagination import Limit, cut_page, read_cursor
 from infra_console.api.problems import Problem
 from infra_console.plans import services
+from infra_console.plans.api_schemas import (
+    ApproveIn,
+    CommentIn,
+    DecisionIn,
+    PlanList,
+    PlanOut,
+    PlanSummary,
+    ReasonIn,
+    WayBackOut,
+)
 from infra_console.plans.comments import add_comment
 from infra_console.plans.errors import (
     CommentEmpty,
@@ -24,135 +34,16 @@ from infra_console.plans.errors import (
 from infra_console.plans.freezes import frozen_plan, override_freeze
 from infra_console.plans.models import Plan
 from infra_console.plans.pages import plans_page
+from infra_console.plans.queries import settlement_detail
 from infra_console.plans.quorum import Quorum, quorum_of
 from infra_console.plans.rollback import RIGHT, roll_back, rollback_state
 from infra_console.plans.rollback_preview import objects_back
+from infra_console.plans.track_record import DAYS, track_record
 
 router = Router()
 
 
-class PlanSummary(Schema):
-    id: UUID
-    number: int
-    state: str
-    state_reason: str
-    version: int
-    domain: str
-    title: str
-    authors: list[str]
-    hash: str
-    created_at: datetime
-    expires_at: datetime
-
-
-class StepOut(Schema):
-    key: str
-    kind: str
-    title: str
-    state: str
-    attempts: int
-    detail: str
-    started_at: datetime | None
-    finished_at: datetime | None
-    back: bool
-
-
-class TransitionOut(Schema):
-    from_state: str
-    to_state: str
-    who: str
-    at: datetime
-    why: str
-
-
-class ApprovalOut(Schema):
-    by: str
-    decision: str
-    reason: str
-    plan_hash: str
-    at: datetime
-    start_at: datetime | None
-    taken_back_at: datetime | None
-
-
-class QuorumOut(Schema):
-    """The approvals that the plan needs and has; `rules` are the titles of those that ask more."""
-
-    needed: int
-    approvers: list[str]
-    missing: int
-    roles_missing: list[str]
-    rules: list[str]
-
-
-class CommentOut(Schema):
-    by: str
-    at: datetime
-    text: str
-
-
-class PlanOut(PlanSummary):
-    summary: str
-    document: dict[str, Any]
-    steps: list[StepOut]
-    transitions: list[TransitionOut]
-    approvals: list[ApprovalOut]
-    quorum: QuorumOut
-    frozen: str
-    comments: list[CommentOut]
-    settlement: dict[str, Any] | None
-
-
-class PlanList(Schema):
-    items: list[PlanSummary]
-    next_cursor: str
-
-
-class DecisionIn(Schema):
-    """`hash` is the plan that was read: a plan that differs is refused."""
-
-    hash: str
-    reason: str = ""
-
-
-class ApproveIn(DecisionIn):
-    """`start_at`: the execution begins no earlier; before the plan expires."""
-
-    start_at: datetime | None = None
-
-
-class ReasonIn(Schema):
-    reason: str = ""
-
-
-class CommentIn(Schema):
-    text: str = ""  # refused when empty, but only after the right
-
-
-class ObjectBackOut(Schema):
-    """One object of a way back; `stops` says what would pause it there.
-
-    `evicts` is null where nobody here can tell.
-    """
-
-    cluster: str
-    kind: str
-    name: str
-    steps: list[str]
-    now: str
-    then: str
-    evicts: list[str] | None
-    stops: list[str]
-
-
-class WayBackOut(Schema):
-    """What a rollback would do now; `missing` is why you may not start it."""
-
-    allowed: bool
-    missing: list[str]
-    objects: list[ObjectBackOut]
-
-
+Days = Annotated[int, Query(ge=1, le=366)]
 Group = Literal["all", "review", "live", "good", "bad", "gone"]
 
 
@@ -165,6 +56,13 @@ def list_plans(
     found = plans_page(group=show, region=region, before=read_cursor(cursor), limit=limit + 1)
     items, next_cursor = cut_page(found, [plan.number for plan in found], limit)
     return {"items": items, "next_cursor": next_cursor}
+
+
+@router.get("/track-record", response=dict[str, Any])
+def get_track_record(request: HttpRequest, days: Days = DAYS, region: str = "") -> dict[str, Any]:
+    """Promised against realised of what was settled in the last days, by mode and by day."""
+    require(request, "view")
+    return track_record(days=days, region=region).as_json()
 
 
 @router.get("/{uuid:plan_id}", response=PlanOut)
@@ -283,7 +181,7 @@ def _whole(plan_id: UUID) -> dict[str, Any]:
         "quorum": _quorum(quorum_of(plan)),
         "frozen": held.words if (held := frozen_plan(plan)) else "",
         "comments": list(plan.comments.all()),
-        "settlement": settlement and _settlement(settlement),
+        "settlement": settlement and settlement_detail(settlement),
     }
 
 
@@ -294,14 +192,4 @@ def _quorum(quorum: Quorum) -> dict[str, Any]:
         "missing": quorum.missing,
         "roles_missing": quorum.roles_missing,
         "rules": [rule.title for rule in quorum.rules],
-    }
-
-
-def _settlement(settlement: Any) -> dict[str, Any]:
-    return {
-        "at": settlement.at,
-        "promises": settlement.promises,
-        "kept": settlement.kept_count,
-        "missed": settlement.missed_count,
-        "unknown": settlement.unknown_count,
     }

@@ -233,10 +233,20 @@ class Outbox(models.Model):
 
 
 class Settlement(models.Model):
-    """Promised against realised, after the horizon. `kept` is null where nothing was measured."""
+    """Promised against realised, over the horizon from `begins_at` to `ends_at`.
+
+    `shadow`: the plan was not carried out, and this is what happened without it. `harms` are the
+    signs that it would have hurt; `harmful` is null where that cannot be told, see `harm_note`.
+    """
 
     plan = models.OneToOneField(Plan, on_delete=models.PROTECT, related_name="settlement")
-    at = models.DateTimeField()
+    at = models.DateTimeField(db_index=True)
+    begins_at = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)
+    shadow = models.BooleanField(default=False)
+    harms = models.JSONField(default=list)
+    harmful = models.BooleanField(null=True)
+    harm_note = models.TextField(blank=True)
     promises = models.JSONField()
     kept_count = models.PositiveIntegerField()
     missed_count = models.PositiveIntegerField()

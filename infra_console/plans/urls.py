@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from infra_console.plans import decisions, freeze_views, rollback_views, views
+from infra_console.plans import decisions, freeze_views, rollback_views, track_views, views
 
 app_name = "plans"
 urlpatterns = [
@@ -13,6 +13,8 @@ urlpatterns = [
     path("freezes/", freeze_views.index, name="freezes"),
     path("freezes/add", freeze_views.add, name="freeze_add"),
     path("freezes/<int:window_id>/remove", freeze_views.remove, name="freeze_remove"),
+    path("track-record/", track_views.page, name="track-record"),
+    path("track-record/<slug:name>", track_views.figure, name="track-figure"),
     path("<uuid:plan_id>/", views.detail, name="detail"),
     path("<uuid:plan_id>/approve", decisions.approve, name="approve"),
     path("<uuid:plan_id>/reject", decisions.reject, name="reject"),

@@ -18,6 +18,7 @@ SAMPLES = {
     "plan_id": str(UUID(int=0)),
     "window_id": "1",
     "verb": "pause",
+    "name": "kept",
     "tier": "inference",
 }
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

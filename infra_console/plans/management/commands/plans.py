@@ -1,5 +1,5 @@
-"""`manage.py plans`: list and show plans; approve, reject or roll one back in somebody's
-name."""
+"""`manage.py plans`: list and show plans, and what came of them; approve, reject or roll one back
+in somebody's name."""
 
 import json
 from argparse import ArgumentParser
@@ -21,6 +21,7 @@ from infra_console.plans.queries import (
 from infra_console.plans.quorum import quorum_of
 from infra_console.plans.rollback import roll_back
 from infra_console.plans.states import PlanState
+from infra_console.plans.track_record import DAYS, track_record
 
 DECISIONS: Mapping[str, Callable[..., Plan]] = {
     "approve": services.approve_plan,
@@ -47,7 +48,9 @@ class Command(BaseCommand):
         back.add_argument("plan", help="its number or id")
         back.add_argument("--as", dest="username", required=True, help="who orders it")
         back.add_argument("--reason", required=True)
-        for made in (every, show, back, *(verbs.choices[v] for v in ("approve", "reject"))):
+        record = verbs.add_parser("track-record", help="promised against realised, by mode")
+        record.add_argument("--days", type=int, default=DAYS)
+        for made in (every, show, back, record, *(verbs.choices[v] for v in ("approve", "reject"))):
             made.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -55,6 +58,8 @@ class Command(BaseCommand):
             self._list(options)
         elif options["verb"] == "show":
             self._print(plan_detail(_plan(options["plan"])))
+        elif options["verb"] == "track-record":
+            self._track_record(options)
         else:
             self._decide(options)
 
@@ -65,6 +70,23 @@ class Command(BaseCommand):
             return
         for plan in plans:
             self.stdout.write(f"{plan.number:>5} {plan.state:<10} {plan.title}")
+
+    def _track_record(self, options: dict[str, Any]) -> None:
+        record = track_record(days=options["days"])
+        if options["json"]:
+            self._print(record.as_json())
+            return
+        for tally in record.by_mode:
+            measured = tally.kept + tally.missed
+            self.stdout.write(
+                f"{tally.name:<9} {tally.plans} plans, {tally.kept} of {measured} promises kept, "
+                f"{tally.unknown} unknown"
+            )
+        shadow = record.shadow
+        self.stdout.write(
+            f"{shadow.harmful} of {shadow.told} shadows would have hurt; "
+            f"of {shadow.untold} more it cannot be told"
+        )
 
     def _decide(self, options: dict[str, Any]) -> None:
         plan, user = _plan(options["plan"]), find_user(options["username"])
