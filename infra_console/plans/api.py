@@ -154,13 +154,13 @@ def _act(plan_id: UUID, act: Callable[..., Any], words: dict[str, Any]) -> dict[
     except NotAllowed as err:
         raise Problem(403, "not-allowed", str(err)) from err
     except (ReasonMissing, CommentEmpty, StartInvalid) as err:
-        raise Problem(422, _code(err), str(err)) from err
+        raise Problem(422, problem_code(err), str(err)) from err
     except PlanError as err:
-        raise Problem(409, _code(err), str(err)) from err
+        raise Problem(409, problem_code(err), str(err)) from err
     return _whole(plan_id)
 
 
-def _code(err: PlanError) -> str:
+def problem_code(err: PlanError) -> str:
     """`AuthorMayNotApprove` is `author-may-not-approve` to programs."""
     name = type(err).__name__
     return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).removeprefix("-")

@@ -6,15 +6,16 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from infra_console.plans.envelope_models import Envelope, EnvelopeUse
 from infra_console.plans.ownership_models import Console, ForeignLease
 from infra_console.plans.review_models import BreakGlass, Comment, FreezeOverride, FreezeWindow
 from infra_console.plans.spec import PlanSpec
 from infra_console.plans.states import Decision, Mode, PlanState, StepState
 
 __all__ = [
-    "Approval", "Arming", "BreakGlass", "Comment", "Console", "Execution", "ForeignLease",
-    "FreezeOverride", "FreezeWindow", "KillSwitch", "LockRow", "Outbox", "Plan", "Settlement",
-    "Step", "Transition",
+    "Approval", "Arming", "BreakGlass", "Comment", "Console", "Envelope", "EnvelopeUse",
+    "Execution", "ForeignLease", "FreezeOverride", "FreezeWindow", "KillSwitch", "LockRow",
+    "Outbox", "Plan", "Settlement", "Step", "Transition",
 ]  # fmt: skip
 
 HASH_LENGTH = 64
@@ -75,7 +76,8 @@ class Transition(models.Model):
 class Approval(models.Model):
     """A named person's decision on one plan hash; one that stands a person.
 
-    `roles` are those that the person held then. A taken-back approval stays as a row.
+    `roles` are those that the person held then. A taken-back approval stays as a row. An envelope
+    decides as `envelope:N`.
     """
 
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="approvals")
@@ -84,6 +86,9 @@ class Approval(models.Model):
     decision = models.CharField(max_length=8, choices=Decision.choices)
     reason = models.TextField(blank=True)
     roles = models.JSONField(default=list)
+    envelope = models.ForeignKey(  # by which the plan was approved in advance
+        "plans.Envelope", null=True, on_delete=models.PROTECT, related_name="approvals"
+    )
     start_at = models.DateTimeField(null=True)  # the plan may not start before it
     at = models.DateTimeField()
     taken_back_at = models.DateTimeField(null=True)

@@ -18,6 +18,7 @@ from django.utils import timezone
 from infra_console.plans.approvals import approve_plan, reject_plan, take_back_approval
 from infra_console.plans.break_glass import break_glass, ratify
 from infra_console.plans.errors import WrongState
+from infra_console.plans.in_advance import approve_in_advance
 from infra_console.plans.lifecycle import Journal, journal
 from infra_console.plans.models import Execution, Plan
 from infra_console.plans.outbox import order_again
@@ -61,7 +62,8 @@ PROPOSALS_LOCK = 0x1F7A_0001
 def propose_plan(spec: PlanSpec, *, authors: Sequence[str]) -> Plan:
     """Put a plan under review, and return it; or the one with the same moves that already is.
 
-    Open plans of the same domain that would take one of its locks are superseded.
+    Open plans of the same domain that would take one of its locks are superseded. One that an armed
+    envelope covers is approved by it.
 
     Args:
         authors: everyone who triggered, edited or set the policy behind it; none may approve it.
@@ -75,12 +77,13 @@ def propose_plan(spec: PlanSpec, *, authors: Sequence[str]) -> Plan:
     with journal() as moves:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PROPOSALS_LOCK])
-        if standing := _standing(spec):
-            return _with_authors(standing, authors)
-        plan = _create(spec, authors)
-        moves.note(plan, came_from="", who=authors[0], why="proposed")
-        _supersede(moves, plan, spec)
-        return plan
+        if plan := _standing(spec):
+            plan = _with_authors(plan, authors)
+        else:
+            plan = _create(spec, authors)
+            moves.note(plan, came_from="", who=authors[0], why="proposed")
+            _supersede(moves, plan, spec)
+        return approve_in_advance(moves, plan) if plan.state == PlanState.PROPOSED else plan
 
 
 def withdraw_plan(plan_id: UUID, *, by: User, reason: str = "") -> Plan:

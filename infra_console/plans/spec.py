@@ -150,10 +150,11 @@ class PlanSpec(_Frozen):
     usd_per_hour_delta: float | None = None
     gain_usd: float | None = None
     harms: tuple[Harm, ...] = ()
+    losses: tuple[str, ...] = ()  # what cannot be taken back, in words
 
 
 # Keys that older documents lack: left out of the hash while empty, so that theirs still holds.
-SINCE_THEN = ("harms",)
+SINCE_THEN = ("harms", "losses")
 
 
 def canonical_json(spec: PlanSpec) -> str:

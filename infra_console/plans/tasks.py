@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from infra_console.plans import break_glass, executor, services, settlement, sweep
+from infra_console.plans import break_glass, executor, in_advance, services, settlement, sweep
 
 
 @shared_task(name="plans.execute")
@@ -25,6 +25,11 @@ def settle_due() -> int:
 @shared_task(name="plans.expire_due")
 def expire_due() -> int:
     return services.expire_due()
+
+
+@shared_task(name="plans.return_unused")
+def return_unused() -> int:
+    return in_advance.return_unused()
 
 
 @shared_task(name="plans.flag_unratified")

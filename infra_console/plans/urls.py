@@ -2,7 +2,14 @@
 
 from django.urls import path
 
-from infra_console.plans import decisions, freeze_views, rollback_views, track_views, views
+from infra_console.plans import (
+    decisions,
+    envelope_views,
+    freeze_views,
+    rollback_views,
+    track_views,
+    views,
+)
 
 app_name = "plans"
 urlpatterns = [
@@ -13,6 +20,9 @@ urlpatterns = [
     path("freezes/", freeze_views.index, name="freezes"),
     path("freezes/add", freeze_views.add, name="freeze_add"),
     path("freezes/<int:window_id>/remove", freeze_views.remove, name="freeze_remove"),
+    path("envelopes/", envelope_views.index, name="envelopes"),
+    path("envelopes/add", envelope_views.propose, name="envelope_propose"),
+    path("envelopes/<int:envelope_id>/<slug:verb>", envelope_views.decide, name="envelope_decide"),
     path("track-record/", track_views.page, name="track-record"),
     path("track-record/<slug:name>", track_views.figure, name="track-figure"),
     path("<uuid:plan_id>/", views.detail, name="detail"),

@@ -17,6 +17,7 @@ OPEN = {"/login", "/healthz", "/readyz"}
 SAMPLES = {
     "plan_id": str(UUID(int=0)),
     "window_id": "1",
+    "envelope_id": "1",
     "verb": "pause",
     "name": "kept",
     "tier": "inference",
