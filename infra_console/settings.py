@@ -244,6 +244,7 @@ CELERY_BEAT_SCHEDULE = {
     "plans sweep": _every(5.0, "plans.sweep"),
     "plans settle": _every(15.0, "plans.settle_due"),
     "plans expire": _every(30.0, "plans.expire_due"),
+    "plans ask": _every(60.0, "plans.ask_next"),
     "plans envelopes": _every(30.0, "plans.return_unused"),
     "plans unratified": _every(60.0, "plans.flag_unratified"),
     "audit head": _every(60.0, "audit.export_head"),
@@ -259,6 +260,8 @@ PLAN_TTL_S = env_int("PLAN_TTL_S", 3600)
 APPROVAL_UNDO_S = env_int("APPROVAL_UNDO_S", 5 if DEMO else 30)
 RATIFY_WITHIN_S = env_int("RATIFY_WITHIN_S", 3600)
 ENVELOPES = env_bool("ENVELOPES")  # whether approvals given in advance approve anything
+# Approval requests in eight hours, above which the less valuable wait; 0 asks for every plan.
+APPROVAL_REQUESTS_PER_SHIFT = env_int("APPROVAL_REQUESTS_PER_SHIFT", 0 if DEMO else 12)
 OWNERSHIP_NAMESPACE = env("OWNERSHIP_NAMESPACE", "infra-console")  # of the Lease in each cluster
 AUDIT_KEY = _secret("AUDIT_KEY", "audit-key")  # signs the chain's head; never in the database
 AUDIT_HEADS_FILE = Path(env("AUDIT_HEADS_FILE", str(STATE_DIR / "audit-heads.jsonl")))

@@ -61,6 +61,7 @@ def build_plan(
         usd_per_hour_delta=price.usd_per_hour_delta,
         gain_usd=price.gain_usd,
         harms=tuple(harms_of(facts, state, moves)),
+        urgent="it restores a floor" if price.restores_floor else "",
         losses=(moves.lost_words,) if moves.lost_words else (),
     )
 

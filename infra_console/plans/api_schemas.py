@@ -19,6 +19,8 @@ class PlanSummary(Schema):
     hash: str
     created_at: datetime
     expires_at: datetime
+    urgent: str
+    held_back: bool
 
 
 class StepOut(Schema):

@@ -40,6 +40,9 @@ class Plan(models.Model):
     authors = models.JSONField()
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+    urgent = models.CharField(max_length=250, blank=True)  # why people are asked at once
+    held_back = models.BooleanField(default=False)  # by the cap on requests per shift
+    asked_at = models.DateTimeField(null=True, db_index=True)  # when people were asked
     superseded_by = models.ForeignKey(
         "self", null=True, on_delete=models.PROTECT, related_name="supersedes"
     )

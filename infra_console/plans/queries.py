@@ -87,6 +87,8 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
         "authors": plan.authors,
         "created_at": plan.created_at.isoformat(),
         "expires_at": plan.expires_at.isoformat(),
+        "urgent": plan.urgent,
+        "held_back": plan.held_back,
     }
 
 

@@ -151,10 +151,11 @@ class PlanSpec(_Frozen):
     gain_usd: float | None = None
     harms: tuple[Harm, ...] = ()
     losses: tuple[str, ...] = ()  # what cannot be taken back, in words
+    urgent: str = ""  # why people are to be asked at once, whatever they were asked before
 
 
 # Keys that older documents lack: left out of the hash while empty, so that theirs still holds.
-SINCE_THEN = ("harms", "losses")
+SINCE_THEN = ("harms", "losses", "urgent")
 
 
 def canonical_json(spec: PlanSpec) -> str:

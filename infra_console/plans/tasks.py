@@ -4,7 +4,15 @@ from uuid import UUID
 
 from celery import shared_task
 
-from infra_console.plans import break_glass, executor, in_advance, services, settlement, sweep
+from infra_console.plans import (
+    asking,
+    break_glass,
+    executor,
+    in_advance,
+    services,
+    settlement,
+    sweep,
+)
 
 
 @shared_task(name="plans.execute")
@@ -30,6 +38,11 @@ def expire_due() -> int:
 @shared_task(name="plans.return_unused")
 def return_unused() -> int:
     return in_advance.return_unused()
+
+
+@shared_task(name="plans.ask_next")
+def ask_next() -> int:
+    return asking.ask_next()
 
 
 @shared_task(name="plans.flag_unratified")

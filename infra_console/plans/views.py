@@ -15,6 +15,7 @@ from infra_console.overview.pages import render_page
 from infra_console.overview.queries import kill_switch
 from infra_console.overview.scope import TIERS, scope_of
 from infra_console.plans import pages, queries
+from infra_console.plans.asking import held_back
 from infra_console.plans.changes import progress, tier_changes, workload_changes
 from infra_console.plans.decisions import DEFAULT_HOURS
 from infra_console.plans.models import Execution, Plan, Settlement
@@ -62,6 +63,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "older": found[PAGE_SIZE - 1].number if len(found) > PAGE_SIZE else None,
         "group": group,
         "groups": lambda: pages.group_counts(group),
+        "held": held_back,
     }
     return render_page(request, "plans/index.html", context, parts={"plan-list": "plans/list.html"})
 

@@ -69,7 +69,8 @@ class Command(BaseCommand):
             self._print([plan_summary(p) for p in plans])
             return
         for plan in plans:
-            self.stdout.write(f"{plan.number:>5} {plan.state:<10} {plan.title}")
+            mark = " (held back)" if plan.state == PlanState.PROPOSED and plan.held_back else ""
+            self.stdout.write(f"{plan.number:>5} {plan.state:<10} {plan.title}{mark}")
 
     def _track_record(self, options: dict[str, Any]) -> None:
         record = track_record(days=options["days"])
