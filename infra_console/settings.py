@@ -223,6 +223,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
 CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_TASK_ROUTES = {
     "plans.execute": {"queue": "execute"},
+    "plans.look": {"queue": "execute"},
     "plans.*": {"queue": "control"},
     "audit.*": {"queue": "control"},
     "tiers.train": {"queue": "forecast"},

@@ -14,8 +14,10 @@ from infra_console.api.problems import Problem
 from infra_console.plans import services
 from infra_console.plans.api_schemas import (
     ApproveIn,
+    CheckOut,
     CommentIn,
     DecisionIn,
+    LookOut,
     PlanList,
     PlanOut,
     PlanSummary,
@@ -32,12 +34,15 @@ from infra_console.plans.errors import (
     StartInvalid,
 )
 from infra_console.plans.freezes import frozen_plan, override_freeze
+from infra_console.plans.look_models import Look, LookKind
+from infra_console.plans.looks import RIGHT as LOOK_RIGHT
+from infra_console.plans.looks import look_of, request_look
 from infra_console.plans.models import Plan
 from infra_console.plans.pages import plans_page
+from infra_console.plans.policy import Check, policy_checks
 from infra_console.plans.queries import settlement_detail
 from infra_console.plans.quorum import Quorum, quorum_of
 from infra_console.plans.rollback import RIGHT, roll_back, rollback_state
-from infra_console.plans.rollback_preview import objects_back
 from infra_console.plans.track_record import DAYS, track_record
 
 router = Router()
@@ -117,13 +122,49 @@ def override(request: HttpRequest, plan_id: UUID, why: ReasonIn) -> dict[str, An
 
 @router.get("/{uuid:plan_id}/rollback", response=WayBackOut)
 def preview_rollback(request: HttpRequest, plan_id: UUID) -> dict[str, Any]:
-    """What a rollback would do, computed from what was recorded and what stands there now."""
+    """What a rollback would do, as a worker saw it last."""
     user = require(request, "view")
     plan = Plan.objects.filter(id=plan_id).first()
     if plan is None:
         raise Http404
     state = rollback_state(plan, user)
-    return {"allowed": state.allowed, "missing": state.missing, "objects": objects_back(plan)}
+    look = look_of(plan.id, LookKind.WAY_BACK)
+    return {
+        "allowed": state.allowed,
+        "missing": state.missing,
+        "objects": look.document["objects"] if look and look.document else [],
+        "seen_at": look and look.seen_at,
+        "asked_at": look and look.asked_at,
+        "problem": look.problem if look else "",
+    }
+
+
+@router.get("/{uuid:plan_id}/checks", response=list[CheckOut])
+def checks(request: HttpRequest, plan_id: UUID) -> list[Check]:
+    """The policy checks of a plan that has not begun, one by one."""
+    require(request, "view")
+    plan = Plan.objects.filter(id=plan_id).first()
+    if plan is None:
+        raise Http404
+    return policy_checks(plan)
+
+
+@router.get("/{uuid:plan_id}/looks/{kind}", response=LookOut)
+def get_look(request: HttpRequest, plan_id: UUID, kind: LookKind) -> Look:
+    """The newest answer of a worker: `rehearsal` (server dry-run) or `way_back`."""
+    require(request, "view")
+    if look := look_of(plan_id, kind):
+        return look
+    raise Http404
+
+
+@router.post("/{uuid:plan_id}/looks/{kind}", response=LookOut)
+def post_look(request: HttpRequest, plan_id: UUID, kind: LookKind) -> Look:
+    """Ask a worker to look; read the answer with GET."""
+    user = require(request, LOOK_RIGHT)
+    if not Plan.objects.filter(id=plan_id).exists():
+        raise Http404
+    return request_look(plan_id, kind, by=user)
 
 
 @router.post("/{uuid:plan_id}/rollback", response=PlanOut)

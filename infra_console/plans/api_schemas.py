@@ -124,8 +124,35 @@ class ObjectBackOut(Schema):
 
 
 class WayBackOut(Schema):
-    """What a rollback would do now; `missing` is why you may not start it."""
+    """What a rollback would do, as a worker with cluster rights saw it at `seen_at` (null: nobody
+    has looked, POST to `looks/way_back`); `missing` is why you may not start it."""
 
     allowed: bool
     missing: list[str]
     objects: list[ObjectBackOut]
+    seen_at: datetime | None
+    asked_at: datetime | None
+    problem: str
+
+
+class CheckOut(Schema):
+    """One policy check; `passed` is null where it is unknown, `seen_at` null for what is known here
+    and now."""
+
+    rule: str
+    passed: bool | None
+    words: str
+    seen_at: datetime | None
+    plan_id: UUID | None
+
+
+class LookOut(Schema):
+    """What a worker with cluster rights saw of a plan."""
+
+    kind: str
+    asked_by: str
+    asked_at: datetime
+    answered_at: datetime | None
+    seen_at: datetime | None
+    problem: str
+    document: dict[str, Any] | None

@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from infra_console.plans.envelope_models import Envelope, EnvelopeUse
+from infra_console.plans.look_models import Look
 from infra_console.plans.ownership_models import Console, ForeignLease
 from infra_console.plans.review_models import BreakGlass, Comment, FreezeOverride, FreezeWindow
 from infra_console.plans.spec import PlanSpec
@@ -15,7 +16,7 @@ from infra_console.plans.states import Decision, Mode, PlanState, StepState
 __all__ = [
     "Approval", "Arming", "BreakGlass", "Comment", "Console", "Envelope", "EnvelopeUse",
     "Execution", "ForeignLease", "FreezeOverride", "FreezeWindow", "KillSwitch", "LockRow",
-    "Outbox", "Plan", "Settlement", "Step", "Transition",
+    "Look", "Outbox", "Plan", "Settlement", "Step", "Transition",
 ]  # fmt: skip
 
 HASH_LENGTH = 64

@@ -9,6 +9,7 @@ from infra_console.plans import (
     break_glass,
     executor,
     in_advance,
+    looking,
     services,
     settlement,
     sweep,
@@ -18,6 +19,11 @@ from infra_console.plans import (
 @shared_task(name="plans.execute")
 def execute_plan(plan_id: str) -> str:
     return executor.execute(UUID(plan_id))
+
+
+@shared_task(name="plans.look")
+def look(plan_id: str, kind: str) -> str:
+    return looking.answer(UUID(plan_id), kind)
 
 
 @shared_task(name="plans.sweep")

@@ -6,6 +6,7 @@ from infra_console.plans import (
     decisions,
     envelope_views,
     freeze_views,
+    look_views,
     rollback_views,
     track_views,
     views,
@@ -35,5 +36,6 @@ urlpatterns = [
     path("<uuid:plan_id>/comment", decisions.comment, name="comment"),
     path("<uuid:plan_id>/override-freeze", freeze_views.override, name="freeze_override"),
     path("<uuid:plan_id>/way-back/", rollback_views.page, name="way-back"),
+    path("<uuid:plan_id>/looks/<slug:kind>", look_views.ask, name="look"),
     path("<uuid:plan_id>/<slug:verb>", decisions.control, name="control"),
 ]

@@ -20,6 +20,7 @@ SAMPLES = {
     "envelope_id": "1",
     "verb": "pause",
     "name": "kept",
+    "kind": "rehearsal",
     "tier": "inference",
 }
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -4,6 +4,7 @@ in somebody's name."""
 import json
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -11,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from infra_console.plans import services
 from infra_console.plans.errors import PlanError
 from infra_console.plans.models import Plan
+from infra_console.plans.policy import policy_checks
 from infra_console.plans.queries import (
     find_plan,
     find_user,
@@ -50,7 +52,16 @@ class Command(BaseCommand):
         back.add_argument("--reason", required=True)
         record = verbs.add_parser("track-record", help="promised against realised, by mode")
         record.add_argument("--days", type=int, default=DAYS)
-        for made in (every, show, back, record, *(verbs.choices[v] for v in ("approve", "reject"))):
+        checks = verbs.add_parser("checks", help="the policy checks of a plan, one by one")
+        checks.add_argument("plan", help="its number or id")
+        for made in (
+            every,
+            show,
+            back,
+            record,
+            checks,
+            *(verbs.choices[v] for v in ("approve", "reject")),
+        ):
             made.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -58,6 +69,8 @@ class Command(BaseCommand):
             self._list(options)
         elif options["verb"] == "show":
             self._print(plan_detail(_plan(options["plan"])))
+        elif options["verb"] == "checks":
+            self._checks(options)
         elif options["verb"] == "track-record":
             self._track_record(options)
         else:
@@ -71,6 +84,16 @@ class Command(BaseCommand):
         for plan in plans:
             mark = " (held back)" if plan.state == PlanState.PROPOSED and plan.held_back else ""
             self.stdout.write(f"{plan.number:>5} {plan.state:<10} {plan.title}{mark}")
+
+    def _checks(self, options: dict[str, Any]) -> None:
+        found = policy_checks(_plan(options["plan"]))
+        if options["json"]:
+            lines = [asdict(check) for check in found]
+            self.stdout.write(json.dumps(lines, indent=2, default=str))
+            return
+        for check in found:
+            word = {True: "passed", False: "failed", None: "unknown"}[check.passed]
+            self.stdout.write(f"{word:<8} {check.rule}: {check.words}")
 
     def _track_record(self, options: dict[str, Any]) -> None:
         record = track_record(days=options["days"])
