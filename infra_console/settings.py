@@ -223,6 +223,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
 CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_TASK_ROUTES = {
     "plans.execute": {"queue": "execute"},
+    "plans.look": {"queue": "execute"},
     "plans.*": {"queue": "control"},
     "audit.*": {"queue": "control"},
     "tiers.train": {"queue": "forecast"},
@@ -244,6 +245,8 @@ CELERY_BEAT_SCHEDULE = {
     "plans sweep": _every(5.0, "plans.sweep"),
     "plans settle": _every(15.0, "plans.settle_due"),
     "plans expire": _every(30.0, "plans.expire_due"),
+    "plans ask": _every(60.0, "plans.ask_next"),
+    "plans envelopes": _every(30.0, "plans.return_unused"),
     "plans unratified": _every(60.0, "plans.flag_unratified"),
     "audit head": _every(60.0, "audit.export_head"),
 }
@@ -257,6 +260,9 @@ SETTLE_AFTER_S = env_int("SETTLE_AFTER_S", 600 if DEMO else 4 * 3600)
 PLAN_TTL_S = env_int("PLAN_TTL_S", 3600)
 APPROVAL_UNDO_S = env_int("APPROVAL_UNDO_S", 5 if DEMO else 30)
 RATIFY_WITHIN_S = env_int("RATIFY_WITHIN_S", 3600)
+ENVELOPES = env_bool("ENVELOPES")  # whether approvals given in advance approve anything
+# Approval requests in eight hours, above which the less valuable wait; 0 asks for every plan.
+APPROVAL_REQUESTS_PER_SHIFT = env_int("APPROVAL_REQUESTS_PER_SHIFT", 0 if DEMO else 12)
 OWNERSHIP_NAMESPACE = env("OWNERSHIP_NAMESPACE", "infra-console")  # of the Lease in each cluster
 AUDIT_KEY = _secret("AUDIT_KEY", "audit-key")  # signs the chain's head; never in the database
 AUDIT_HEADS_FILE = Path(env("AUDIT_HEADS_FILE", str(STATE_DIR / "audit-heads.jsonl")))
@@ -297,6 +303,7 @@ SCHEMAS = {
 }
 API_ROUTERS = {
     "plans": "infra_console.plans.api.router",
+    "envelopes": "infra_console.plans.envelope_api.router",
     "fleet": "infra_console.fleet.api.router",
     "tiers": "tiers.api.router",
 }

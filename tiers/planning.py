@@ -25,6 +25,7 @@ from tiers.core.changes import ClusterMoves, NodeChange, ScaleChange
 from tiers.core.fleet_state import TIERS, ClusterState, NodeView
 from tiers.core.plan_price import PlanPrice
 from tiers.facts import FleetFacts
+from tiers.harms import harms_of
 from tiers.queue_plans import (
     GRACE_S,
     grow_waves,
@@ -68,6 +69,9 @@ def build_plan(
         evidence=evidence,
         usd_per_hour_delta=price.usd_per_hour_delta,
         gain_usd=price.gain_usd,
+        harms=tuple(harms_of(facts, state, moves)),
+        urgent="it restores a floor" if price.restores_floor else "",
+        losses=(moves.lost_words,) if moves.lost_words else (),
     )
 
 

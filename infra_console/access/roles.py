@@ -19,6 +19,7 @@ Right = Literal[
     "plan.comment",
     "plan.break_glass",
     "freeze.manage",
+    "envelope.manage",
     "execution.control",
     "cluster.arm",
     "killswitch",
@@ -30,7 +31,9 @@ Person = AbstractBaseUser | AnonymousUser
 ROLES: Mapping[str, frozenset[Right]] = {
     "viewer": frozenset({"view"}),
     "planner": frozenset({"view", "plan.propose", "plan.withdraw", "plan.comment"}),
-    "approver": frozenset({"view", "plan.approve", "plan.reject", "plan.comment"}),
+    "approver": frozenset(
+        {"view", "plan.approve", "plan.reject", "plan.comment", "envelope.manage"}
+    ),
     "operator": frozenset(
         {"view", "plan.comment", "execution.control", "cluster.arm", "killswitch"}
     ),
@@ -44,6 +47,7 @@ ROLES: Mapping[str, frozenset[Right]] = {
             "plan.comment",
             "plan.break_glass",
             "freeze.manage",
+            "envelope.manage",
             "execution.control",
             "cluster.arm",
             "killswitch",

@@ -61,12 +61,21 @@ CYCLE = _looks(
     ("frozen", "pause", "warn", "frozen: inputs too old or missing"),
     ("failed", "cross", "bad", ""),
 )
+ENVELOPE = _looks(
+    ("proposed", "inbox", "busy", ""),
+    ("armed", "armed", "warn", ""),
+    ("rejected", "cross", "quiet", ""),
+    ("revoked", "stop", "quiet", ""),
+    ("expired", "clock", "quiet", ""),
+    ("used up", "check", "quiet", ""),
+)
 UNKNOWN = Look("question", "quiet", "unknown")
 KINDS: Mapping[str, Mapping[str, Look]] = {
     "freshness": FRESHNESS,
     "plan": PLAN,
     "step": STEP,
     "cycle": CYCLE,
+    "envelope": ENVELOPE,
 }
 
 

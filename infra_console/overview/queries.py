@@ -37,7 +37,12 @@ def armed_pairs() -> int:
 
 
 def plans_waiting() -> int:
-    return Plan.objects.filter(state=PlanState.PROPOSED).count()
+    return Plan.objects.filter(state=PlanState.PROPOSED, held_back=False).count()
+
+
+def plans_to_decide(*, region: str = "") -> list[Plan]:
+    """Plans that people are asked for, newest first; of one region when given."""
+    return [p for p in plans_by_state(PlanState.PROPOSED, region=region) if not p.held_back]
 
 
 def _clusters(region: str) -> frozenset[str] | None:

@@ -13,10 +13,12 @@ from infra_console.overview.pages import render_page
 from infra_console.overview.queries import (
     kill_switch_engaged,
     plans_by_state,
+    plans_to_decide,
     recent_executions,
 )
 from infra_console.overview.scope import Scope, scope_of
 from infra_console.overview.verdict import Verdict, judge
+from infra_console.plans.asking import held_back
 from infra_console.plans.break_glass import unratified
 from infra_console.plans.states import PlanState
 from infra_console.telemetry.queries import fleet_freshness
@@ -40,7 +42,8 @@ def index(request: HttpRequest) -> HttpResponse:
         "wide": lambda: [c for c in cards() if c.place == "wide"],
         "side": lambda: [c for c in cards() if c.place == "side"],
         "card": lambda: next((c for c in cards() if f"card-{c.key}" == target), None),
-        "proposed": lambda: plans_by_state(PlanState.PROPOSED, limit=3, region=scope.region),
+        "proposed": lambda: plans_to_decide(region=scope.region)[:3],
+        "held": held_back,
         "executions": lambda: recent_executions(limit=6, region=scope.region),
     }
     return render_page(request, "overview/index.html", context, parts=PARTS | card_parts)
@@ -51,7 +54,7 @@ def _verdict(cards: list[Card], scope: Scope) -> Verdict:
         [alert for card in cards for alert in card.alerts] + _paused(scope) + _unratified(),
         known=all(card.known for card in cards),
         kill_switch=kill_switch_engaged(),
-        waiting=len(plans_by_state(PlanState.PROPOSED, region=scope.region)),
+        waiting=len(plans_to_decide(region=scope.region)),
         executing=len(plans_by_state(*AT_WORK, region=scope.region)),
     )
 

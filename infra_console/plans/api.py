@@ -2,16 +2,28 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import Http404, HttpRequest
-from ninja import Router, Schema
+from ninja import Query, Router
 
 from infra_console.api.auth import require
 from infra_console.api.pagination import Limit, cut_page, read_cursor
 from infra_console.api.problems import Problem
 from infra_console.plans import services
+from infra_console.plans.api_schemas import (
+    ApproveIn,
+    CheckOut,
+    CommentIn,
+    DecisionIn,
+    LookOut,
+    PlanList,
+    PlanOut,
+    PlanSummary,
+    ReasonIn,
+    WayBackOut,
+)
 from infra_console.plans.comments import add_comment
 from infra_console.plans.errors import (
     CommentEmpty,
@@ -22,137 +34,21 @@ from infra_console.plans.errors import (
     StartInvalid,
 )
 from infra_console.plans.freezes import frozen_plan, override_freeze
+from infra_console.plans.look_models import Look, LookKind
+from infra_console.plans.looks import RIGHT as LOOK_RIGHT
+from infra_console.plans.looks import look_of, request_look
 from infra_console.plans.models import Plan
 from infra_console.plans.pages import plans_page
+from infra_console.plans.policy import Check, policy_checks
+from infra_console.plans.queries import settlement_detail
 from infra_console.plans.quorum import Quorum, quorum_of
 from infra_console.plans.rollback import RIGHT, roll_back, rollback_state
-from infra_console.plans.rollback_preview import objects_back
+from infra_console.plans.track_record import DAYS, track_record
 
 router = Router()
 
 
-class PlanSummary(Schema):
-    id: UUID
-    number: int
-    state: str
-    state_reason: str
-    version: int
-    domain: str
-    title: str
-    authors: list[str]
-    hash: str
-    created_at: datetime
-    expires_at: datetime
-
-
-class StepOut(Schema):
-    key: str
-    kind: str
-    title: str
-    state: str
-    attempts: int
-    detail: str
-    started_at: datetime | None
-    finished_at: datetime | None
-    back: bool
-
-
-class TransitionOut(Schema):
-    from_state: str
-    to_state: str
-    who: str
-    at: datetime
-    why: str
-
-
-class ApprovalOut(Schema):
-    by: str
-    decision: str
-    reason: str
-    plan_hash: str
-    at: datetime
-    start_at: datetime | None
-    taken_back_at: datetime | None
-
-
-class QuorumOut(Schema):
-    """The approvals that the plan needs and has; `rules` are the titles of those that ask more."""
-
-    needed: int
-    approvers: list[str]
-    missing: int
-    roles_missing: list[str]
-    rules: list[str]
-
-
-class CommentOut(Schema):
-    by: str
-    at: datetime
-    text: str
-
-
-class PlanOut(PlanSummary):
-    summary: str
-    document: dict[str, Any]
-    steps: list[StepOut]
-    transitions: list[TransitionOut]
-    approvals: list[ApprovalOut]
-    quorum: QuorumOut
-    frozen: str
-    comments: list[CommentOut]
-    settlement: dict[str, Any] | None
-
-
-class PlanList(Schema):
-    items: list[PlanSummary]
-    next_cursor: str
-
-
-class DecisionIn(Schema):
-    """`hash` is the plan that was read: a plan that differs is refused."""
-
-    hash: str
-    reason: str = ""
-
-
-class ApproveIn(DecisionIn):
-    """`start_at`: the execution begins no earlier; before the plan expires."""
-
-    start_at: datetime | None = None
-
-
-class ReasonIn(Schema):
-    reason: str = ""
-
-
-class CommentIn(Schema):
-    text: str = ""  # refused when empty, but only after the right
-
-
-class ObjectBackOut(Schema):
-    """One object of a way back; `stops` says what would pause it there.
-
-    `evicts` is null where nobody here can tell.
-    """
-
-    cluster: str
-    kind: str
-    name: str
-    steps: list[str]
-    now: str
-    then: str
-    evicts: list[str] | None
-    stops: list[str]
-
-
-class WayBackOut(Schema):
-    """What a rollback would do now; `missing` is why you may not start it."""
-
-    allowed: bool
-    missing: list[str]
-    objects: list[ObjectBackOut]
-
-
+Days = Annotated[int, Query(ge=1, le=366)]
 Group = Literal["all", "review", "live", "good", "bad", "gone"]
 
 
@@ -165,6 +61,13 @@ def list_plans(
     found = plans_page(group=show, region=region, before=read_cursor(cursor), limit=limit + 1)
     items, next_cursor = cut_page(found, [plan.number for plan in found], limit)
     return {"items": items, "next_cursor": next_cursor}
+
+
+@router.get("/track-record", response=dict[str, Any])
+def get_track_record(request: HttpRequest, days: Days = DAYS, region: str = "") -> dict[str, Any]:
+    """Promised against realised of what was settled in the last days, by mode and by day."""
+    require(request, "view")
+    return track_record(days=days, region=region).as_json()
 
 
 @router.get("/{uuid:plan_id}", response=PlanOut)
@@ -219,13 +122,49 @@ def override(request: HttpRequest, plan_id: UUID, why: ReasonIn) -> dict[str, An
 
 @router.get("/{uuid:plan_id}/rollback", response=WayBackOut)
 def preview_rollback(request: HttpRequest, plan_id: UUID) -> dict[str, Any]:
-    """What a rollback would do, computed from what was recorded and what stands there now."""
+    """What a rollback would do, as a worker saw it last."""
     user = require(request, "view")
     plan = Plan.objects.filter(id=plan_id).first()
     if plan is None:
         raise Http404
     state = rollback_state(plan, user)
-    return {"allowed": state.allowed, "missing": state.missing, "objects": objects_back(plan)}
+    look = look_of(plan.id, LookKind.WAY_BACK)
+    return {
+        "allowed": state.allowed,
+        "missing": state.missing,
+        "objects": look.document["objects"] if look and look.document else [],
+        "seen_at": look and look.seen_at,
+        "asked_at": look and look.asked_at,
+        "problem": look.problem if look else "",
+    }
+
+
+@router.get("/{uuid:plan_id}/checks", response=list[CheckOut])
+def checks(request: HttpRequest, plan_id: UUID) -> list[Check]:
+    """The policy checks of a plan that has not begun, one by one."""
+    require(request, "view")
+    plan = Plan.objects.filter(id=plan_id).first()
+    if plan is None:
+        raise Http404
+    return policy_checks(plan)
+
+
+@router.get("/{uuid:plan_id}/looks/{kind}", response=LookOut)
+def get_look(request: HttpRequest, plan_id: UUID, kind: LookKind) -> Look:
+    """The newest answer of a worker: `rehearsal` (server dry-run) or `way_back`."""
+    require(request, "view")
+    if look := look_of(plan_id, kind):
+        return look
+    raise Http404
+
+
+@router.post("/{uuid:plan_id}/looks/{kind}", response=LookOut)
+def post_look(request: HttpRequest, plan_id: UUID, kind: LookKind) -> Look:
+    """Ask a worker to look; read the answer with GET."""
+    user = require(request, LOOK_RIGHT)
+    if not Plan.objects.filter(id=plan_id).exists():
+        raise Http404
+    return request_look(plan_id, kind, by=user)
 
 
 @router.post("/{uuid:plan_id}/rollback", response=PlanOut)
@@ -256,13 +195,13 @@ def _act(plan_id: UUID, act: Callable[..., Any], words: dict[str, Any]) -> dict[
     except NotAllowed as err:
         raise Problem(403, "not-allowed", str(err)) from err
     except (ReasonMissing, CommentEmpty, StartInvalid) as err:
-        raise Problem(422, _code(err), str(err)) from err
+        raise Problem(422, problem_code(err), str(err)) from err
     except PlanError as err:
-        raise Problem(409, _code(err), str(err)) from err
+        raise Problem(409, problem_code(err), str(err)) from err
     return _whole(plan_id)
 
 
-def _code(err: PlanError) -> str:
+def problem_code(err: PlanError) -> str:
     """`AuthorMayNotApprove` is `author-may-not-approve` to programs."""
     name = type(err).__name__
     return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).removeprefix("-")
@@ -283,7 +222,7 @@ def _whole(plan_id: UUID) -> dict[str, Any]:
         "quorum": _quorum(quorum_of(plan)),
         "frozen": held.words if (held := frozen_plan(plan)) else "",
         "comments": list(plan.comments.all()),
-        "settlement": settlement and _settlement(settlement),
+        "settlement": settlement and settlement_detail(settlement),
     }
 
 
@@ -294,14 +233,4 @@ def _quorum(quorum: Quorum) -> dict[str, Any]:
         "missing": quorum.missing,
         "roles_missing": quorum.roles_missing,
         "rules": [rule.title for rule in quorum.rules],
-    }
-
-
-def _settlement(settlement: Any) -> dict[str, Any]:
-    return {
-        "at": settlement.at,
-        "promises": settlement.promises,
-        "kept": settlement.kept_count,
-        "missed": settlement.missed_count,
-        "unknown": settlement.unknown_count,
     }

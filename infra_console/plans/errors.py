@@ -150,6 +150,33 @@ class FreezeInvalid(PlanError):
         super().__init__(f"{problem} Nothing was kept.")
 
 
+class EnvelopeInvalid(PlanError):
+    """The envelope cannot be kept as it was written."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem} Nothing was kept.")
+
+
+class EnvelopeMissing(PlanError):
+    def __init__(self, envelope_id: int) -> None:
+        super().__init__(f"There is no envelope {envelope_id}. Look it up in the list of them.")
+
+
+class OwnEnvelope(PlanError):
+    def __init__(self, envelope_id: int) -> None:
+        super().__init__(
+            f"You proposed envelope {envelope_id}, and nobody approves their own. "
+            "It stays proposed; ask a colleague who may manage envelopes."
+        )
+
+
+class EnvelopeClosed(PlanError):
+    def __init__(self, envelope_id: int, state: str) -> None:
+        super().__init__(
+            f"Envelope {envelope_id} is {state}. Nothing was changed; reload to see what happened."
+        )
+
+
 class NotOwned(PlanError):
     """This console may not write to a cluster now."""
 

@@ -19,9 +19,10 @@ from infra_console.audit.services import record_audit
 from infra_console.fleet.models import Cluster
 from infra_console.live.services import publish
 from infra_console.plans.approvals import locked
+from infra_console.plans.covers import is_open, opens_at
 from infra_console.plans.errors import FreezeInvalid, ReasonMissing, WrongState
 from infra_console.plans.lifecycle import journal
-from infra_console.plans.models import FreezeOverride, FreezeWindow, Plan, Step
+from infra_console.plans.models import EnvelopeUse, FreezeOverride, FreezeWindow, Plan, Step
 from infra_console.plans.outbox import order_again
 from infra_console.plans.safety import require_right
 from infra_console.plans.spec import Tier
@@ -112,8 +113,19 @@ def frozen_plan(plan: Plan, *, cluster: str = "") -> Frozen | None:
     """What holds the plan back now (in one cluster when named); None where it may go on."""
     locks = plan.document["locks"]
     pairs = {(k["cluster"], k["tier"]) for k in locks if cluster in {"", k["cluster"]}}
-    found = frozen(_windows(), pairs, timezone.now())
+    found = frozen(_windows(), pairs, timezone.now()) or _outside_hours(plan)
     return found if found and not FreezeOverride.objects.filter(plan=plan).exists() else None
+
+
+def _outside_hours(plan: Plan) -> Frozen | None:
+    """A plan that an envelope approved writes in the envelope's hours; a way back at any time."""
+    if plan.state == PlanState.ROLLING_BACK:
+        return None
+    use = EnvelopeUse.objects.filter(plan=plan, returned_at=None).select_related("envelope").first()
+    now = timezone.now()
+    if use is None or is_open(use.envelope, now):
+        return None
+    return Frozen(f"the hours of {use.envelope}", opens_at(use.envelope, now))
 
 
 def thawed(plan: Plan, steps: Sequence[Step], due: Sequence[Step]) -> tuple[list[Step], str]:

@@ -5,7 +5,7 @@ its audit row too, and open pages hear of it on commit. Audit rows are written l
 locked until the transaction ends, so nothing may be waited for after it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -47,6 +47,7 @@ class Journal:
 
     def __init__(self) -> None:
         self._owed: list[dict[str, Any]] = []
+        self._after: list[Callable[[], object]] = []
 
     def move(self, plan_id: UUID, *, to: S, who: str, why: str = "", **columns: Any) -> Plan:
         """Move a plan and set other columns with it.
@@ -95,10 +96,17 @@ class Journal:
             }
         )
 
+    def after(self, act: Callable[[], object]) -> None:
+        """Do something that ends in an audit row of its own, when the moves' rows are written."""
+        self._after.append(act)
+
     def settle(self) -> None:
         for row in self._owed:
             record_audit(**row)
+        for act in self._after:
+            act()
         self._owed.clear()
+        self._after.clear()
 
 
 @contextmanager

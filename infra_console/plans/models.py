@@ -6,15 +6,17 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from infra_console.plans.envelope_models import Envelope, EnvelopeUse
+from infra_console.plans.look_models import Look
 from infra_console.plans.ownership_models import Console, ForeignLease
 from infra_console.plans.review_models import BreakGlass, Comment, FreezeOverride, FreezeWindow
 from infra_console.plans.spec import PlanSpec
 from infra_console.plans.states import Decision, Mode, PlanState, StepState
 
 __all__ = [
-    "Approval", "Arming", "BreakGlass", "Comment", "Console", "Execution", "ForeignLease",
-    "FreezeOverride", "FreezeWindow", "KillSwitch", "LockRow", "Outbox", "Plan", "Settlement",
-    "Step", "Transition",
+    "Approval", "Arming", "BreakGlass", "Comment", "Console", "Envelope", "EnvelopeUse",
+    "Execution", "ForeignLease", "FreezeOverride", "FreezeWindow", "KillSwitch", "LockRow",
+    "Look", "Outbox", "Plan", "Settlement", "Step", "Transition",
 ]  # fmt: skip
 
 HASH_LENGTH = 64
@@ -39,6 +41,9 @@ class Plan(models.Model):
     authors = models.JSONField()
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+    urgent = models.CharField(max_length=250, blank=True)  # why people are asked at once
+    held_back = models.BooleanField(default=False)  # by the cap on requests per shift
+    asked_at = models.DateTimeField(null=True, db_index=True)  # when people were asked
     superseded_by = models.ForeignKey(
         "self", null=True, on_delete=models.PROTECT, related_name="supersedes"
     )
@@ -75,7 +80,8 @@ class Transition(models.Model):
 class Approval(models.Model):
     """A named person's decision on one plan hash; one that stands a person.
 
-    `roles` are those that the person held then. A taken-back approval stays as a row.
+    `roles` are those that the person held then. A taken-back approval stays as a row. An envelope
+    decides as `envelope:N`.
     """
 
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="approvals")
@@ -84,6 +90,9 @@ class Approval(models.Model):
     decision = models.CharField(max_length=8, choices=Decision.choices)
     reason = models.TextField(blank=True)
     roles = models.JSONField(default=list)
+    envelope = models.ForeignKey(  # by which the plan was approved in advance
+        "plans.Envelope", null=True, on_delete=models.PROTECT, related_name="approvals"
+    )
     start_at = models.DateTimeField(null=True)  # the plan may not start before it
     at = models.DateTimeField()
     taken_back_at = models.DateTimeField(null=True)
@@ -233,10 +242,20 @@ class Outbox(models.Model):
 
 
 class Settlement(models.Model):
-    """Promised against realised, after the horizon. `kept` is null where nothing was measured."""
+    """Promised against realised, over the horizon from `begins_at` to `ends_at`.
+
+    `shadow`: the plan was not carried out, and this is what happened without it. `harms` are the
+    signs that it would have hurt; `harmful` is null where that cannot be told, see `harm_note`.
+    """
 
     plan = models.OneToOneField(Plan, on_delete=models.PROTECT, related_name="settlement")
-    at = models.DateTimeField()
+    at = models.DateTimeField(db_index=True)
+    begins_at = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)
+    shadow = models.BooleanField(default=False)
+    harms = models.JSONField(default=list)
+    harmful = models.BooleanField(null=True)
+    harm_note = models.TextField(blank=True)
     promises = models.JSONField()
     kept_count = models.PositiveIntegerField()
     missed_count = models.PositiveIntegerField()

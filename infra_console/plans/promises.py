@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from infra_console.plans.spec import Promise
+from infra_console.plans.spec import Harm, Promise
 from infra_console.telemetry.errors import AmbiguousReading, QueryUnknown
+from infra_console.telemetry.escape import Match
 from infra_console.telemetry.queries import read_instant, read_range
+from infra_console.telemetry.series import Reading
 
 # A span is looked at about thirty times, at least every minute, in whole seconds.
 LOOKS, MIN_STEP_S, MAX_STEP_S = 30, 1, 60
@@ -61,13 +63,8 @@ def judge_now(promise: Promise, *, after: datetime) -> Verdict:
 
 def judge_span(promise: Promise, *, start: datetime, end: datetime) -> Verdict:
     """The promise against its aggregate over a span; moments without a sample do not count."""
-    step_s = min(MAX_STEP_S, max(MIN_STEP_S, int((end - start).total_seconds() / LOOKS)))
-    inside = min(end, start + timedelta(seconds=step_s))  # the grid rounds its start down
     try:
-        match, le = _match(promise)
-        reading = read_range(
-            promise.query, start=inside, end=end, step_s=step_s, match=match, le=le
-        )
+        reading = read_over(promise, start=start, end=end)
         series = reading.one()
     except (QueryUnknown, AmbiguousReading) as err:
         return _verdict(promise, None, str(err))
@@ -77,10 +74,22 @@ def judge_span(promise: Promise, *, start: datetime, end: datetime) -> Verdict:
     return _verdict(promise, float(_AGGREGATE[promise.aggregate](values)))
 
 
-def _match(promise: Promise) -> tuple[dict[str, str], float | None]:
-    labels = dict(promise.labels)
+def read_over(asked: Promise | Harm, *, start: datetime, end: datetime) -> Reading:
+    """What a promise or a harm asks for, over a span.
+
+    Raises:
+        QueryUnknown: the catalogue has no such query.
+    """
+    step_s = min(MAX_STEP_S, max(MIN_STEP_S, int((end - start).total_seconds() / LOOKS)))
+    inside = min(end, start + timedelta(seconds=step_s))  # the grid rounds its start down
+    match, le = _match(asked)
+    return read_range(asked.query, start=inside, end=end, step_s=step_s, match=match, le=le)
+
+
+def _match(asked: Promise | Harm) -> tuple[Match, float | None]:
+    labels = dict(asked.labels)
     edge = labels.pop("le", None)
-    return labels, float(edge) if edge is not None else None
+    return labels, float(edge) if isinstance(edge, str) else None
 
 
 def _verdict(promise: Promise, realised: float | None, note: str = "") -> Verdict:

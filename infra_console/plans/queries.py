@@ -87,6 +87,8 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
         "authors": plan.authors,
         "created_at": plan.created_at.isoformat(),
         "expires_at": plan.expires_at.isoformat(),
+        "urgent": plan.urgent,
+        "held_back": plan.held_back,
     }
 
 
@@ -129,7 +131,7 @@ def plan_detail(plan: Plan) -> dict[str, Any]:
             for s in plan.steps.all()
         ],
         "execution": execution and _execution(execution),
-        "settlement": settlement and _settlement(settlement),
+        "settlement": settlement and settlement_detail(settlement),
     }
 
 
@@ -144,11 +146,16 @@ def _execution(execution: Execution) -> dict[str, Any]:
     }
 
 
-def _settlement(settlement: Settlement) -> dict[str, Any]:
+def settlement_detail(settlement: Settlement) -> dict[str, Any]:
+    """What came of a plan, as JSON."""
     return {
         "at": settlement.at.isoformat(),
+        "shadow": settlement.shadow,
         "promises": settlement.promises,
         "kept": settlement.kept_count,
         "missed": settlement.missed_count,
         "unknown": settlement.unknown_count,
+        "harms": settlement.harms,
+        "harmful": settlement.harmful,
+        "harm_note": settlement.harm_note,
     }

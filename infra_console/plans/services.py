@@ -11,14 +11,17 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection
 from django.db.models import Max
 from django.utils import timezone
 
 from infra_console.plans.approvals import approve_plan, reject_plan, take_back_approval
+from infra_console.plans.asking import ask_next, renew, take_turns
 from infra_console.plans.break_glass import break_glass, ratify
 from infra_console.plans.errors import WrongState
+from infra_console.plans.in_advance import approve_in_advance
 from infra_console.plans.lifecycle import Journal, journal
+from infra_console.plans.look_models import LookKind
+from infra_console.plans.looks import ask_look
 from infra_console.plans.models import Execution, Plan
 from infra_console.plans.outbox import order_again
 from infra_console.plans.patience import begin_anew
@@ -54,14 +57,13 @@ __all__ = [
 ]
 
 SYSTEM = "system:plans"
-# Numbers and "the same moves are under review" are decided one proposal at a time.
-PROPOSALS_LOCK = 0x1F7A_0001
 
 
 def propose_plan(spec: PlanSpec, *, authors: Sequence[str]) -> Plan:
     """Put a plan under review, and return it; or the one with the same moves that already is.
 
-    Open plans of the same domain that would take one of its locks are superseded.
+    Open plans of the same domain that would take one of its locks are superseded. One that an armed
+    envelope covers is approved by it.
 
     Args:
         authors: everyone who triggered, edited or set the policy behind it; none may approve it.
@@ -73,13 +75,18 @@ def propose_plan(spec: PlanSpec, *, authors: Sequence[str]) -> Plan:
     if not authors:
         raise ValueError("a plan needs an author")
     with journal() as moves:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PROPOSALS_LOCK])
-        if standing := _standing(spec):
-            return _with_authors(standing, authors)
-        plan = _create(spec, authors)
-        moves.note(plan, came_from="", who=authors[0], why="proposed")
-        _supersede(moves, plan, spec)
+        take_turns()
+        if plan := _standing(spec):
+            plan = _with_authors(plan, authors, urgent=spec.urgent)
+        else:
+            plan = _create(spec, authors)
+            moves.note(plan, came_from="", who=authors[0], why="proposed")
+            _supersede(moves, plan, spec)
+        if plan.state == PlanState.PROPOSED:
+            plan = approve_in_advance(moves, plan)
+            ask_next()
+            plan.refresh_from_db()
+            ask_look(plan.id, LookKind.REHEARSAL, by=SYSTEM)
         return plan
 
 
@@ -164,12 +171,16 @@ def _standing(spec: PlanSpec) -> Plan | None:
     return plan if plan and still_the_same(plan, spec) else None
 
 
-def _with_authors(plan: Plan, authors: Sequence[str]) -> Plan:
-    """Whoever proposes a plan that is under review again is an author of it too."""
-    joined = [*plan.authors, *(a for a in authors if a not in plan.authors)]
-    if plan.state == PlanState.PROPOSED and joined != plan.authors:
-        Plan.objects.filter(id=plan.id, state=PlanState.PROPOSED).update(authors=joined)
-        plan.authors = joined
+def _with_authors(plan: Plan, authors: Sequence[str], *, urgent: str) -> Plan:
+    """Whoever proposes a plan that is under review again is an author of it too; it may have become
+    urgent."""
+    if plan.state != PlanState.PROPOSED:
+        return plan
+    plan.authors = [*plan.authors, *(a for a in authors if a not in plan.authors)]
+    plan.urgent = plan.urgent or urgent[:250]
+    Plan.objects.filter(id=plan.id, state=PlanState.PROPOSED).update(
+        authors=plan.authors, urgent=plan.urgent
+    )
     return plan
 
 
@@ -188,13 +199,15 @@ def _create(spec: PlanSpec, authors: Sequence[str]) -> Plan:
         authors=list(authors),
         created_at=now,
         expires_at=now + timedelta(seconds=settings.PLAN_TTL_S),
+        urgent=spec.urgent[:250],
+        held_back=True,  # until people are asked
     )
 
 
 def _supersede(moves: Journal, plan: Plan, spec: PlanSpec) -> None:
     """End open plans of the domain that would take one of the new plan's locks."""
     others = Plan.objects.filter(state=PlanState.PROPOSED, domain=plan.domain).exclude(id=plan.id)
-    for other in others.only("id", "document"):
+    for other in others.only("id", "document", "held_back", "asked_at", "created_at"):
         if overlaps(other.document, spec):
             moves.move(
                 other.id,
@@ -203,3 +216,5 @@ def _supersede(moves: Journal, plan: Plan, spec: PlanSpec) -> None:
                 why=f"plan {plan.number} replaces it",
                 superseded_by=plan,
             )
+            if not other.held_back:
+                renew(plan, other)

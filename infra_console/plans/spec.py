@@ -80,6 +80,22 @@ class Promise(_Frozen):
     verifies: bool = False  # also checked at verification, not only at settlement
 
 
+class Harm(_Frozen):
+    """A sign that the plan, not carried out, would have hurt: what a catalogue query came to.
+
+    It is seen when `aggregate op bound` holds over the horizon: `p10` below a bound, or `p90` above
+    one, for at least a tenth of it. Series that share the labels are added up.
+    """
+
+    title: str
+    query: str
+    labels: dict[str, str | tuple[str, ...]]
+    op: Literal["<", ">"]
+    bound: float
+    unit: str
+    aggregate: Literal["avg", "min", "max", "p10", "p90"]
+
+
 class Precondition(_Frozen):
     """A semantic fact the plan relies on: node uid, tier label, unschedulable, ready, replicas."""
 
@@ -133,11 +149,21 @@ class PlanSpec(_Frozen):
     evidence: Evidence
     usd_per_hour_delta: float | None = None
     gain_usd: float | None = None
+    harms: tuple[Harm, ...] = ()
+    losses: tuple[str, ...] = ()  # what cannot be taken back, in words
+    urgent: str = ""  # why people are to be asked at once, whatever they were asked before
+
+
+# Keys that older documents lack: left out of the hash while empty, so that theirs still holds.
+SINCE_THEN = ("harms", "losses", "urgent")
 
 
 def canonical_json(spec: PlanSpec) -> str:
     """The one text form of a spec: sorted keys, no spaces, JSON types only."""
     document = spec.model_dump(mode="json", by_alias=True)
+    for key in SINCE_THEN:
+        if not document[key]:
+            del document[key]
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

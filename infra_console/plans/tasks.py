@@ -4,12 +4,26 @@ from uuid import UUID
 
 from celery import shared_task
 
-from infra_console.plans import break_glass, executor, services, settlement, sweep
+from infra_console.plans import (
+    asking,
+    break_glass,
+    executor,
+    in_advance,
+    looking,
+    services,
+    settlement,
+    sweep,
+)
 
 
 @shared_task(name="plans.execute")
 def execute_plan(plan_id: str) -> str:
     return executor.execute(UUID(plan_id))
+
+
+@shared_task(name="plans.look")
+def look(plan_id: str, kind: str) -> str:
+    return looking.answer(UUID(plan_id), kind)
 
 
 @shared_task(name="plans.sweep")
@@ -25,6 +39,16 @@ def settle_due() -> int:
 @shared_task(name="plans.expire_due")
 def expire_due() -> int:
     return services.expire_due()
+
+
+@shared_task(name="plans.return_unused")
+def return_unused() -> int:
+    return in_advance.return_unused()
+
+
+@shared_task(name="plans.ask_next")
+def ask_next() -> int:
+    return asking.ask_next()
 
 
 @shared_task(name="plans.flag_unratified")

@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from infra_console.plans import decisions, freeze_views, rollback_views, views
+from infra_console.plans import (
+    decisions,
+    envelope_views,
+    freeze_views,
+    look_views,
+    rollback_views,
+    track_views,
+    views,
+)
 
 app_name = "plans"
 urlpatterns = [
@@ -13,6 +21,11 @@ urlpatterns = [
     path("freezes/", freeze_views.index, name="freezes"),
     path("freezes/add", freeze_views.add, name="freeze_add"),
     path("freezes/<int:window_id>/remove", freeze_views.remove, name="freeze_remove"),
+    path("envelopes/", envelope_views.index, name="envelopes"),
+    path("envelopes/add", envelope_views.propose, name="envelope_propose"),
+    path("envelopes/<int:envelope_id>/<slug:verb>", envelope_views.decide, name="envelope_decide"),
+    path("track-record/", track_views.page, name="track-record"),
+    path("track-record/<slug:name>", track_views.figure, name="track-figure"),
     path("<uuid:plan_id>/", views.detail, name="detail"),
     path("<uuid:plan_id>/approve", decisions.approve, name="approve"),
     path("<uuid:plan_id>/reject", decisions.reject, name="reject"),
@@ -23,5 +36,6 @@ urlpatterns = [
     path("<uuid:plan_id>/comment", decisions.comment, name="comment"),
     path("<uuid:plan_id>/override-freeze", freeze_views.override, name="freeze_override"),
     path("<uuid:plan_id>/way-back/", rollback_views.page, name="way-back"),
+    path("<uuid:plan_id>/looks/<slug:kind>", look_views.ask, name="look"),
     path("<uuid:plan_id>/<slug:verb>", decisions.control, name="control"),
 ]

@@ -15,8 +15,10 @@ from infra_console.overview.pages import render_page
 from infra_console.overview.queries import kill_switch
 from infra_console.overview.scope import TIERS, scope_of
 from infra_console.plans import pages, queries
+from infra_console.plans.asking import held_back
 from infra_console.plans.changes import progress, tier_changes, workload_changes
 from infra_console.plans.decisions import DEFAULT_HOURS
+from infra_console.plans.look_views import policy_parts
 from infra_console.plans.models import Execution, Plan, Settlement
 from infra_console.plans.review import review_parts
 from infra_console.plans.rollback import STARTS, rollback_state
@@ -31,6 +33,7 @@ PARTS = {
         "decision",
         "control",
         "offer",
+        "policy",
         "timeline",
         "promises",
         "comments",
@@ -62,6 +65,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "older": found[PAGE_SIZE - 1].number if len(found) > PAGE_SIZE else None,
         "group": group,
         "groups": lambda: pages.group_counts(group),
+        "held": held_back,
     }
     return render_page(request, "plans/index.html", context, parts={"plan-list": "plans/list.html"})
 
@@ -95,6 +99,7 @@ def detail(request: HttpRequest, plan_id: UUID) -> HttpResponse:
         "may_go_back": plan.state in STARTS,
         "controls": CONTROLS.get(plan.state, ()),
         **review_parts(plan, request.user),
+        **policy_parts(plan, request.user),
         **_lacks(request),
     }
     return render_page(request, "plans/detail.html", context, parts=PARTS)

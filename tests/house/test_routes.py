@@ -17,7 +17,10 @@ OPEN = {"/login", "/healthz", "/readyz"}
 SAMPLES = {
     "plan_id": str(UUID(int=0)),
     "window_id": "1",
+    "envelope_id": "1",
     "verb": "pause",
+    "name": "kept",
+    "kind": "rehearsal",
     "tier": "inference",
 }
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -60,6 +60,7 @@ def test_demand_above_what_runs_becomes_a_plan_that_takes_the_idle_node(run, met
     }  # fmt: skip
     assert spec.evidence.states["metrics"] == "live"
     assert {p.query for p in spec.promises} == {"tier_gpus", "ttft_within_slo"}
+    assert {h.query for h in spec.harms} == {"tier_gpus", "gpus_requested"}
     assert WorkloadForecast.objects.count() == 2
     assert cycle.document["plans"][0]["hash"] == plan.hash
 

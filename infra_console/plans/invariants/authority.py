@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from infra_console.plans.invariants.envelopes import not_covered, overspent
 from infra_console.plans.invariants.history import (
     NO_LOG,
     ApprovalRow,
@@ -24,7 +25,8 @@ WRITES_COMPENSATIONS = frozenset({"executing", "rolling_back", "aborted", "faile
 
 def authorised(history: History) -> Verdict:
     """I3: no mutation outside an unchanged plan (or its compensations) that was approved by someone
-    not its author, or alone in an emergency and ratified, and was unexpired when it started."""
+    not its author, by an envelope that covers it, or alone in an emergency and ratified, and was
+    unexpired when it started."""
     plans = {p.id: p for p in history.plans}
     kept, found = account(history), []
     for request in kept.unexplained:
@@ -35,9 +37,12 @@ def authorised(history: History) -> Verdict:
             f"{write} belongs to no plan" if plan is None else _outside(write, plan, history)
         )
     found += beyond_the_steps(history, kept)
-    for plan_id in dict.fromkeys(w.plan for w in kept.writes):
-        if plan_id in plans:
-            found += _unapproved(plans[plan_id], history)
+    wrote = [
+        plans[plan_id] for plan_id in dict.fromkeys(w.plan for w in kept.writes) if plan_id in plans
+    ]
+    for plan in wrote:
+        found += _unapproved(plan, history)
+    found += overspent(wrote, history)
     missing = NO_LOG if history.requests is None else ""
     return Verdict(len(kept.writes) + len(kept.unexplained), tuple(filter(None, found)), missing)
 
@@ -75,6 +80,7 @@ def _unapproved(plan: PlanRow, history: History) -> list[str]:
     if not given:
         found.append(f"{plan} had no approval of its hash when it started")
     found += [f"{plan} was approved by its author {a.by}" for a in given if a.by in plan.authors]
+    found += [w for a in given if a.envelope for w in not_covered(plan, a, history.envelopes)]
     found += [
         f"{plan} was approved by {a.by} alone and nobody ratified it"
         for a in given

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 NO_LOG = "no API audit log was given"
@@ -65,6 +65,30 @@ class ApprovalRow:
     taken_back_at: datetime | None = None
     ratify_before: datetime | None = None
     ratified_by: str = ""
+    envelope: int | None = None  # by which it was given in advance
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeRow:
+    """An approval given in advance, with its bounds; `opens` equal to `closes` is the whole day."""
+
+    id: int
+    author: str
+    approved_by: str
+    approved_at: datetime | None
+    ended_at: datetime | None
+    expires_at: datetime
+    clusters: Sequence[str]
+    tiers: Sequence[str]
+    step_kinds: Sequence[str]
+    plan_gpus: int
+    total_gpus: int
+    opens: time
+    closes: time
+    time_zone: str
+
+    def __str__(self) -> str:
+        return f"envelope {self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +133,7 @@ class History:
     steps: Sequence[StepRow] = ()
     transitions: Sequence[TransitionRow] = ()
     approvals: Sequence[ApprovalRow] = ()
+    envelopes: Sequence[EnvelopeRow] = ()
     audit: Sequence[AuditEntry] = ()
     comments: Sequence[tuple[str, str]] = ()  # (plan, who)
     requests: Sequence[Request] | None = None

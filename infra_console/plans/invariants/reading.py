@@ -12,13 +12,14 @@ from infra_console.fleet.queries import current_fleet
 from infra_console.plans.invariants.history import (
     ApprovalRow,
     AuditEntry,
+    EnvelopeRow,
     History,
     PlanRow,
     Request,
     StepRow,
     TransitionRow,
 )
-from infra_console.plans.models import Approval, Execution, Plan, Step, Transition
+from infra_console.plans.models import Approval, Envelope, Execution, Plan, Step, Transition
 from infra_console.plans.spec import plan_hash
 from infra_console.plans.states import Mode
 
@@ -43,6 +44,7 @@ def read_history(
             for t in Transition.objects.all()
         ],
         approvals=[_approval(a) for a in Approval.objects.all()],
+        envelopes=[_envelope(e) for e in Envelope.objects.order_by("id")],
         audit=[
             AuditEntry(r.seq, r.at, r.actor, r.action, r.object_id, r.detail)
             for r in AuditRow.objects.filter(object_kind="plan").order_by("seq")
@@ -115,7 +117,16 @@ def _approval(approval: Approval) -> ApprovalRow:
         taken_back_at=getattr(approval, "taken_back_at", None),
         ratify_before=alone.ratify_before if alone else None,
         ratified_by=alone.ratified_by if alone else "",
+        envelope=approval.envelope_id,
     )
+
+
+def _envelope(row: Envelope) -> EnvelopeRow:
+    names = (
+        "author", "approved_by", "approved_at", "ended_at", "expires_at", "clusters", "tiers",
+        "step_kinds", "plan_gpus", "total_gpus", "opens", "closes", "time_zone",
+    )  # fmt: skip
+    return EnvelopeRow(id=row.pk, **{name: getattr(row, name) for name in names})
 
 
 def _comments() -> list[tuple[str, str]]:

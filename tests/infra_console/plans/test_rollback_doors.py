@@ -10,6 +10,9 @@ from django.test import Client
 from infra_console.access.services import issue_token
 from infra_console.cluster.reads import list_pods
 from infra_console.plans import rollback_preview
+from infra_console.plans.look_models import LookKind
+from infra_console.plans.looking import answer
+from infra_console.plans.looks import ask_look
 from infra_console.plans.models import Plan, Step
 from infra_console.plans.rollback import roll_back
 from infra_console.plans.rollback_preview import objects_back
@@ -24,6 +27,12 @@ def as_role(*roles: str) -> Client:
     client = Client()
     client.force_login(person(*roles, name=f"{roles[0]}-page"))
     return client
+
+
+def look(plan: Plan) -> None:
+    """As a worker with cluster rights does when it is asked."""
+    ask_look(plan.id, LookKind.WAY_BACK, by="tests")
+    answer(plan.id, LookKind.WAY_BACK)
 
 
 @pytest.fixture
@@ -58,6 +67,7 @@ def test_the_preview_names_who_would_be_evicted(twin, done, monkeypatch):
     monkeypatch.setattr(rollback_preview, "list_pods", lambda *_, **__: pods)
     (node,) = objects_back(done)
     assert set(node.evicts) == leaving
+    look(done)
     page = as_role("viewer").get(f"/plans/{done.id}/way-back/").content.decode()
     assert min(leaving) in page
 
@@ -67,6 +77,7 @@ def test_a_cluster_that_cannot_be_read_is_unknown_and_not_hidden(twin, done):
     (node,) = objects_back(done)
     assert node.now.startswith("unknown from here")
     assert "open to new pods" in node.then and "=" in node.then  # what was recorded is known
+    look(done)
     page = as_role("viewer").get(f"/plans/{done.id}/way-back/").content.decode()
     assert "nobody" not in page and node.evicts is None
 
@@ -74,7 +85,10 @@ def test_a_cluster_that_cannot_be_read_is_unknown_and_not_hidden(twin, done):
 def test_the_page_previews_says_which_right_is_missing_and_starts_it(twin, done):
     address = f"/plans/{done.id}/way-back/"
     viewer = as_role("viewer")
+    assert "is to look first" in viewer.get(address).content.decode()
+    look(done)
     page = viewer.get(address).content.decode()
+    assert "a worker looked" in page
     assert "needs the right execution.control" in page
     assert f"{TIER_KEY}=training" in page
     assert "Preview the rollback" in viewer.get(f"/plans/{done.id}/").content.decode()
@@ -100,7 +114,10 @@ def test_the_api_previews_and_orders_it(twin, done):
         Client(headers={"Authorization": f"Bearer {text}"}),
         f"/api/v1/plans/{done.id}/rollback",
     )
+    assert client.get(address).json()["seen_at"] is None
+    look(done)
     found = client.get(address).json()
+    assert found["seen_at"]
     assert (found["allowed"], found["objects"][0]["name"]) == (True, NODE)
     refused = client.post(address, {"reason": ""}, "application/json")
     assert (refused.status_code, refused.json()["code"]) == (422, "reason-missing")

@@ -1,9 +1,10 @@
-"""`manage.py plans`: list and show plans; approve, reject or roll one back in somebody's
-name."""
+"""`manage.py plans`: list and show plans, and what came of them; approve, reject or roll one back
+in somebody's name."""
 
 import json
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -11,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from infra_console.plans import services
 from infra_console.plans.errors import PlanError
 from infra_console.plans.models import Plan
+from infra_console.plans.policy import policy_checks
 from infra_console.plans.queries import (
     find_plan,
     find_user,
@@ -21,6 +23,7 @@ from infra_console.plans.queries import (
 from infra_console.plans.quorum import quorum_of
 from infra_console.plans.rollback import roll_back
 from infra_console.plans.states import PlanState
+from infra_console.plans.track_record import DAYS, track_record
 
 DECISIONS: Mapping[str, Callable[..., Plan]] = {
     "approve": services.approve_plan,
@@ -47,7 +50,18 @@ class Command(BaseCommand):
         back.add_argument("plan", help="its number or id")
         back.add_argument("--as", dest="username", required=True, help="who orders it")
         back.add_argument("--reason", required=True)
-        for made in (every, show, back, *(verbs.choices[v] for v in ("approve", "reject"))):
+        record = verbs.add_parser("track-record", help="promised against realised, by mode")
+        record.add_argument("--days", type=int, default=DAYS)
+        checks = verbs.add_parser("checks", help="the policy checks of a plan, one by one")
+        checks.add_argument("plan", help="its number or id")
+        for made in (
+            every,
+            show,
+            back,
+            record,
+            checks,
+            *(verbs.choices[v] for v in ("approve", "reject")),
+        ):
             made.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -55,6 +69,10 @@ class Command(BaseCommand):
             self._list(options)
         elif options["verb"] == "show":
             self._print(plan_detail(_plan(options["plan"])))
+        elif options["verb"] == "checks":
+            self._checks(options)
+        elif options["verb"] == "track-record":
+            self._track_record(options)
         else:
             self._decide(options)
 
@@ -64,7 +82,35 @@ class Command(BaseCommand):
             self._print([plan_summary(p) for p in plans])
             return
         for plan in plans:
-            self.stdout.write(f"{plan.number:>5} {plan.state:<10} {plan.title}")
+            mark = " (held back)" if plan.state == PlanState.PROPOSED and plan.held_back else ""
+            self.stdout.write(f"{plan.number:>5} {plan.state:<10} {plan.title}{mark}")
+
+    def _checks(self, options: dict[str, Any]) -> None:
+        found = policy_checks(_plan(options["plan"]))
+        if options["json"]:
+            lines = [asdict(check) for check in found]
+            self.stdout.write(json.dumps(lines, indent=2, default=str))
+            return
+        for check in found:
+            word = {True: "passed", False: "failed", None: "unknown"}[check.passed]
+            self.stdout.write(f"{word:<8} {check.rule}: {check.words}")
+
+    def _track_record(self, options: dict[str, Any]) -> None:
+        record = track_record(days=options["days"])
+        if options["json"]:
+            self._print(record.as_json())
+            return
+        for tally in record.by_mode:
+            measured = tally.kept + tally.missed
+            self.stdout.write(
+                f"{tally.name:<9} {tally.plans} plans, {tally.kept} of {measured} promises kept, "
+                f"{tally.unknown} unknown"
+            )
+        shadow = record.shadow
+        self.stdout.write(
+            f"{shadow.harmful} of {shadow.told} shadows would have hurt; "
+            f"of {shadow.untold} more it cannot be told"
+        )
 
     def _decide(self, options: dict[str, Any]) -> None:
         plan, user = _plan(options["plan"]), find_user(options["username"])

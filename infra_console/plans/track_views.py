@@ -1,0 +1,45 @@
+"""The page of the console's own track record, and its figures."""
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+
+from infra_console.access.decorators import needs
+from infra_console.overview.pages import render_page
+from infra_console.overview.scope import scope_of
+from infra_console.plans.track_figures import kept_figure, ratio_figure
+from infra_console.plans.track_record import DAYS, SPANS, newest_settled, track_record
+
+PLOTTED = 500  # settled plans whose promises are drawn one by one
+
+
+@require_safe
+@needs("view")
+def page(request: HttpRequest) -> HttpResponse:
+    days, region = _days(request), scope_of(request).region
+    harmful = request.GET.get("show") == "harmful"
+    context = {
+        "days": days,
+        "spans": SPANS,
+        "harmful": harmful,
+        "record": lambda: track_record(days=days, region=region),
+        "settled": lambda: newest_settled(days=days, region=region, harmful=harmful),
+    }
+    parts = {"track-record": "plans/track_tables.html"}
+    return render_page(request, "plans/track_record.html", context, parts=parts)
+
+
+@require_safe
+@needs("view")
+def figure(request: HttpRequest, name: str) -> JsonResponse:
+    days, region = _days(request), scope_of(request).region
+    if name == "kept":
+        return JsonResponse(kept_figure(track_record(days=days, region=region)))
+    if name == "ratio":
+        settled = newest_settled(days=days, region=region, limit=PLOTTED)
+        return JsonResponse(ratio_figure(settled))
+    raise Http404
+
+
+def _days(request: HttpRequest) -> int:
+    text = request.GET.get("days", "")
+    return int(text) if text in {str(span) for span in SPANS} else DAYS
