@@ -100,15 +100,10 @@ class ServedModelReplicas:
 
     def reset_counters(self) -> None:
         """Counters and histograms begin at zero; requests in flight go on."""
-        a = self.service.arrays
-        for counter in (
-            a.busy_s, a.prompt_tokens, a.output_tokens, a.finished, a.ttft_counts, a.itl_counts,
-            a.e2e_counts, a.sums_s,
-        ):  # fmt: skip
-            counter[:] = 0
+        self.service.reset_counters()
         for replica in self.replicas.values():
             self.book.clear(replica.place)
-            replica.seen = (0.0, 0.0, 0.0)
+            replica.seen = (replica.seen[0], 0.0, 0.0)
 
     def _book(self, replica: Replica, elapsed_s: float) -> None:
         """GPU activity since the last tick, from what the kernel says it did."""

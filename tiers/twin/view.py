@@ -17,7 +17,8 @@ from tiers.twin.profile import GPU_RESOURCE, JOB_NAME_KEY
 class PodView:
     """One pod, flattened. `ready` is its Ready condition, `leaving` that it is being deleted.
 
-    `devices` counts what it asks of each NVIDIA resource; `gpus` is `nvidia.com/gpu` alone.
+    `devices` counts what it holds of each NVIDIA resource, claimed GPUs (DRA) too; `gpus` is
+    `nvidia.com/gpu` alone.
     `group` is its place in a LeaderWorkerSet, empty outside one, and `group_size` pods make it up.
     """
 
@@ -64,13 +65,15 @@ def pod_view(pod: Obj, claimed_gpus: int = 0) -> PodView:
     containers = spec.get("containers") or []
     labels = meta.get("labels") or {}
     devices = requested_devices(containers)
+    if claimed_gpus:
+        devices[GPU_RESOURCE] = devices.get(GPU_RESOURCE, 0) + claimed_gpus
     return PodView(
         uid=meta["uid"],
         name=meta["name"],
         namespace=meta["namespace"],
         node=spec.get("nodeName") or "",
         container=containers[0]["name"] if containers else "",
-        gpus=claimed_gpus + devices.get(GPU_RESOURCE, 0),
+        gpus=devices.get(GPU_RESOURCE, 0),
         devices=devices,
         phase=status.get("phase") or "Pending",
         ready=condition(status, "Ready") == "True",

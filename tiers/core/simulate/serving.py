@@ -263,6 +263,19 @@ class Service:
         """Share of a replica's key-value cache that holds tokens, 0 to 1."""
         return float(self.arrays.kv_held[place]) / self.costs.kv_tokens
 
+    def reset_counters(self) -> None:
+        """Tokens, finished requests and histograms begin at zero, in the middle of a plan too.
+
+        A replica's seconds are not counters: they must add up.
+        """
+        a = self.arrays
+        a.at_start_s[:, 1] -= a.sums_s[:, 1]  # a plan adds its gaps to what stood at its start
+        for counter in (
+            a.prompt_tokens, a.output_tokens, a.finished, a.ttft_counts, a.itl_counts,
+            a.e2e_counts, a.sums_s,
+        ):  # fmt: skip
+            counter[:] = 0
+
     def _counters(self) -> tuple[Floats | Ints, ...]:
         a = self.arrays
         return (
