@@ -1,6 +1,6 @@
 """HTTP API of plans: read them, decide by hash, comment, take one back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -44,10 +44,18 @@ from infra_console.plans.queries import settlement_detail
 from infra_console.plans.quorum import Quorum, quorum_of
 from infra_console.plans.rollback import RIGHT, roll_back, rollback_state
 from infra_console.plans.track_record import DAYS, track_record
+from infra_console.plans.verification import end_verification
 
 router = Router()
 
 
+Verb = Literal["pause", "resume", "abort", "end-verification"]
+VERBS: Mapping[str, Callable[..., Plan]] = {
+    "pause": services.pause_execution,
+    "resume": services.resume_execution,
+    "abort": services.abort_execution,
+    "end-verification": end_verification,
+}
 Days = Annotated[int, Query(ge=1, le=366)]
 Group = Literal["all", "review", "live", "good", "bad", "gone"]
 
@@ -137,6 +145,13 @@ def preview_rollback(request: HttpRequest, plan_id: UUID) -> dict[str, Any]:
         "asked_at": look and look.asked_at,
         "problem": look.problem if look else "",
     }
+
+
+@router.post("/{uuid:plan_id}/control/{verb}", response=PlanOut)
+def control(request: HttpRequest, plan_id: UUID, verb: Verb, why: ReasonIn) -> dict[str, Any]:
+    """Pause, resume or abort an execution, or end a verification that cannot end by itself."""
+    words = {"by": require(request, RIGHT), "reason": why.reason}
+    return _act(plan_id, VERBS[verb], words)
 
 
 @router.get("/{uuid:plan_id}/checks", response=list[CheckOut])

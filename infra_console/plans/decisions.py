@@ -17,12 +17,14 @@ from infra_console.plans.errors import PlanError
 from infra_console.plans.models import Plan
 from infra_console.plans.rollback import roll_back
 from infra_console.plans.states import PlanState
+from infra_console.plans.verification import end_verification
 
 DEFAULT_HOURS = 8
 CONTROLS: Mapping[str, tuple[Callable[..., Any], str]] = {
     "pause": (services.pause_execution, "Paused: no further step starts."),
     "resume": (services.resume_execution, "Resumed."),
     "abort": (services.abort_execution, "Aborted: no further step starts."),
+    "end-verification": (end_verification, "The verification is ended; the locks are free."),
     "rollback": (roll_back, "Rolling back: the steps are on this page."),
 }
 

@@ -1,7 +1,8 @@
 """Freeze windows: who keeps them, what they hold back, and an admin's override for one plan.
 
-A plan that is frozen waits as it stands: it begins no execution and no new wave of steps. A wave
-that has begun is finished. Rehearsals write nothing and are not held.
+A plan that is frozen waits: it begins no execution, no new wave of steps and no further object. A
+wave that has begun is finished, and so is an object that was begun: a node is not left closed while
+the plan waits. Rehearsals write nothing and are not held.
 """
 
 from collections.abc import Collection, Sequence
@@ -31,8 +32,17 @@ from infra_console.plans.windows import Frozen, Window, frozen, next_opening
 
 MAX_MINUTES = 31 * 24 * 60
 MAY_WAIT = frozenset(
-    {PlanState.PROPOSED, PlanState.APPROVED, PlanState.EXECUTING, PlanState.PAUSED}
+    {
+        PlanState.PROPOSED,
+        PlanState.APPROVED,
+        PlanState.EXECUTING,
+        PlanState.PAUSED,
+        PlanState.ROLLING_BACK,
+    }
 )
+
+
+WAITS_FOR_WORKER = frozenset({PlanState.APPROVED, PlanState.EXECUTING, PlanState.ROLLING_BACK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +114,20 @@ def override_freeze(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
             plan=plan, defaults={"by": who, "at": timezone.now(), "reason": reason}
         )
         moves.tell(plan, "plan.freeze_overridden", who=who, detail={"why": reason})
-        if plan.state in {PlanState.APPROVED, PlanState.EXECUTING}:
+        if plan.state in WAITS_FOR_WORKER:
             order_again(plan.id)
     return plan
 
 
-def frozen_plan(plan: Plan, *, cluster: str = "") -> Frozen | None:
-    """What holds the plan back now (in one cluster when named); None where it may go on."""
+def frozen_plan(plan: Plan, *, cluster: str = "", back: bool = False) -> Frozen | None:
+    """What holds the plan back now (in one cluster when named); None where it may go on.
+
+    Args:
+        back: what would hold its way back, though that has not begun.
+    """
     locks = plan.document["locks"]
     pairs = {(k["cluster"], k["tier"]) for k in locks if cluster in {"", k["cluster"]}}
-    found = frozen(_windows(), pairs, timezone.now()) or _outside_hours(plan)
+    found = frozen(_windows(), pairs, timezone.now()) or (None if back else _outside_hours(plan))
     return found if found and not FreezeOverride.objects.filter(plan=plan).exists() else None
 
 
@@ -129,13 +143,20 @@ def _outside_hours(plan: Plan) -> Frozen | None:
 
 
 def thawed(plan: Plan, steps: Sequence[Step], due: Sequence[Step]) -> tuple[list[Step], str]:
-    """The due steps without those that would begin a wave where the plan is frozen, and why these
-    are held back (empty when none is)."""
-    begun = {(s.cluster, s.wave) for s in steps if s.attempts}
-    opening = {s.cluster for s in due if (s.cluster, s.wave) not in begun}
-    holds = {c: held for c in opening if (held := frozen_plan(plan, cluster=c))}
-    going = [s for s in due if (s.cluster, s.wave) in begun or s.cluster not in holds]
+    """The due steps without those that would begin a wave or an object where the plan is frozen,
+    and why these are held back (empty when none is)."""
+    waves = {(s.cluster, s.wave) for s in steps if s.attempts}
+    objects = {_object(s) for s in steps if s.attempts}
+    opening = [s for s in due if (s.cluster, s.wave) not in waves and _object(s) not in objects]
+    holds = {
+        c: held for c in {s.cluster for s in opening} if (held := frozen_plan(plan, cluster=c))
+    }
+    going = [s for s in due if s.cluster not in holds or s not in opening]
     return going, "; ".join(f"{c}: {held.words}" for c, held in sorted(holds.items()))
+
+
+def _object(step: Step) -> tuple[str, ...]:
+    return tuple(step.target[part] for part in ("cluster", "kind", "namespace", "name"))
 
 
 def frozen_now() -> list[Frozen]:

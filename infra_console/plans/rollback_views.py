@@ -12,6 +12,7 @@ from infra_console.access.decorators import needs
 from infra_console.access.roles import missing_right
 from infra_console.overview.pages import render_page
 from infra_console.plans import looks
+from infra_console.plans.freezes import frozen_plan
 from infra_console.plans.look_models import Look, LookKind
 from infra_console.plans.models import Plan
 from infra_console.plans.rollback import RIGHT, STARTS, rollback_state
@@ -32,6 +33,7 @@ def page(request: HttpRequest, plan_id: UUID) -> HttpResponse:
         "spec": plan.spec,
         "right": RIGHT,
         "rollback": rollback_state(plan, request.user),
+        "frozen": lambda: frozen_plan(plan, back=True),
         "look": look,
         "stale": is_stale(plan, look),
         "lacks_look": lacks,

@@ -7,18 +7,24 @@ While a cluster cannot be read nothing is judged, and the fifteen minutes have n
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from infra_console.cluster.errors import ClusterError, ObjectMissing
 from infra_console.cluster.reads import read_deployment, read_node
 from infra_console.live.services import publish
+from infra_console.plans.approvals import locked
+from infra_console.plans.errors import ReasonMissing, WrongState
 from infra_console.plans.fence import EXECUTOR
 from infra_console.plans.kueue_facts import quota_problems
 from infra_console.plans.lifecycle import journal
 from infra_console.plans.locks import release_locks
 from infra_console.plans.models import Execution, Plan, Step
 from infra_console.plans.promises import Verdict, judge_now
+from infra_console.plans.safety import require_right
 from infra_console.plans.settlement import settle_at
 from infra_console.plans.spec import Move
 from infra_console.plans.states import PlanState
@@ -69,6 +75,30 @@ def _ask_metrics(plan: Plan, *, overdue: bool) -> float:
     return 0.0
 
 
+def end_verification(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
+    """End by hand what cannot be verified, such as on a cluster that never comes back.
+
+    The plan is `verified` with cluster and metrics unknown; its locks are let go and it is never
+    settled. It may still be rolled back.
+
+    Raises:
+        NotAllowed, ReasonMissing, WrongState, PlanMissing: see each; nothing was changed.
+    """
+    require_right(by, "execution.control")
+    who, reason = by.get_username(), reason.strip()
+    with journal() as moves:
+        plan = locked(plan_id)
+        run = Execution.objects.filter(plan=plan).first()
+        if plan.state != PlanState.VERIFYING or run is None or run.verified_at:
+            raise WrongState(plan.number, plan.state, PlanState.VERIFIED)
+        if not reason:
+            raise ReasonMissing
+        why = f"verification ended by hand, cluster and metrics unknown: {reason}"
+        Execution.objects.filter(plan=plan).update(finished_at=timezone.now(), outcome=why)
+        release_locks(plan)
+        return moves.move(plan.id, to=PlanState.VERIFIED, who=who, why=why)
+
+
 def _verdicts(plan: Plan) -> list[Verdict]:
     last = Step.objects.filter(plan=plan).order_by("-finished_at").first()
     after = last.finished_at if last and last.finished_at else plan.created_at
@@ -112,11 +142,16 @@ def _move_problems(move: Move, tier_key: str) -> list[str]:
 
 
 def _note(plan: Plan, found: dict[str, Any]) -> None:
-    Execution.objects.filter(plan=plan).update(verification=found, outcome="")
+    _open(plan).update(verification=found, outcome="")
+
+
+def _open(plan: Plan) -> QuerySet[Execution]:
+    """The execution, unless somebody ended its verification meanwhile."""
+    return Execution.objects.filter(plan=plan, finished_at=None)
 
 
 def _wait_for_cluster(plan: Plan, err: ClusterError) -> None:
-    Execution.objects.filter(plan=plan).update(
+    _open(plan).update(
         outcome=f"waits to verify, unknown how it stands: {err}",
         verify_until=timezone.now() + VERIFY_FOR,
     )
@@ -146,6 +181,7 @@ def _close(plan: Plan, found: dict[str, Any], *, metrics: bool) -> None:
 def _fail(plan: Plan, problems: list[str]) -> None:
     why = f"the cluster does not stand as planned: {'; '.join(problems[:5])}"
     with journal() as moves:
+        Plan.objects.select_for_update().get(id=plan.id)  # before its execution, as everybody here
         Execution.objects.filter(plan=plan).update(finished_at=timezone.now(), outcome=why)
         release_locks(plan)
         moves.move(plan.id, to=PlanState.FAILED, who=EXECUTOR, why=why)

@@ -44,6 +44,7 @@ PARTS = {
 CONTROLS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     PlanState.EXECUTING: (("pause", "Pause", "pause"), ("abort", "Abort", "stop")),
     PlanState.ROLLING_BACK: (("pause", "Pause", "pause"), ("abort", "Abort", "stop")),
+    PlanState.VERIFYING: (("end-verification", "End the verification", "stop"),),
     PlanState.PAUSED: (("resume", "Resume", "play"), ("abort", "Abort", "stop")),
 }
 
@@ -97,12 +98,19 @@ def detail(request: HttpRequest, plan_id: UUID) -> HttpResponse:
         "approval": lambda: queries.approval_state(plan, request.user),
         "rollback": lambda: rollback_state(plan, request.user),
         "may_go_back": plan.state in STARTS,
-        "controls": CONTROLS.get(plan.state, ()),
+        "controls": lambda: controls_of(plan, execution()),
         **review_parts(plan, request.user),
         **policy_parts(plan, request.user),
         **_lacks(request),
     }
     return render_page(request, "plans/detail.html", context, parts=PARTS)
+
+
+def controls_of(plan: Plan, run: Execution | None) -> tuple[tuple[str, str, str], ...]:
+    """What may be done to the execution now; one that was verified only waits for its horizon."""
+    if plan.state == PlanState.VERIFYING and run and run.verified_at:
+        return ()
+    return CONTROLS.get(plan.state, ())
 
 
 def _lacks(request: HttpRequest) -> dict[str, Any]:

@@ -16,13 +16,15 @@ from infra_console.plans.freezes import (
     remove_window,
 )
 from infra_console.plans.models import Execution, FreezeWindow, Plan, Step
+from infra_console.plans.rollback import roll_back
 from infra_console.plans.steps.node import Cordon
 from infra_console.plans.windows import Window, frozen, next_opening, open_until
 from tests.infra_console.kube import CLUSTER
-from tests.infra_console.plans.specs import spec
+from tests.infra_console.plans.specs import NODE, node_move, node_steps, spec
 from tests.people import person
 
 PAIR = ("eastus", "training")
+OTHER = f"{CLUSTER}-h100-reserved-05"  # of the training tier, as NODE is
 
 
 def window(cron, hours=1.0, zone="UTC", denies=True, name="freeze", **scope) -> Window:
@@ -127,23 +129,56 @@ def test_a_frozen_plan_does_not_begin_until_the_window_is_gone(twin, armed, appr
     assert Plan.objects.get(id=plan.id).state == "verified"
 
 
-def test_a_freeze_in_the_middle_lets_the_wave_end_and_begins_no_other(
-    twin, armed, approved, admin, monkeypatch
+@pytest.fixture
+def freezing(monkeypatch, admin):
+    """Freeze the cluster while a step of this kind runs for the first time."""
+
+    def make(kind: type) -> None:
+        real = kind.run
+
+        def freeze_first(self, step):
+            if not FreezeWindow.objects.exists():
+                add_window(draft(clusters=(CLUSTER,)), by=admin)
+            return real(self, step)
+
+        monkeypatch.setattr(kind, "run", freeze_first)
+
+    return make
+
+
+def test_a_freeze_in_the_middle_lets_a_begun_node_through_and_begins_no_other(
+    twin, armed, approved, admin, freezing
 ):
-    plan, real = approved(spec()), Cordon.run
-
-    def freeze_first(self, step):
-        add_window(draft(clusters=(CLUSTER,)), by=admin)
-        return real(self, step)
-
-    monkeypatch.setattr(Cordon, "run", freeze_first)
+    second = [s.model_copy(update={"wave": s.wave + 4}) for s in node_steps(OTHER)]
+    plan = approved(spec(moves=(node_move(), node_move(OTHER)), steps=(*node_steps(), *second)))
+    freezing(Cordon)
     executor.execute(plan.id)
     states = list(Step.objects.filter(plan=plan).values_list("state", flat=True))
-    assert states == ["done", "pending", "pending", "pending"]
+    assert states == ["done"] * 4 + ["pending"] * 4
+    assert not any(twin.node(name)["spec"].get("unschedulable") for name in (NODE, OTHER))
     assert Plan.objects.get(id=plan.id).state == "executing"
     override_freeze(plan.id, by=admin, reason="the launch is over")
     executor.execute(plan.id)
     assert Plan.objects.get(id=plan.id).state == "verified"
+
+
+def test_a_frozen_way_back_waits_and_an_admin_lets_it_go_on_from_the_page(
+    twin, armed, approved, admin, operator, client
+):
+    plan = approved(spec())
+    executor.execute(plan.id)
+    add_window(draft(), by=admin)
+    client.force_login(admin)
+    preview = client.get(f"/plans/{plan.id}/way-back/").content.decode()
+    assert "The way back waits too" in preview
+    roll_back(plan.id, by=operator, reason="slower")
+    executor.execute(plan.id)
+    assert Plan.objects.get(id=plan.id).state == "rolling_back"
+    assert "frozen by “launch”" in Execution.objects.get(plan=plan).outcome
+    assert "Override the freeze" in client.get(f"/plans/{plan.id}/").content.decode()
+    client.post(f"/plans/{plan.id}/override-freeze", {"reason": "users wait"})
+    executor.execute(plan.id)
+    assert Plan.objects.get(id=plan.id).state == "rolled_back"
 
 
 def test_a_rehearsal_is_not_frozen(twin, approved, admin):

@@ -4,16 +4,18 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from infra_console.audit.models import AuditRow
 from infra_console.cluster.errors import ClusterUnavailable
 from infra_console.plans import promises, verification
+from infra_console.plans.errors import NotAllowed, ReasonMissing, WrongState
 from infra_console.plans.models import Execution, LockRow, Plan, Settlement
 from infra_console.plans.promises import judge_span
 from infra_console.plans.queries import plan_detail
 from infra_console.plans.settlement import settle_due
-from infra_console.plans.verification import verify
+from infra_console.plans.verification import end_verification, verify
 from infra_console.telemetry import queries as telemetry
 from infra_console.telemetry.adapters.memory import MemorySource
 from infra_console.telemetry.errors import SourceUnreachable
@@ -21,6 +23,7 @@ from infra_console.telemetry.series import RawSeries
 from infra_console.telemetry.sources import BoundSource
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.specs import NODE, TIER_KEY, node_move, promise, spec
+from tests.people import person
 
 TIER_GPUS = "cluster_tier:gpus_allocatable:sum"
 WITHIN = "cluster_model_le:vllm_ttft_within:ratio_5m"
@@ -130,6 +133,61 @@ def test_a_cluster_that_cannot_be_read_is_waited_for_not_failed(done, monkeypatc
     assert "waits to verify" in run.outcome
     assert "connection refused" in run.outcome
     assert run.verify_until > timezone.now()
+
+
+def test_a_verification_that_cannot_end_is_ended_by_hand_and_lets_the_locks_go(
+    done, monkeypatch, operator
+):
+    plan = done(moves=(node_move(),))
+    with pytest.raises(NotAllowed):
+        end_verification(plan.id, by=person("planner"), reason="gone")
+    with pytest.raises(ReasonMissing):
+        end_verification(plan.id, by=operator)
+    ended = end_verification(plan.id, by=operator, reason="the region is gone")
+    run = Execution.objects.get(plan=plan)
+    assert ended.state == "verified"
+    assert ended.state_reason.endswith("cluster and metrics unknown: the region is gone")
+    assert (run.verified_at, run.settle_at, run.finished_at is not None) == (None, None, True)
+    assert not LockRow.objects.exists()
+    assert AuditRow.objects.get(action="plan.verified").actor == operator.username
+    with pytest.raises(WrongState):
+        end_verification(plan.id, by=operator, reason="again")
+
+
+def test_a_worker_that_was_still_looking_changes_nothing_of_what_was_ended_by_hand(
+    done, monkeypatch, operator
+):
+    plan = done(moves=(node_move(),))
+
+    def away(cluster, name):
+        end_verification(plan.id, by=operator, reason="gone")
+        raise ClusterUnavailable(cluster, "connection refused")
+
+    monkeypatch.setattr(verification, "read_node", away)
+    verify(plan, tier_key=TIER_KEY)
+    assert "ended by hand" in Execution.objects.get(plan=plan).outcome
+    assert Plan.objects.get(id=plan.id).state == "verified"
+
+
+def test_the_page_api_and_shell_end_a_verification(done, client, operator):
+    plan = done(moves=(node_move(),))
+    client.force_login(operator)
+    assert "End the verification" in client.get(f"/plans/{plan.id}/").content.decode()
+    address = f"/api/v1/plans/{plan.id}/control/end-verification"
+    refused = client.post(address, {"reason": ""}, content_type="application/json")
+    assert (refused.status_code, refused.json()["code"]) == (422, "reason-missing")
+    call_command("plans", "end-verification", str(plan.number), "--as", "operator",
+                 "--reason", "gone")  # fmt: skip
+    assert Plan.objects.get(id=plan.id).state == "verified"
+
+
+def test_a_plan_that_only_waits_for_its_horizon_is_not_ended_by_hand(done, client, operator):
+    plan = done()
+    Execution.objects.update(verified_at=timezone.now())
+    with pytest.raises(WrongState):
+        end_verification(plan.id, by=operator, reason="enough")
+    client.force_login(operator)
+    assert "End the verification" not in client.get(f"/plans/{plan.id}/").content.decode()
 
 
 def test_a_cluster_that_stands_otherwise_fails_only_after_its_time(done, twin):

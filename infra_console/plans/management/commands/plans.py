@@ -24,7 +24,15 @@ from infra_console.plans.quorum import quorum_of
 from infra_console.plans.rollback import roll_back
 from infra_console.plans.states import PlanState
 from infra_console.plans.track_record import DAYS, track_record
+from infra_console.plans.verification import end_verification
 
+CONTROLS: Mapping[str, Callable[..., Plan]] = {
+    "pause": services.pause_execution,
+    "resume": services.resume_execution,
+    "abort": services.abort_execution,
+    "end-verification": end_verification,
+    "rollback": roll_back,
+}
 DECISIONS: Mapping[str, Callable[..., Plan]] = {
     "approve": services.approve_plan,
     "reject": services.reject_plan,
@@ -46,22 +54,16 @@ class Command(BaseCommand):
             decide.add_argument("plan", help="its number or id")
             decide.add_argument("--as", dest="username", required=True, help="who decides")
             decide.add_argument("--reason", default="")
-        back = verbs.add_parser("rollback", help="take back what a plan has written")
-        back.add_argument("plan", help="its number or id")
-        back.add_argument("--as", dest="username", required=True, help="who orders it")
-        back.add_argument("--reason", required=True)
+        for verb in CONTROLS:
+            control = verbs.add_parser(verb, help=f"{verb} an execution")
+            control.add_argument("plan", help="its number or id")
+            control.add_argument("--as", dest="username", required=True, help="who orders it")
+            control.add_argument("--reason", required=True)
         record = verbs.add_parser("track-record", help="promised against realised, by mode")
         record.add_argument("--days", type=int, default=DAYS)
         checks = verbs.add_parser("checks", help="the policy checks of a plan, one by one")
         checks.add_argument("plan", help="its number or id")
-        for made in (
-            every,
-            show,
-            back,
-            record,
-            checks,
-            *(verbs.choices[v] for v in ("approve", "reject")),
-        ):
+        for made in verbs.choices.values():
             made.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -118,8 +120,8 @@ class Command(BaseCommand):
             raise CommandError(f"There is no active user {options['username']!r}.")
         words = {"by": user, "reason": options["reason"]}
         try:
-            if options["verb"] == "rollback":
-                decided = roll_back(plan.id, **words)
+            if act := CONTROLS.get(options["verb"]):
+                decided = act(plan.id, **words)
             else:
                 decided = DECISIONS[options["verb"]](plan.id, plan_hash=plan.hash, **words)
         except PlanError as err:
