@@ -22,6 +22,7 @@ Right = Literal[
     "execution.control",
     "cluster.arm",
     "killswitch",
+    "source.manage",
     "token.manage",
     "user.manage",
 ]
@@ -47,6 +48,7 @@ ROLES: Mapping[str, frozenset[Right]] = {
             "execution.control",
             "cluster.arm",
             "killswitch",
+            "source.manage",
             "token.manage",
             "user.manage",
         }

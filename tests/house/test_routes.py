@@ -17,6 +17,7 @@ OPEN = {"/login", "/healthz", "/readyz"}
 SAMPLES = {
     "plan_id": str(UUID(int=0)),
     "window_id": "1",
+    "source_id": "somewhere",
     "verb": "pause",
     "tier": "inference",
 }
