@@ -92,7 +92,8 @@ def doubted_cluster(seen: ClusterFreshness, doubts: Doubts, *, cluster: str) -> 
         doubt for (where, _), found in doubts.items() if where == cluster for doubt in found
     )
     state, age_s = doubted(seen.state, seen.age_s, own)
-    return replace(seen, state=state, age_s=age_s, doubts=tuple(doubt.why for doubt in own))
+    words = tuple(dict.fromkeys(doubt.why for doubt in own))
+    return replace(seen, state=state, age_s=age_s, doubts=words)
 
 
 _GRAVITY = {

@@ -46,7 +46,7 @@ from infra_console.telemetry.doubts import (
 from infra_console.telemetry.errors import SourceError
 from infra_console.telemetry.escape import Match
 from infra_console.telemetry.fragments import scrapes_query
-from infra_console.telemetry.series import LIVE_MARGIN_S, Answer, Array, Reading
+from infra_console.telemetry.series import LIVE_MARGIN_S, Answer, Array, Freshness, Reading
 from infra_console.telemetry.sources import BoundSource, current_sources
 
 log = logging.getLogger(__name__)
@@ -198,6 +198,11 @@ def _look_at(bound: BoundSource, at: datetime) -> _Scrapes:
             witnesses, targets, cluster=cluster, jobs=bound.jobs,
             scrape_interval_s=bound.scrape_interval_s,
         )  # fmt: skip
+        if up.warnings:
+            part = Doubt(f"{bound.id} answers in part: {up.warnings[0]}", Freshness.PARTIAL)
+            for exporter in bound.jobs:
+                found = doubts.get((cluster, exporter), ())
+                doubts[cluster, exporter] = (*found, part)
     ages = ages_from_up(up, at_s=at.timestamp())
     return _Scrapes({k: age for k, age in ages.items() if k[0] in bound.clusters}, {}, doubts)
 

@@ -118,8 +118,9 @@ def body(text: bytes, *, status: int = 200, **headers: str) -> Answer:
 
     def answer(handler: BaseHTTPRequestHandler, _: Liar) -> None:
         handler.send_response(status)
-        for name, value in {"Content-Length": str(len(text)), **headers}.items():
-            handler.send_header(name.replace("_", "-"), value)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        for name, value in ({"Content-Length": str(len(text))} | sent).items():
+            handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(text)
 
