@@ -226,6 +226,7 @@ CELERY_TASK_ROUTES = {
     "plans.look": {"queue": "execute"},
     "plans.*": {"queue": "control"},
     "audit.*": {"queue": "control"},
+    "telemetry.*": {"queue": "control"},
     "tiers.train": {"queue": "forecast"},
     "tiers.*": {"queue": "control"},
 }
@@ -241,6 +242,7 @@ def _every(schedule_s: float, task: str) -> dict[str, object]:
 CELERY_BEAT_SCHEDULE = {
     "tiers cycle": _every(CYCLE_EVERY_S, "tiers.run_cycle"),
     "tiers observe": _every(15.0, "tiers.observe"),
+    "telemetry watch": _every(60.0, "telemetry.watch_sources"),
     "tiers training": _every(60.0, "tiers.train"),
     "plans sweep": _every(5.0, "plans.sweep"),
     "plans settle": _every(15.0, "plans.settle_due"),
@@ -265,6 +267,13 @@ ENVELOPES = env_bool("ENVELOPES")  # whether approvals given in advance approve 
 APPROVAL_REQUESTS_PER_SHIFT = env_int("APPROVAL_REQUESTS_PER_SHIFT", 0 if DEMO else 12)
 OWNERSHIP_NAMESPACE = env("OWNERSHIP_NAMESPACE", "infra-console")  # of the Lease in each cluster
 AUDIT_KEY = _secret("AUDIT_KEY", "audit-key")  # signs the chain's head; never in the database
+# Seals the data sources' credentials in the database; several keys, newest first, by commas.
+SECRETS_KEY = _secret("SECRETS_KEY", "secrets-key")
+# What a source edited in the console may be reached at beside public addresses: private, loopback,
+# link-local. A source that the fleet file declares may be on loopback too.
+SOURCE_NETWORKS = frozenset(
+    env("SOURCE_NETWORKS", "private,loopback" if DEMO else "private").replace(" ", "").split(",")
+)
 AUDIT_HEADS_FILE = Path(env("AUDIT_HEADS_FILE", str(STATE_DIR / "audit-heads.jsonl")))
 # How long after its end a plan may still be rolled back; what it freed has other uses by then.
 ROLLBACK_WITHIN_S = env_int("ROLLBACK_WITHIN_S", 24 * 3600)

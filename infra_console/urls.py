@@ -13,5 +13,6 @@ urlpatterns = [
     path("plans/", include("infra_console.plans.urls")),
     path("tiers/", include("tiers.urls")),
     path("regions/", include("regions.urls")),
+    path("sources/", include("infra_console.telemetry.urls")),
     path("api/v1/", api.urls),
 ]

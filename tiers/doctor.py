@@ -2,13 +2,16 @@
 
 from django.conf import settings
 
-from infra_console.fleet.queries import current_fleet
+from infra_console.fleet.queries import current_fleet, fleet_refusals
 from infra_console.overview.doctor import Check
 from tiers.models import ForecastModel, Observation
 
 
 def check_fleet() -> list[Check]:
-    config = current_fleet()
+    config, refused = current_fleet(), fleet_refusals()
+    if refused:
+        remedy = "mend the file and run `manage.py fleet_apply FILE`"
+        return [Check("fleet file", False, f"today's rules refuse it: {refused}", remedy)]
     if config is None:
         return [Check("fleet file", False, "none was applied", "run `manage.py fleet_apply FILE`")]
     checks = [

@@ -23,6 +23,7 @@ Right = Literal[
     "execution.control",
     "cluster.arm",
     "killswitch",
+    "source.manage",
     "token.manage",
     "user.manage",
 ]
@@ -51,6 +52,7 @@ ROLES: Mapping[str, frozenset[Right]] = {
             "execution.control",
             "cluster.arm",
             "killswitch",
+            "source.manage",
             "token.manage",
             "user.manage",
         }

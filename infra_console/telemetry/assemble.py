@@ -4,11 +4,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import numpy as np
 
-from infra_console.telemetry.ages import ScrapeAges, exporter_age
+from infra_console.telemetry.ages import SKEW_S, ScrapeAges, exporter_age
 from infra_console.telemetry.catalogue import QuerySpec
+from infra_console.telemetry.doubts import Doubt, Doubts, doubted
 from infra_console.telemetry.errors import SourceError
 from infra_console.telemetry.escape import Match
 from infra_console.telemetry.ports import SourceIdentity
@@ -34,6 +36,7 @@ class SourceAnswer:
     notes: tuple[str, ...] = ()
 
 
+NO_DOUBTS: Doubts = MappingProxyType({})
 Asked = Sequence[tuple[SourceIdentity, SourceAnswer | SourceError]]
 
 
@@ -51,38 +54,84 @@ def time_grid(start: datetime, end: datetime, step_s: float) -> Array:
 
 
 def instant_reading(
-    spec: QuerySpec, match: Match, asked: Asked, *, ages: ScrapeAges, at: datetime
+    spec: QuerySpec,
+    match: Match,
+    asked: Asked,
+    *,
+    ages: ScrapeAges,
+    doubts: Doubts = NO_DOUBTS,
+    at: datetime,
 ) -> Reading:
     """The reading of one moment. A series is as old as its exporter's last good scrape, or as the
-    stored sample when that is older."""
+    stored sample when that is older; what is doubted is no better than its doubts."""
     at_s = at.timestamp()
-    series = []
+    series, notes = [], []
     for source, found in asked:
         if isinstance(found, SourceError):
             continue
         written = {_key(s): float(s.values[-1]) for s in found.stamps.series}
-        for raw in _own(source, found.answer.series, match):
+        own, note = merge_twins(_own(source, found.answer.series, match), spec.labels)
+        notes += note
+        for raw in own:
             stamp_s = written.get(_key(raw), at_s)
-            scraped = exporter_age(
-                ages, cluster=raw.labels.get("cluster", ""), exporter=spec.exporter
-            )
+            cluster = raw.labels.get("cluster", "")
+            scraped = exporter_age(ages, cluster=cluster, exporter=spec.exporter, jobs=source.jobs)
             age_s = None if scraped is None else max(scraped, at_s - stamp_s)
-            series.append(_series(source, raw, raw.times, raw.values, age_s))
-    return _reading(spec, match, asked, series, at)
+            against = doubts.get((cluster, spec.exporter), ()) + _ahead(stamp_s - at_s)
+            notes += (f"{cluster}: {doubt.why}" for doubt in against)
+            series.append(_series(source, raw, raw.times, raw.values, age_s, against))
+    return _reading(spec, match, asked, series, at, notes)
 
 
 def range_reading(spec: QuerySpec, match: Match, asked: Asked, *, grid: Array) -> Reading:
     """The reading over a grid. A series' age is that of its last known sample at the grid's end."""
-    series = []
+    series, notes = [], []
     for source, found in asked:
         if isinstance(found, SourceError):
             continue
-        for raw in _own(source, found.answer.series, match):
-            values = on_grid(raw, grid)
+        laid = [
+            RawSeries(raw.labels, grid, on_grid(raw, grid))
+            for raw in _own(source, found.answer.series, match)
+        ]
+        own, note = merge_twins(laid, spec.labels)
+        notes += note
+        for raw in own:
+            values = raw.values
             known = np.flatnonzero(np.isfinite(values))
             age_s = float(grid[-1] - grid[known[-1]]) if len(known) else None
             series.append(_series(source, raw, grid, values, age_s))
-    return _reading(spec, match, asked, series, datetime.fromtimestamp(grid[-1], UTC))
+    return _reading(spec, match, asked, series, datetime.fromtimestamp(grid[-1], UTC), notes)
+
+
+def merge_twins(
+    found: Iterable[RawSeries], labels: Sequence[str]
+) -> tuple[list[RawSeries], list[str]]:
+    """Series that stand for the same thing made one, with a note that says how many were left out.
+
+    Two exporters on a node, or two replicas of a source, tell of one GPU or pod twice. The larger
+    value counts; the labels are those of the first that an exporter's own name does not spoil.
+    """
+    groups: dict[tuple[str, ...], list[RawSeries]] = {}
+    for raw in found:
+        groups.setdefault(tuple(raw.labels.get(n, "") for n in labels), []).append(raw)
+    merged = [_one(twins) for twins in groups.values()]
+    spare = sum(len(twins) - 1 for twins in groups.values())
+    return merged, [f"{spare} series stood twice and count once"] if spare else []
+
+
+def _one(twins: list[RawSeries]) -> RawSeries:
+    if len(twins) == 1:
+        return twins[0]
+    first = min(twins, key=lambda raw: ("exporter" in raw.labels.get("node", ""), _key(raw)))
+    if any(raw.values.shape != first.values.shape for raw in twins):
+        return first
+    return RawSeries(first.labels, first.times, np.fmax.reduce([raw.values for raw in twins]))
+
+
+def _ahead(lead_s: float) -> tuple[Doubt, ...]:
+    if lead_s <= SKEW_S:
+        return ()
+    return (Doubt(f"samples are stamped {lead_s:.0f} s ahead of now", Freshness.PARTIAL),)
 
 
 def _key(series: RawSeries) -> tuple[tuple[str, str], ...]:
@@ -100,15 +149,26 @@ def _own(source: SourceIdentity, found: Iterable[RawSeries], match: Match) -> It
 
 
 def _series(
-    source: SourceIdentity, raw: RawSeries, times: Array, values: Array, age_s: float | None
+    source: SourceIdentity,
+    raw: RawSeries,
+    times: Array,
+    values: Array,
+    age_s: float | None,
+    against: tuple[Doubt, ...] = (),
 ) -> Series:
     labels = {name: value for name, value in raw.labels.items() if name != "__name__"}
     state = freshness_of(age_s, scrape_interval_s=source.scrape_interval_s)
+    state, age_s = doubted(state, age_s, against)
     return Series(labels=labels, times=times, values=values, state=state, age_s=age_s)
 
 
 def _reading(
-    spec: QuerySpec, match: Match, asked: Asked, series: list[Series], at: datetime
+    spec: QuerySpec,
+    match: Match,
+    asked: Asked,
+    series: list[Series],
+    at: datetime,
+    notes: Iterable[str],
 ) -> Reading:
     answers = [(source, found) for source, found in asked if isinstance(found, SourceAnswer)]
     failures = [(source, found) for source, found in asked if isinstance(found, SourceError)]
@@ -126,7 +186,7 @@ def _reading(
         warnings=warnings,
         error="; ".join(f"{source.id}: {err.problem}" for source, err in failures),
         at=at,
-        notes=tuple(dict.fromkeys(note for _, found in answers for note in found.notes)),
+        notes=tuple(dict.fromkeys([*(n for _, found in answers for n in found.notes), *notes])),
     )
 
 

@@ -1,14 +1,15 @@
-"""Every query the console asks, by name: the only file with PromQL beside deploy/prometheus.
+"""Every query the console asks, by name; no PromQL but here, in fragments.py and in deploy.
 
-`{match}` stands between the braces of each raw selector and is filled by escape.py. The recorded
-series come from deploy/prometheus/rules.yml; `fallback` computes the same from raw series where
-the rules are not installed, over the range that raw retention allows. Facts about the exporters:
+The recorded series come from deploy/prometheus/rules.yml; `fallback` computes the same from raw
+series where the rules are not installed, over the range that raw retention allows. Facts about the
+exporters:
 
-- kube-state-metrics sanitises resource names (`nvidia_com_gpu`); it must be scraped with
-  `honor_labels: true` where its target has pod labels of its own, as kube-prometheus does.
-- dcgm-exporter calls the node `Hostname` or `hostname`, and without honor_labels the pod on the
-  GPU is `exported_pod` while `pod` is the exporter's own. Duplicates by UUID happen. Values above
-  one are "not supported" sentinels. A MIG GPU counts once a namespace; its shares are not split.
+- kube-state-metrics sanitises resource names (`nvidia_com_gpu`). Where its target has pod labels of
+  its own and honor_labels is off, what it says of a pod is `exported_pod` and its like.
+- dcgm-exporter calls the node `Hostname` or `hostname` and the GPU `UUID` or `uuid`; without
+  honor_labels the pod on the GPU is `exported_pod` while `pod` is the exporter's own. Duplicates
+  by UUID happen. Values above one are "not supported" sentinels. A MIG GPU counts once a namespace;
+  its shares are not split.
 - vLLM counts completions, so arrivals = completions + change of the requests in flight.
 """
 
@@ -18,17 +19,43 @@ from dataclasses import dataclass
 
 from infra_console.telemetry.errors import QueryUnknown
 from infra_console.telemetry.escape import Match, matchers
+from infra_console.telemetry.fragments import (
+    ALLOCATABLE,
+    ANSWERED,
+    ARRIVALS_WINDOW_S,
+    BUSY,
+    BY_GPU,
+    DCGM,
+    FIVE_MINUTES_AGO,
+    GPU_NODES,
+    IN_FLIGHT,
+    IS_READY,
+    KSM,
+    NODES,
+    NODES_READY,
+    PHASES,
+    PRESENT,
+    REPORTING,
+    REQUESTS,
+    TIER,
+    TTFT,
+    VLLM,
+    WITHIN,
+    WITNESSES,
+    by_node,
+    gpu,
+    ksm,
+    with_node,
+)
 
 _STORED = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\{\{match\}\}")
 # Labels that raw selectors carry under the same name; others are filtered from the answer.
 _RAW_LABELS = frozenset({"cluster", "model_name"})
 
-ARRIVALS_WINDOW_S = 300
-
 
 @dataclass(frozen=True, slots=True)
 class QuerySpec:
-    """One query. `exporter` is part of the job name whose scrapes date it; `what` says it plainly.
+    """One query. `exporter` is the one whose scrapes date it; `what` says it plainly.
 
     `labels` tell the answer's series apart.
     """
@@ -77,56 +104,6 @@ def _pushed_down(match: Match) -> Match:
     return {name: wanted for name, wanted in match.items() if name in _RAW_LABELS}
 
 
-# Whose scrapes date which numbers: a part of the job's name, as docs/connect.md says.
-VLLM, DCGM, KSM = EXPORTERS = ("vllm", "dcgm", "kube-state-metrics")
-# Their scrapes with their own times: the source of all ages. A cluster has many jobs more, which
-# say nothing about our numbers.
-SCRAPES = f'up{{job=~".*({"|".join(EXPORTERS)}).*"}}'
-
-_TTFT = "vllm:time_to_first_token_seconds"
-# `le="1"` (Go clients) and `le="1.0"` (vLLM) are the same edge.
-_WITHIN = (
-    "label_replace(sum by (cluster, model_name, le)"
-    f' (rate({_TTFT}_bucket{{le!="+Inf",{{match}}}}[5m])), "le", "$1.0", "le", "([0-9]+)")'
-)
-_ANSWERED = f"sum by (cluster, model_name) (rate({_TTFT}_count{{{{match}}}}[5m])) > 0"
-# A rate is known only where its window is full: after a gap it would begin at zero.
-_FIVE_MINUTES_AGO = "sum by (cluster, model_name) (vllm:num_requests_running{{match}} offset 5m)"
-_IN_FLIGHT = (
-    "(sum by (cluster, model_name) (vllm:num_requests_running{{match}})"
-    " + sum by (cluster, model_name) (vllm:num_requests_waiting{{match}}))"
-)
-# Beyond one is a sentinel. Under MIG GPU_UTIL is absent or 0: engine activity goes first.
-_ACTIVE = (
-    "(DCGM_FI_PROF_GR_ENGINE_ACTIVE{{match}} <= 1"
-    " or on (cluster, UUID) DCGM_FI_DEV_GPU_UTIL{{match}} / 100 <= 1)"
-)
-_REPORTING = (
-    "(DCGM_FI_PROF_GR_ENGINE_ACTIVE{{match}} or on (cluster, UUID) DCGM_FI_DEV_GPU_UTIL{{match}})"
-)
-
-
-def _with_user(selector: str, label: str) -> str:
-    """dcgm series whose `label` is that of the pod on the GPU, never of the exporter itself."""
-    own = f'label_replace({selector}, "{label}", "", "pod", ".*dcgm-exporter.*")'
-    return f'label_replace({own}, "{label}", "$1", "exported_{label}", "(.+)")'
-
-
-def _with_node(selector: str) -> str:
-    lower = f'label_replace({selector}, "node", "$1", "hostname", "(.+)")'
-    return f'label_replace({lower}, "node", "$1", "Hostname", "(.+)")'
-
-
-_BUSY = f"max by (cluster, UUID, namespace) ({_with_user(_ACTIVE, 'namespace')})"
-_PRESENT = f"max by (cluster, UUID, namespace) ({_with_user(_REPORTING, 'namespace')})"
-# The pod goes last: its label tells whether the others are the exporter's own.
-_BY_GPU = _with_user(_with_user(_with_node(_ACTIVE), "namespace"), "pod")
-_REQUESTS = (
-    "sum by (cluster, namespace, pod) (max by (cluster, namespace, pod, container)"
-    ' (kube_pod_container_resource_requests{resource="nvidia_com_gpu",{match}}))'
-)
-_GPU_NODES = 'max by (cluster, node) (kube_node_status_capacity{resource="nvidia_com_gpu",{match}})'
-
 _MODEL = ("cluster", "model_name")
 
 _SPECS = (
@@ -135,20 +112,20 @@ _SPECS = (
         "requests that arrived, mean of five minutes",
         "clamp_min(sum by (cluster, model_name)"
         " (rate(vllm:request_success_total{{match}}[5m]))"
-        f" + delta({_IN_FLIGHT}[5m:15s]) / {ARRIVALS_WINDOW_S}, 0)"
-        f" and {_IN_FLIGHT} and {_FIVE_MINUTES_AGO}",
+        f" + delta({IN_FLIGHT}[5m:15s]) / {ARRIVALS_WINDOW_S}, 0)"
+        f" and {IN_FLIGHT} and {FIVE_MINUTES_AGO}",
     ),
     QuerySpec(
         "ttft_p95_seconds", "cluster_model:vllm_ttft_seconds:p95_5m{{match}}", "s", _MODEL, VLLM,
         "time to first token, 95th percentile of five minutes, interpolated within a bucket",
         "histogram_quantile(0.95, sum by (cluster, model_name, le)"
-        f" (rate({_TTFT}_bucket{{{{match}}}}[5m]))) and on (cluster, model_name) {_ANSWERED}",
+        f" (rate({TTFT}_bucket{{{{match}}}}[5m]))) and on (cluster, model_name) {ANSWERED}",
     ),
     QuerySpec(
         "ttft_within_slo", "cluster_model_le:vllm_ttft_within:ratio_5m{{match}}", "ratio",
         ("cluster", "model_name", "le"), VLLM,
         "share of requests whose first token came within `le` seconds, by vLLM's edges",
-        f"{_WITHIN} / on (cluster, model_name) group_left () ({_ANSWERED})",
+        f"{WITHIN} / on (cluster, model_name) group_left () ({ANSWERED})",
     ),
     QuerySpec(
         "requests_waiting", "cluster_model:vllm_requests_waiting:sum{{match}}", "requests", _MODEL,
@@ -170,110 +147,115 @@ _SPECS = (
         "gpus_busy", "cluster_namespace:dcgm_gr_engine_active:sum{{match}}", "GPUs",
         ("cluster", "namespace"), DCGM,
         "GPUs' worth of engine activity by the pod's namespace; idle GPUs have an empty namespace",
-        f"sum by (cluster, namespace) ({_BUSY})",
+        f"sum by (cluster, namespace) ({BUSY})",
     ),
     QuerySpec(
         "gpus_present", "cluster_namespace:dcgm_gpus:count{{match}}", "GPUs",
         ("cluster", "namespace"), DCGM, "GPUs that report, by the namespace of the pod on them",
-        f"count by (cluster, namespace) ({_PRESENT})",
+        f"count by (cluster, namespace) ({PRESENT})",
     ),
     QuerySpec(
         "gpus_requested", "cluster_namespace_phase:gpus_requested:sum{{match}}", "GPUs",
         ("cluster", "namespace", "phase"), KSM, "GPUs asked for by pods Running and Pending",
-        "sum by (cluster, namespace, phase) (max by (cluster, namespace, pod, phase)"
-        ' (kube_pod_status_phase{phase=~"Running|Pending",{match}})'
-        f" * on (cluster, namespace, pod) group_left () {_REQUESTS})",
+        f"sum by (cluster, namespace, phase) (max by (cluster, namespace, pod, phase) ({PHASES})"
+        f" * on (cluster, namespace, pod) group_left () {REQUESTS})",
     ),
     QuerySpec(
         "tier_gpus", "cluster_tier:gpus_allocatable:sum{{match}}", "GPUs", ("cluster", "tier"), KSM,
         "allocatable GPUs by the tier label of their node; empty where a node carries none",
-        "sum by (cluster, tier) (max by (cluster, node)"
-        ' (kube_node_status_allocatable{resource="nvidia_com_gpu",{match}})'
-        " * on (cluster, node) group_left (tier) max by (cluster, node, tier) (label_replace("
-        'kube_node_labels{{match}}, "tier", "$1", "label_infra_console_dev_tier", "(.+)")))',
+        f"sum by (cluster, tier) ({ALLOCATABLE}"
+        f" * on (cluster, node) group_left (tier) max by (cluster, node, tier) ({TIER}))",
     ),
     QuerySpec(
         "nodes_ready", "cluster:nodes_ready:sum{{match}}", "nodes", ("cluster",), KSM,
-        "nodes with GPUs that are Ready",
-        "sum by (cluster) (max by (cluster, node) (kube_node_status_condition"
-        '{condition="Ready",status="true",{match}})'
-        f" and on (cluster, node) {_GPU_NODES} > 0)",
+        "nodes with GPUs that are Ready", NODES_READY,
     ),
     QuerySpec(
         "nodes_total", "cluster:nodes:count{{match}}", "nodes", ("cluster",), KSM,
-        "nodes with GPUs", f"count by (cluster) ({_GPU_NODES} > 0)",
+        "nodes with GPUs", NODES,
+    ),
+    QuerySpec(
+        "witnesses", "cluster_exporter_check:witness:value{{match}}", "1",
+        ("cluster", "exporter", "check"), "", "what shows that an exporter tells the whole truth",
+        WITNESSES,
     ),
     # --- raw, for reading a fleet with no cluster rights ------------------------------------
     QuerySpec(
-        "node_labels", "kube_node_labels{{match}}", "1", ("cluster", "node"), KSM,
+        "node_labels", ksm("kube_node_labels", "node"), "1", ("cluster", "node"), KSM,
         "each node with its allow-listed labels as `label_…`, names sanitised",
     ),
     QuerySpec(
-        "node_capacity_gpus", _GPU_NODES, "GPUs", ("cluster", "node"), KSM,
+        "node_capacity_gpus", GPU_NODES, "GPUs", ("cluster", "node"), KSM,
         "GPUs a node has, broken ones included",
     ),
     QuerySpec(
-        "node_allocatable_gpus",
-        "max by (cluster, node)"
-        ' (kube_node_status_allocatable{resource="nvidia_com_gpu",{match}})',
-        "GPUs", ("cluster", "node"), KSM, "GPUs a node offers to pods",
+        "node_allocatable_gpus", ALLOCATABLE, "GPUs", ("cluster", "node"), KSM,
+        "GPUs a node offers to pods",
     ),
     QuerySpec(
-        "node_ready",
-        "max by (cluster, node)"
-        ' (kube_node_status_condition{condition="Ready",status="true",{match}})',
-        "1", ("cluster", "node"), KSM, "1 where the node is Ready, else 0",
+        "node_ready", by_node("kube_node_status_condition", IS_READY), "1", ("cluster", "node"),
+        KSM, "1 where the node is Ready, else 0",
     ),
     QuerySpec(
-        "node_taints", "max by (cluster, node, key, value, effect) (kube_node_spec_taint{{match}})",
+        "node_taints",
+        f"max by (cluster, node, key, value, effect) ({ksm('kube_node_spec_taint', 'node')})",
         "1", ("cluster", "node", "key", "value", "effect"), KSM, "each taint of each node",
     ),
     QuerySpec(
-        "node_unschedulable", "max by (cluster, node) (kube_node_spec_unschedulable{{match}})", "1",
-        ("cluster", "node"), KSM, "1 where the node is cordoned, else 0",
+        "node_unschedulable", by_node("kube_node_spec_unschedulable"), "1", ("cluster", "node"),
+        KSM, "1 where the node is cordoned, else 0",
     ),
     QuerySpec(
         "pod_info",
         "max by (cluster, namespace, pod, uid, node, created_by_kind, created_by_name)"
-        " (kube_pod_info{{match}})",
+        f" ({ksm('kube_pod_info', 'namespace', 'pod', 'node', 'uid')})",
         "1", ("cluster", "namespace", "pod"), KSM, "each pod with its node and owner",
     ),
     QuerySpec(
         "pod_phase",
-        "max by (cluster, namespace, pod, phase) (kube_pod_status_phase{{match}} == 1)",
+        "max by (cluster, namespace, pod, phase)"
+        f" ({ksm('kube_pod_status_phase', 'namespace', 'pod')} == 1)",
         "1", ("cluster", "namespace", "pod"), KSM, "the phase each pod is in",
     ),
     QuerySpec(
         "pod_ready",
-        'max by (cluster, namespace, pod) (kube_pod_status_ready{condition="true",{match}})',
+        "max by (cluster, namespace, pod)"
+        f""" ({ksm('kube_pod_status_ready', 'namespace', 'pod', where='condition="true"')})""",
         "1", ("cluster", "namespace", "pod"), KSM, "1 where the pod is ready, else 0",
     ),
     QuerySpec(
-        "pod_gpu_requests", _REQUESTS, "GPUs", ("cluster", "namespace", "pod"), KSM,
+        "pod_gpu_requests", REQUESTS, "GPUs", ("cluster", "namespace", "pod"), KSM,
         "GPUs a pod asks for",
     ),
     QuerySpec(
-        "pod_labels", "kube_pod_labels{{match}}", "1", ("cluster", "namespace", "pod"), KSM,
+        "pod_labels", ksm("kube_pod_labels", "namespace", "pod"), "1",
+        ("cluster", "namespace", "pod"), KSM,
         "each pod with its allow-listed labels as `label_…`, names sanitised",
     ),
     QuerySpec(
         "deployment_replicas",
-        "max by (cluster, namespace, deployment) (kube_deployment_spec_replicas{{match}})",
+        "max by (cluster, namespace, deployment)"
+        f" ({ksm('kube_deployment_spec_replicas', 'namespace')})",
         "pods", ("cluster", "namespace", "deployment"), KSM, "replicas a Deployment asks for",
     ),
     QuerySpec(
         "deployment_ready",
-        "max by (cluster, namespace, deployment) (kube_deployment_status_replicas_ready{{match}})",
+        "max by (cluster, namespace, deployment)"
+        f" ({ksm('kube_deployment_status_replicas_ready', 'namespace')})",
         "pods", ("cluster", "namespace", "deployment"), KSM, "ready replicas of a Deployment",
     ),
     QuerySpec(
-        "gpu_activity_by_gpu", f"max by (cluster, node, gpu, UUID, namespace, pod) ({_BY_GPU})",
+        "gpu_activity_by_gpu", f"max by (cluster, node, gpu, UUID, namespace, pod) ({BY_GPU})",
         "ratio", ("cluster", "UUID", "namespace", "pod"), DCGM,
         "engine activity of each GPU with its node and the pod on it",
     ),
     QuerySpec(
+        "gpus_seen", f"max by (cluster, node, gpu, UUID) ({with_node(REPORTING)} * 0 + 1)",
+        "1", ("cluster", "UUID"), DCGM, "each GPU that reports anything we know, with its node",
+    ),
+    QuerySpec(
         "xid_errors",
-        f"max by (cluster, node, gpu, UUID) ({_with_node('DCGM_FI_DEV_XID_ERRORS{{match}}')})",
+        f"max by (cluster, node, gpu, UUID) ({with_node(gpu('DCGM_FI_DEV_XID_ERRORS'))})",
         "XID code", ("cluster", "UUID"), DCGM, "the last XID error of each GPU, 0 for none",
     ),
 )  # fmt: skip

@@ -1,89 +1,45 @@
 """Whether each metric source answers, has the series we need, and is fresh."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from infra_console.overview.doctor import Check
-from infra_console.telemetry.ages import (
-    WINDOW_S,
-    ages_from_up,
-    cluster_freshness,
-    exporters_missing,
-)
-from infra_console.telemetry.catalogue import EXPORTERS, SCRAPES, VLLM, fill, spec_of
-from infra_console.telemetry.errors import SourceError
-from infra_console.telemetry.series import Freshness
+from infra_console.telemetry.health import examine_and_note
+from infra_console.telemetry.models import SourceHealth
+from infra_console.telemetry.probe import Finding
 from infra_console.telemetry.sources import BoundSource, current_sources
 
 
 def check_sources() -> list[Check]:
-    """One check a source for its clusters' scrapes, one for the recording rules."""
+    """What was found at every source, thing by thing."""
     sources = current_sources()
     if not sources:
         return [
             Check(
                 "metric sources",
                 ok=False,
-                detail="the fleet names none",
-                remedy="name a [[sources]] entry in the fleet file and run manage.py fleet_apply",
+                detail="there is none",
+                remedy="name a [[sources]] entry in the fleet file and run manage.py fleet_apply, "
+                "or add one on the page Data sources",
             )
         ]
     now = datetime.now(UTC)
     return [check for source in sources for check in _check(source, now)]
 
 
-def _check(bound: BoundSource, now: datetime) -> list[Check]:
-    name = f"metric source {bound.id}"
-    try:
-        up = bound.source.window(SCRAPES, at=now, window_s=WINDOW_S)
-        recorded = bound.source.instant(fill(spec_of("nodes_total").promql, {}), at=now)
-    except SourceError as err:
-        remedy = (
-            "check that it runs and that its address is reachable from here"
-            if err.retryable
-            else "check its address, version and access rights"
+def _check(bound: BoundSource, now: datetime) -> Iterable[Check]:
+    health, findings = examine_and_note(bound, now=now)
+    for finding in findings:
+        yield Check(
+            f"metric source {bound.id}: {finding.name}",
+            ok=finding.ok,
+            detail=finding.detail + ("" if finding.ok else _since(finding, health)),
+            remedy=finding.remedy,
         )
-        return [Check(name, ok=False, detail=err.problem, remedy=remedy)]
-    ages = ages_from_up(up, at_s=now.timestamp())
-    states = {
-        cluster: cluster_freshness(
-            ages, cluster=cluster, scrape_interval_s=bound.scrape_interval_s
-        ).state
-        for cluster in bound.clusters
-    }
-    unknown = {
-        cluster: missing
-        for cluster in sorted(bound.clusters)
-        if (missing := exporters_missing(ages, cluster=cluster, exporters=EXPORTERS))
-    }
-    old = sorted(c for c, state in states.items() if state is not Freshness.LIVE)
-    return [
-        Check(
-            name,
-            ok=not old,
-            detail=f"{len(states) - len(old)} of {len(states)} clusters live"
-            + (f"; not live: {', '.join(f'{c} ({states[c]})' for c in old)}" if old else ""),
-            remedy="every target needs the label `cluster`; see the source's target page"
-            if old
-            else "",
-        ),
-        _exporters(bound, unknown),
-        Check(
-            f"recording rules at {bound.id}",
-            ok=bool(recorded.series),
-            detail="installed" if recorded.series else "cluster:nodes:count has no series",
-            remedy="" if recorded.series else "load deploy/prometheus/rules.yml at the source",
-        ),
-    ]
 
 
-def _exporters(bound: BoundSource, unknown: dict[str, list[str]]) -> Check:
-    """Numbers of an exporter that no job is known as count as down. A cluster that serves no model
-    has no vLLM."""
-    bad = any(name != VLLM for names in unknown.values() for name in names)
-    lacks = "; ".join(f"{c} has no job called {' or '.join(names)}" for c, names in unknown.items())
-    return Check(
-        f"exporters at {bound.id}",
-        ok=not bad,
-        detail=lacks or f"every cluster has jobs of {', '.join(EXPORTERS)}",
-        remedy="let the names of their jobs contain these words: docs/connect.md" if bad else "",
-    )
+def _since(finding: Finding, health: SourceHealth) -> str:
+    """When it was last there, or since when the source is silent; nothing where nobody knows."""
+    if finding.since:
+        return f"; last there {finding.since:%d %b %H:%M} UTC"
+    return f"; since {health.since:%d %b %H:%M} UTC" if health.problem else ""

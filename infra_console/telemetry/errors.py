@@ -36,3 +36,35 @@ class QueryUnknown(KeyError):
 
 class AmbiguousReading(ValueError):
     """The labels given do not single out one series of a reading."""
+
+
+class SourceInvalid(ValueError):
+    """A source cannot be kept as it was written; nothing was changed. `problems` name each key."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class SourceMissing(LookupError):
+    """No source of this name is kept in the console; declared ones are changed where they stand."""
+
+    def __init__(self, source_id: str) -> None:
+        super().__init__(f"The console keeps no data source called {source_id}.")
+
+
+class SecretsUnreadable(Exception):
+    """Sealed credentials do not open with this process's keys; they are to be given again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "its credentials were sealed under another key: name that key in SECRETS_KEY, or give "
+            "them again"
+        )
+
+
+class SourceNotYours(Exception):
+    """Somebody without the right asked to change a data source; nothing was changed."""
+
+    def __init__(self, who: str) -> None:
+        super().__init__(f"{who} needs the right source.manage (role admin); nothing was changed.")

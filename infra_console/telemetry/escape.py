@@ -25,9 +25,14 @@ def quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
+def escape_regex(value: str) -> str:
+    """A regular expression that matches exactly this value; still to be quoted."""
+    return _RE2_SPECIAL.sub(r"\\\1", value)
+
+
 def one_of(values: Sequence[str]) -> str:
     """A PromQL string literal of a regular expression that matches exactly these values."""
-    return quoted("|".join(_RE2_SPECIAL.sub(r"\\\1", value) for value in values))
+    return quoted("|".join(escape_regex(value) for value in values))
 
 
 def matchers(match: Match) -> str:

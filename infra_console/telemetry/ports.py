@@ -3,11 +3,16 @@
 from datetime import datetime
 from typing import Protocol
 
+from infra_console.telemetry.fragments import Jobs
 from infra_console.telemetry.series import Answer
 
 
 class MetricSource(Protocol):
     """One source of series. Every call ends within its timeout and raises only `SourceError`s."""
+
+    def ready(self) -> datetime:
+        """The source's own time; asked with a question that needs no data."""
+        ...
 
     def instant(self, promql: str, *, at: datetime) -> Answer:
         """The value of each series at `at`: one sample a series, stamped with the query time."""
@@ -35,3 +40,8 @@ class SourceIdentity(Protocol):
 
     @property
     def scrape_interval_s(self) -> float: ...
+
+    @property
+    def jobs(self) -> Jobs:
+        """By which words its exporters' jobs are known."""
+        ...

@@ -4,18 +4,22 @@
 source that fails takes nothing away from the others: the reading is partial and says why.
 """
 
+import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from infra_console.telemetry.adapters.gate import open_gates
 from infra_console.telemetry.ages import (
     WINDOW_S,
     FleetFreshness,
     ages_from_up,
     cluster_freshness,
     fleet_freshness_of,
+    targets_from_up,
 )
 from infra_console.telemetry.assemble import (
     SourceAnswer,
@@ -25,7 +29,6 @@ from infra_console.telemetry.assemble import (
 )
 from infra_console.telemetry.cache import ShortCache
 from infra_console.telemetry.catalogue import (
-    SCRAPES,
     QuerySpec,
     dating_query,
     fallback_query,
@@ -33,10 +36,20 @@ from infra_console.telemetry.catalogue import (
     mean_query,
     spec_of,
 )
+from infra_console.telemetry.doubts import (
+    Doubt,
+    Doubts,
+    doubted_cluster,
+    doubts_of,
+    witnesses_of,
+)
 from infra_console.telemetry.errors import SourceError
 from infra_console.telemetry.escape import Match
-from infra_console.telemetry.series import Answer, Array, Reading
+from infra_console.telemetry.fragments import scrapes_query
+from infra_console.telemetry.series import LIVE_MARGIN_S, Answer, Array, Freshness, Reading
 from infra_console.telemetry.sources import BoundSource, current_sources
+
+log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 _MAX_THREADS = 16
@@ -45,14 +58,20 @@ _FALLBACK_NOTE = "computed from raw series: the recording rules are not installe
 
 @dataclass(frozen=True, slots=True)
 class _Scrapes:
-    """What `up` said at every source: ages by (cluster, job), and errors by source."""
+    """What `up` said at every source: ages by (cluster, job), errors by source, and the doubts by
+    (cluster, exporter)."""
 
     ages: Mapping[tuple[str, str], float | None]
     errors: Mapping[str, str] = field(default_factory=dict)
+    doubts: Doubts = field(default_factory=dict)
 
 
 # Every page asks for the pill and most readings ask for ages: one look a few seconds is enough.
 _scrapes: ShortCache[_Scrapes] = ShortCache(keep_s=5.0)
+_WITNESSES = spec_of("witnesses")
+_WITNESS_REST_S = 600.0
+_unasked: dict[str, float] = {}  # by source: until when its witnesses are left alone
+_ABOUT_NOW = timedelta(minutes=2)
 
 
 def read_instant(
@@ -79,7 +98,7 @@ def read_instant(
     bound = current_sources() if sources is None else tuple(sources)
     scrapes = _scrapes_at(bound, moment, cached=at is None and sources is None)
     asked = _ask_all(bound, lambda source: _ask_instant(source, spec, wanted, moment))
-    return instant_reading(spec, wanted, asked, ages=scrapes.ages, at=moment)
+    return instant_reading(spec, wanted, asked, ages=scrapes.ages, doubts=scrapes.doubts, at=moment)
 
 
 def read_range(
@@ -119,8 +138,12 @@ def fleet_freshness(*, sources: Sequence[BoundSource] | None = None) -> FleetFre
     bound = current_sources() if sources is None else tuple(sources)
     scrapes = _scrapes_at(bound, datetime.now(UTC), cached=sources is None)
     clusters = {
-        cluster: cluster_freshness(
-            scrapes.ages, cluster=cluster, scrape_interval_s=source.scrape_interval_s
+        cluster: doubted_cluster(
+            cluster_freshness(
+                scrapes.ages, cluster=cluster, scrape_interval_s=source.scrape_interval_s
+            ),
+            scrapes.doubts,
+            cluster=cluster,
         )
         for source in bound
         for cluster in source.clusters
@@ -128,9 +151,16 @@ def fleet_freshness(*, sources: Sequence[BoundSource] | None = None) -> FleetFre
     return fleet_freshness_of(clusters, scrapes.errors)
 
 
+def owners() -> dict[str, str]:
+    """Which source speaks for each cluster."""
+    return {cluster: source.id for source in current_sources() for cluster in source.clusters}
+
+
 def forget_cached() -> None:
     """Drop what is kept for a few seconds; for tests and after a change of sources."""
     _scrapes.clear()
+    _unasked.clear()
+    open_gates()
 
 
 def _with_edge(match: Match | None, le: float | None) -> Match:
@@ -142,19 +172,52 @@ def _scrapes_at(bound: Sequence[BoundSource], at: datetime, *, cached: bool) -> 
 
 
 def _look(bound: Sequence[BoundSource], at: datetime) -> _Scrapes:
-    asked = _ask_all(
-        bound,
-        lambda source: SourceAnswer(source.source.window(SCRAPES, at=at, window_s=WINDOW_S)),
-    )
+    asked = _ask_all(bound, lambda source: _look_at(source, at))
     ages: dict[tuple[str, str], float | None] = {}
     errors: dict[str, str] = {}
-    for source, answer in asked:
-        if isinstance(answer, SourceError):
-            errors[source.id] = answer.problem
-            continue
-        found = ages_from_up(answer.answer, at_s=at.timestamp())
-        ages |= {key: age for key, age in found.items() if key[0] in source.clusters}
-    return _Scrapes(ages, errors)
+    doubts: dict[tuple[str, str], tuple[Doubt, ...]] = {}
+    for source, look in asked:
+        if isinstance(look, SourceError):
+            errors[source.id] = look.problem
+        else:
+            ages |= look.ages
+            doubts |= look.doubts
+    return _Scrapes(ages, errors, doubts)
+
+
+def _look_at(bound: BoundSource, at: datetime) -> _Scrapes:
+    """One source's scrapes and witnesses, of the clusters that it owns."""
+    up = bound.source.window(scrapes_query(bound.jobs), at=at, window_s=WINDOW_S)
+    told = _witnesses_at(bound, at)
+    recent_s = 2 * bound.scrape_interval_s + LIVE_MARGIN_S
+    targets = targets_from_up(up, at_s=at.timestamp(), recent_s=recent_s)
+    witnesses = witnesses_of(told, of_now=datetime.now(UTC) - at < _ABOUT_NOW)
+    doubts: dict[tuple[str, str], tuple[Doubt, ...]] = {}
+    for cluster in bound.clusters:
+        doubts |= doubts_of(
+            witnesses, targets, cluster=cluster, jobs=bound.jobs,
+            scrape_interval_s=bound.scrape_interval_s,
+        )  # fmt: skip
+        if up.warnings:
+            part = Doubt(f"{bound.id} answers in part: {up.warnings[0]}", Freshness.PARTIAL)
+            for exporter in bound.jobs:
+                found = doubts.get((cluster, exporter), ())
+                doubts[cluster, exporter] = (*found, part)
+    ages = ages_from_up(up, at_s=at.timestamp())
+    return _Scrapes({k: age for k, age in ages.items() if k[0] in bound.clusters}, {}, doubts)
+
+
+def _witnesses_at(bound: BoundSource, at: datetime) -> Answer:
+    """What can be told of the exporters' truth; nothing where it costs the source too much, which
+    without the recording rules it may: then it is left alone for a while."""
+    if _unasked.get(bound.id, 0.0) > time.monotonic():
+        return Answer(())
+    try:
+        return _ask_instant(bound, _WITNESSES, {}, at).answer
+    except SourceError as err:
+        log.warning("No witnesses from %s: %s", bound.id, err.problem)
+        _unasked[bound.id] = time.monotonic() + _WITNESS_REST_S
+        return Answer(())
 
 
 def _ask_all(
@@ -179,7 +242,7 @@ def _ask_instant(bound: BoundSource, spec: QuerySpec, match: Match, at: datetime
     if not answer.series and (fallback := fallback_query(spec, match)):
         raw = bound.source.instant(fallback, at=at)
         return SourceAnswer(raw, notes=(_FALLBACK_NOTE,) if raw.series else ())
-    dating = dating_query(spec, match)
+    dating = dating_query(spec, match) if spec.exporter else ""
     stamps = bound.source.instant(dating, at=at) if dating and answer.series else Answer(())
     return SourceAnswer(answer, stamps=stamps)
 

@@ -18,6 +18,7 @@ SAMPLES = {
     "plan_id": str(UUID(int=0)),
     "window_id": "1",
     "envelope_id": "1",
+    "source_id": "somewhere",
     "verb": "pause",
     "name": "kept",
     "kind": "rehearsal",

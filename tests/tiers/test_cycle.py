@@ -5,12 +5,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
 from infra_console.fleet.services import apply_fleet_config
 from infra_console.plans.models import Plan
 from infra_console.telemetry.errors import SourceUnreachable
+from infra_console.telemetry.series import RawSeries
 from tests.tiers.factories import fleet_config, fleet_document
 from tiers import cycle as cycles
 from tiers import snapshots, stages
@@ -40,6 +42,41 @@ def run(monkeypatch, fleet):
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def witnesses(at: datetime, **counts: float) -> list[RawSeries]:
+    """dcgm's and kube-state-metrics' counts of nodes, as the recording rules keep them."""
+    rows = {("kube-state-metrics", check): 3.0 for check in ("nodes", "nodes_ready")}
+    rows["dcgm", "nodes"] = 3.0
+    rows |= {("dcgm", check): count for check, count in counts.items()}
+    return [
+        RawSeries(
+            {"cluster": "north", "exporter": exporter, "check": check},
+            np.array([at.timestamp()]),
+            np.array([count]),
+        )
+        for (exporter, check), count in rows.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "warnings", "state"),
+    [
+        ({}, (), CycleState.DONE),
+        ({"nodes": 1.0}, (), CycleState.FROZEN),
+        ({"nodes_flat": 3.0}, (), CycleState.FROZEN),
+        ({"lead_s": 580.0}, (), CycleState.FROZEN),
+        ({}, ("a store is away",), CycleState.FROZEN),
+    ],
+    ids=["whole", "half the nodes missing", "flat lines", "future samples", "a partial answer"],
+)
+def test_what_is_doubtful_freezes_the_planner(run, metrics, north, counts, warnings, state):
+    at = now()
+    source = metrics(at, 19.0, warnings=warnings)
+    source.data = {**source.data, "cluster_exporter_check:witness:value": witnesses(at, **counts)}
+    cycle = run(FleetState({"north": north}), now=at)
+    assert cycle.state == state, cycle.verdict
+    assert Plan.objects.exists() is (state == CycleState.DONE)
 
 
 def test_demand_above_what_runs_becomes_a_plan_that_takes_the_idle_node(run, metrics, north):

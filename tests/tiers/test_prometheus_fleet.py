@@ -62,6 +62,7 @@ def answers() -> dict[str, list[RawSeries]]:
         ),
         "pod_phase": rows((pod("chat-5d4-a", phase="Running"), 1)),
         "pod_ready": rows((pod("chat-5d4-a"), 1)),
+        "pod_labels": [],
         "pod_gpu_requests": rows((pod("chat-5d4-a"), 4)),
         "deployment_replicas": rows(({"namespace": "inference", "deployment": "chat"}, 2)),
         "deployment_ready": rows(({"namespace": "inference", "deployment": "chat"}, 1)),

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
-from infra_console.telemetry.queries import read_instant
+from infra_console.telemetry.queries import owners, read_instant
 from infra_console.telemetry.series import Reading
 from tiers.adapters.views import node_view, pod_view
 from tiers.core.fleet_state import ClusterState, DeploymentView, FleetState, NodeView, PodView
@@ -36,7 +36,7 @@ class PrometheusFleet:
     def read(self, clusters: Sequence[str]) -> FleetState:
         readings = {name: read_instant(name) for name in _QUERIES}
         tables = {name: _by_cluster(reading) for name, reading in readings.items()}
-        sources = {c: s.id for s in self._facts.config.sources for c in s.clusters}
+        sources = owners()
         read: dict[str, ClusterState] = {}
         unreadable: dict[str, str] = {}
         for cluster in clusters:

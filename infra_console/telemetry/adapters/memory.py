@@ -8,7 +8,7 @@ refuses, as a server refuses bad PromQL.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -40,6 +40,12 @@ class MemorySource:
     failure: SourceError | None = None
     warnings: tuple[str, ...] = ()
     asked: list[str] = field(default_factory=list)
+
+    def ready(self) -> datetime:
+        """See `MetricSource.ready`."""
+        if self.failure is not None:
+            raise self.failure
+        return datetime.now(UTC)
 
     def instant(self, promql: str, *, at: datetime) -> Answer:
         """See `MetricSource.instant`."""

@@ -5,10 +5,11 @@ it fetches `/`, which fails on builds without the web interface.
 """
 
 import math
+import random
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
 import numpy as np
 import requests
@@ -16,12 +17,11 @@ from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util.retry import Retry
 
-from infra_console.telemetry.adapters.http import (
-    MAX_ANSWER_BYTES,
-    TIMEOUT_S,
-    AnswerTooLarge,
-    BoundedSession,
-)
+from infra_console.telemetry.adapters.addresses import AddressRefused
+from infra_console.telemetry.adapters.gate import Gate
+from infra_console.telemetry.adapters.http import AnswerTooLarge, BoundedSession
+from infra_console.telemetry.adapters.tls import TlsUnusable
+from infra_console.telemetry.connection import Connection, Limits, shown_url
 from infra_console.telemetry.errors import (
     SourceAnswerInvalid,
     SourceAnswerTooLarge,
@@ -31,10 +31,9 @@ from infra_console.telemetry.errors import (
 )
 from infra_console.telemetry.series import Answer, Array, RawSeries, as_value, merge_parts
 
-MAX_SERIES = 50_000
-# Prometheus refuses range queries of more than 11,000 points a series.
-MAX_POINTS = 11_000
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
+_Found = TypeVar("_Found")
+Query = Callable[[PrometheusConnect], Any]
 
 
 class PrometheusSource:
@@ -42,23 +41,31 @@ class PrometheusSource:
 
     def __init__(
         self,
-        url: str,
+        where: str | Connection,
         *,
-        timeout_s: float = TIMEOUT_S,
-        max_bytes: int = MAX_ANSWER_BYTES,
-        max_series: int = MAX_SERIES,
-        max_points: int = MAX_POINTS,
+        gate: Gate | None = None,
+        limits: Limits | None = None,
+        **changed: float,
     ) -> None:
-        self._url = url.rstrip("/")
-        self._timeout_s = timeout_s
-        self._max_bytes = max_bytes
-        self._max_series = max_series
-        self._max_points = max_points
+        self._connection = Connection(url=where) if isinstance(where, str) else where
+        self._url = self._connection.url.rstrip("/")
+        self._name = shown_url(self._url)
+        self._limits = limits or Limits(**changed)  # type: ignore[arg-type]
+        self._gate = gate or Gate(rest_s=0.0)
+
+    def ready(self) -> datetime:
+        """Ask for `1`; the answer carries the source's own time.
+
+        Raises:
+            SourceError: it does not answer as a Prometheus does.
+        """
+        stamp = self._ask(lambda client: client.custom_query("1"), self._read_scalar)
+        return datetime.fromtimestamp(stamp, UTC)
 
     def instant(self, promql: str, *, at: datetime) -> Answer:
         """See `MetricSource.instant`."""
         time_s = {"time": f"{at.timestamp():.3f}"}
-        return self._ask(lambda client: client.custom_query(promql, params=time_s))
+        return self._ask(lambda client: client.custom_query(promql, params=time_s), self._read)
 
     def window(self, selector: str, *, at: datetime, window_s: float) -> Answer:
         """See `MetricSource.window`."""
@@ -69,62 +76,100 @@ class PrometheusSource:
         parts = []
         first_s, end_s = start.timestamp(), end.timestamp()
         while first_s <= end_s:
-            last_s = min(end_s, first_s + (self._max_points - 1) * step_s)
+            last_s = min(end_s, first_s + (self._limits.max_points - 1) * step_s)
             parts.append(self._range_part(promql, first_s, last_s, step_s))
-            first_s += self._max_points * step_s
+            first_s += self._limits.max_points * step_s
         return merge_parts(parts)
 
     def _range_part(self, promql: str, first_s: float, last_s: float, step_s: float) -> Answer:
         start, end = datetime.fromtimestamp(first_s, UTC), datetime.fromtimestamp(last_s, UTC)
         return self._ask(
-            lambda client: client.custom_query_range(promql, start, end, f"{step_s:g}s")
+            lambda client: client.custom_query_range(promql, start, end, f"{step_s:g}s"),
+            self._read,
         )
 
-    def _ask(self, query: Callable[[PrometheusConnect], Any]) -> Answer:
-        with BoundedSession(timeout_s=self._timeout_s, max_bytes=self._max_bytes) as session:
-            client = PrometheusConnect(url=self._url, session=session, retry=Retry(0, read=False))
+    def _ask(self, query: Query, read: Callable[[Any, BoundedSession], _Found]) -> _Found:
+        """The question, put again while it may help and time is left; all within one timeout."""
+        ends_s = time.monotonic() + self._limits.timeout_s
+        with self._gate.place(self._name, wait_s=self._limits.timeout_s):
+            for number in range(1, self._limits.tries + 1):
+                left_s = ends_s - time.monotonic()
+                try:
+                    answer = self._once(query, read, timeout_s=max(0.001, left_s))
+                except SourceError as err:
+                    pause_s = self._limits.backoff_s * 2 ** (number - 1) * random.uniform(0.5, 1.5)  # noqa: S311
+                    last = number == self._limits.tries
+                    if not err.retryable or last or ends_s - time.monotonic() <= pause_s:
+                        if err.retryable:
+                            self._gate.was_silent(err.problem)
+                        raise
+                    time.sleep(pause_s)
+                else:
+                    self._gate.answered()
+                    return answer
+        raise AssertionError("the last try returns or raises")
+
+    def _once(
+        self, query: Query, read: Callable[[Any, BoundedSession], _Found], *, timeout_s: float
+    ) -> _Found:
+        limits = self._limits
+        with BoundedSession(
+            self._connection, timeout_s=timeout_s, max_bytes=limits.max_bytes
+        ) as session:
+            method = "POST" if self._connection.post else "GET"
+            client = PrometheusConnect(
+                url=self._url, session=session, retry=Retry(0, read=False), method=method
+            )
             try:
-                return self._read(query(client), session)
+                return read(query(client), session)
             except PrometheusApiClientException as err:
                 raise self._refusal(session) from err
             except AnswerTooLarge as err:
-                limit_mib = self._max_bytes // 2**20
+                limit_mib = limits.max_bytes // 2**20
                 raise SourceAnswerTooLarge(
                     self._name, f"the answer passes {limit_mib} MiB; ask for less"
                 ) from err
+            except (AddressRefused, TlsUnusable) as err:
+                raise SourceRefused(self._name, str(err)) from err
             # Before RequestException: requests' JSON error is both.
-            except (ValueError, KeyError, TypeError, IndexError) as err:
+            except (ValueError, KeyError, TypeError, IndexError, RecursionError) as err:
                 raise SourceAnswerInvalid(
                     self._name, "the answer is not that of the Prometheus HTTP API"
                 ) from err
+            except requests.exceptions.SSLError as err:
+                raise SourceRefused(self._name, "its TLS certificate is not trusted") from err
             except requests.RequestException as err:
-                raise SourceUnreachable(self._name, _plainly(err, self._timeout_s)) from err
+                raise SourceUnreachable(self._name, _plainly(err, limits.timeout_s)) from err
 
     def _read(self, result: Any, session: BoundedSession) -> Answer:
         if not isinstance(result, list):
             raise TypeError("result is not a list")
-        if len(result) > self._max_series:
+        if len(result) > self._limits.max_series:
             raise SourceAnswerTooLarge(
-                self._name, f"{len(result)} series, more than {self._max_series}; ask for less"
-            )
+                self._name, f"{len(result)} series, more than {self._limits.max_series}; "
+                "ask for less"
+            )  # fmt: skip
         # A scalar or string answer is a bare pair; its parts have no "metric" and raise here.
-        return Answer(tuple(_read_series(entry) for entry in result), _warnings(session))
+        warnings = tuple(self._connection.scrubbed(text) for text in _warnings(session))
+        return Answer(tuple(_read_series(entry) for entry in result), warnings)
+
+    def _read_scalar(self, result: Any, _: BoundedSession) -> float:
+        stamp, value = result
+        if float(value) != 1.0:
+            raise ValueError("1 is not 1")
+        return float(stamp)
 
     def _refusal(self, session: BoundedSession) -> SourceError:
         answer = session.answer
         status = answer.status_code if answer is not None else 0
-        said = _said(answer)
+        said = self._connection.scrubbed(_said(answer))
         if 300 <= status < 400:
             return SourceRefused(self._name, f"redirects (HTTP {status}); name its final address")
         if status in _BUSY:
             return SourceUnreachable(self._name, f"cannot answer now (HTTP {status}){said}")
+        if status in {401, 403}:
+            return SourceRefused(self._name, f"refused us: credentials or tenant (HTTP {status})")
         return SourceRefused(self._name, f"refused the query (HTTP {status}){said}")
-
-    @property
-    def _name(self) -> str:
-        """The address without the credentials that it may hold."""
-        parts = urlsplit(self._url)
-        return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
 
 
 def _read_series(entry: dict[str, Any]) -> RawSeries:
@@ -138,10 +183,15 @@ def _read_series(entry: dict[str, Any]) -> RawSeries:
 def _warnings(session: BoundedSession) -> tuple[str, ...]:
     """What the source said beside its answer, such as Thanos on a store that is away."""
     answer = session.answer
-    if answer is None or b'"warnings"' not in answer.content:
+    if answer is None or not any(
+        word in answer.content for word in (b'"warnings"', b'"isPartial"')
+    ):
         return ()
-    found = answer.json().get("warnings") or []
-    return tuple(str(warning) for warning in found)
+    body = answer.json()
+    found = [str(warning)[:200] for warning in (body.get("warnings") or [])[:20]]
+    if body.get("isPartial") is True:  # VictoriaMetrics' word for a storage node that is away
+        found.append("the answer is partial")
+    return tuple(found)
 
 
 def _said(answer: requests.Response | None) -> str:
@@ -156,6 +206,4 @@ def _said(answer: requests.Response | None) -> str:
 def _plainly(err: requests.RequestException, timeout_s: float) -> str:
     if isinstance(err, requests.Timeout):
         return f"no whole answer within {timeout_s:g} s"
-    if isinstance(err, requests.exceptions.SSLError):
-        return "its TLS certificate is not trusted"
     return "does not answer"

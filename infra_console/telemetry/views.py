@@ -1,0 +1,108 @@
+"""The page of data sources: thin doors to services.py and health.py."""
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from infra_console.access.decorators import needs
+from infra_console.access.roles import missing_right
+from infra_console.fleet.queries import list_clusters
+from infra_console.overview.pages import render_page
+from infra_console.telemetry import services
+from infra_console.telemetry.cards import source_cards
+from infra_console.telemetry.drafts import Draft
+from infra_console.telemetry.errors import SourceInvalid, SourceMissing
+from infra_console.telemetry.forms import FLAVOURS, draft_from, values_of
+from infra_console.telemetry.health import examine_and_note
+from infra_console.telemetry.models import DataSource
+from infra_console.telemetry.sources import bound_row, current_sources
+
+NEW = "new"
+
+
+@require_safe
+@needs("view")
+def index(request: HttpRequest) -> HttpResponse:
+    owned = {cluster for source in current_sources() for cluster in source.clusters}
+    context = {
+        "cards": source_cards,
+        "orphans": [c.id for c in list_clusters() if c.id not in owned],
+        "lacks_manage": missing_right(request.user, "source.manage"),
+    }
+    return render_page(request, "telemetry/sources.html", context)
+
+
+@require_safe
+@needs("source.manage")
+def edit(request: HttpRequest, source_id: str) -> HttpResponse:
+    if source_id == NEW:
+        return _form(request, None)
+    row = DataSource.objects.filter(id=source_id).first()
+    if row is None:
+        raise Http404
+    return _form(request, row)
+
+
+@require_POST
+@needs("source.manage")
+def save(request: HttpRequest, source_id: str) -> HttpResponse:
+    is_new, draft = source_id == NEW, None
+    wanted = request.POST.get("id", "") if is_new else source_id
+    try:
+        draft = draft_from(request.POST, source_id=wanted)
+        services.save_source(draft, by=request.user, new=is_new)
+    except SourceMissing as err:
+        raise Http404 from err
+    except SourceInvalid as err:
+        row = None if is_new else DataSource.objects.filter(id=source_id).first()
+        return _form(request, draft or row, row=row, problems=err.problems)
+    messages.success(request, f"The source {wanted} is kept. Test it to see what it has.")
+    return redirect("sources:index")
+
+
+def _form(
+    request: HttpRequest,
+    shown: DataSource | Draft | None,
+    *,
+    row: DataSource | None = None,
+    problems: list[str] | None = None,
+) -> HttpResponse:
+    row = shown if isinstance(shown, DataSource) else row
+    context = {
+        "row": row,
+        "values": values_of(shown),
+        "problems": problems or [],
+        "flavours": FLAVOURS,
+        "cluster_ids": [cluster.id for cluster in list_clusters()],
+    }
+    status = 400 if problems else 200
+    return render_page(request, "telemetry/source_form.html", context, status=status)
+
+
+@require_POST
+@needs("source.manage")
+def remove(request: HttpRequest, source_id: str) -> HttpResponse:
+    try:
+        services.remove_source(source_id, by=request.user)
+    except SourceMissing as err:
+        raise Http404 from err
+    messages.success(request, f"The source {source_id} and its credentials are gone.")
+    return redirect("sources:index")
+
+
+@require_POST
+@needs("source.manage")
+def test(request: HttpRequest, source_id: str) -> HttpResponse:
+    """Ask one source everything, now."""
+    bound = next((s for s in current_sources() if s.id == source_id), None)
+    if bound is None:
+        row = DataSource.objects.filter(id=source_id).first()
+        if row is None:
+            raise Http404
+        bound = bound_row(row)
+    health, findings = examine_and_note(bound, now=timezone.now())
+    context = {"source_id": source_id, "health": health, "findings": findings}
+    template = "telemetry/findings.html" if request.htmx else "telemetry/tested.html"
+    return render_page(request, template, context)
