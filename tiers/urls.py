@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 
 from infra_console.overview.scope import TIERS
-from tiers import views
+from tiers import ledger_views, views
 
 
 class TierConverter:
@@ -24,6 +24,8 @@ app_name = "tiers"
 urlpatterns = [
     path("", views.index, name="index"),
     path("cycles/", views.cycles, name="cycles"),
+    path("ledger/", ledger_views.ledger, name="ledger"),
+    path("ledger/reservations", ledger_views.reservations, name="reservations"),
     path("<tier:tier>/chart", views.chart, name="chart"),
     path("<tier:tier>/spark", views.spark, name="spark"),
 ]
