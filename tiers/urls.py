@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 
 from infra_console.overview.scope import TIERS
-from tiers import ledger_views, views
+from tiers import handover_views, ledger_views, views
 
 
 class TierConverter:
@@ -26,6 +26,7 @@ urlpatterns = [
     path("cycles/", views.cycles, name="cycles"),
     path("ledger/", ledger_views.ledger, name="ledger"),
     path("ledger/reservations", ledger_views.reservations, name="reservations"),
+    path("handover/", handover_views.handover, name="handover"),
     path("<tier:tier>/chart", views.chart, name="chart"),
     path("<tier:tier>/spark", views.spark, name="spark"),
 ]
