@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from infra_console.fleet.prices import priced_fleet
 from infra_console.fleet.queries import current_fleet
 from infra_console.live.services import publish
 from tiers.adapters.kubernetes_fleet import KubernetesFleet
@@ -159,7 +160,7 @@ def _facts() -> FleetFacts:
     config = current_fleet()
     if config is None:
         raise NoFleet
-    return fleet_facts(config)
+    return fleet_facts(priced_fleet(config, on=timezone.now().date()))
 
 
 def _try_lock() -> bool:

@@ -14,6 +14,7 @@ class LedgerLot(models.Model):
     tier = models.CharField(max_length=63, blank=True)
     state = models.CharField(max_length=24)
     owner = models.CharField(max_length=120, blank=True)
+    workload = models.CharField(max_length=63, blank=True)
     gpus = models.PositiveIntegerField()
     since = models.DateTimeField()
     until = models.DateTimeField(null=True)

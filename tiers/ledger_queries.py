@@ -71,6 +71,7 @@ def ledger_lots(seen: Mapping[str, Any]) -> list[LotRow]:
         row = LotRow(
             cluster=lot.cluster, node=lot.node, pool=lot.pool, block=lot.block, owner=lot.owner,
             tier=lot.tier, gpu_type=lot.gpu_type, state=lot.state, gpus=lot.gpus, since=lot.since,
+            workload=lot.workload,
         )  # fmt: skip
         entry = seen[lot.cluster]
         if not entry["reachable"]:

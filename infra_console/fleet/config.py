@@ -70,7 +70,7 @@ class PoolConfig(_Strict):
     cluster: Slug
     gpu_type: str
     purchase: Purchase
-    usd_per_gpu_hour: float = Field(ge=0)
+    usd_per_gpu_hour: float | None = Field(default=None, ge=0)  # None: the price book, or unknown
     gpu_memory_gib: float = Field(gt=0)
     selector: dict[str, str] = Field(min_length=1)
 

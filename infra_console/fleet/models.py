@@ -45,7 +45,7 @@ class Pool(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="pools")
     gpu_type = models.CharField(max_length=63)
     purchase = models.CharField(max_length=16)
-    usd_per_gpu_hour = models.DecimalField(max_digits=10, decimal_places=4)
+    usd_per_gpu_hour = models.DecimalField(max_digits=10, decimal_places=4, null=True)
     gpu_memory_gib = models.FloatField()
     selector = models.JSONField()
 

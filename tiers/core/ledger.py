@@ -42,7 +42,7 @@ _HELD: Mapping[str, LedgerState] = {
     "training": "training",
     "operational": "operational",
 }
-Held = Counter[tuple[LedgerState, str]]
+Held = Counter[tuple[LedgerState, str, str]]
 
 
 def cluster_ledger(
@@ -66,7 +66,7 @@ def node_ledger(
 ) -> Counter[LedgerState]:
     """GPUs of one node by state; the values sum to its capacity."""
     total: Counter[LedgerState] = Counter()
-    for (state, _), gpus in node_holdings(node, pods, smallest_group).items():
+    for (state, _, _), gpus in node_holdings(node, pods, smallest_group).items():
         total[state] += gpus
     return total
 
@@ -74,20 +74,20 @@ def node_ledger(
 def node_holdings(
     node: NodeView, pods: list[PodView], smallest_group: Mapping[tuple[str, str], int]
 ) -> Held:
-    """GPUs of one node by state and owner; nobody owns what no pod holds."""
+    """GPUs of one node by state, owner and workload; nobody owns what no pod holds."""
     if not node.ready:
-        return +Counter({("broken", ""): node.gpus_capacity})
+        return +Counter({("broken", "", ""): node.gpus_capacity})
     total: Held = Counter()
     hidden = node.gpus_capacity - node.gpus_allocatable
     broken = min(node.gpus_capacity, max(hidden, node.sick))
-    total["broken", ""] += broken
+    total["broken", "", ""] += broken
     left = node.gpus_capacity - broken
     for pod in pods:
         held = min(pod.gpus, left)
-        total[_held_state(pod), pod.owner] += held
+        total[_held_state(pod), pod.owner, pod.workload] += held
         left -= held
     if left:
-        total[_free_state(node, left, smallest_group), ""] += left
+        total[_free_state(node, left, smallest_group), "", ""] += left
     return +total
 
 

@@ -28,6 +28,7 @@ class LotRow:
     state: str
     gpus: int
     since: datetime | None
+    workload: str = ""
 
 
 @dataclass(frozen=True, slots=True)

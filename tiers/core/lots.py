@@ -24,6 +24,7 @@ class LotKey(NamedTuple):
     tier: str
     state: str
     owner: str
+    workload: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,18 @@ def cluster_lots(
     pods = state.pods_by_node()
     counts: Counter[LotKey] = Counter()
     for node in state.nodes:
-        for (held, owner), gpus in node_holdings(node, pods[node.name], smallest_group).items():
+        for (held, owner, workload), gpus in node_holdings(
+            node, pods[node.name], smallest_group
+        ).items():
             key = LotKey(
-                node.name, node.pool, node.block, node.gpu_type, node.tier or "", held, owner
+                node.name,
+                node.pool,
+                node.block,
+                node.gpu_type,
+                node.tier or "",
+                held,
+                owner,
+                workload,
             )
             counts[key] += gpus
     return counts

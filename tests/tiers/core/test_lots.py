@@ -12,7 +12,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def key(state: str, name: str = "n1") -> LotKey:
-    return LotKey(name, "p", "b", "H100", "training", state, "")
+    return LotKey(name, "p", "b", "H100", "training", state, "", "")
 
 
 def test_growth_opens_a_lot_and_leaves_the_older_one_alone():
