@@ -13,14 +13,18 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from infra_console.fleet.prices import priced_fleet
 from infra_console.fleet.queries import current_fleet
 from infra_console.live.services import publish
 from tiers.adapters.kubernetes_fleet import KubernetesFleet
 from tiers.adapters.prometheus_fleet import PrometheusFleet
 from tiers.core.fleet_state import FleetState
+from tiers.core.health import with_faults
 from tiers.errors import CycleRunning, NoFleet
+from tiers.extras import read_extras, read_faults
 from tiers.facts import FleetFacts, fleet_facts
 from tiers.forecasting import ModelLoader
+from tiers.ledger_keep import Extras, keep_ledger
 from tiers.models import Cycle, CycleState, Observation
 from tiers.observation import Metrics, build_observation, read_metrics
 from tiers.ports import FleetReader
@@ -51,12 +55,18 @@ def observe(*, now: datetime, prometheus_only: bool = False) -> Observation:
             in the document.
     """
     facts = _facts()
-    state = fleet_reader(facts, now=now, prometheus_only=prometheus_only).read(facts.cluster_ids)
-    return _keep_observation(facts, state, read_metrics(), now=now)
+    state, extras = _look(facts, now=now, prometheus_only=prometheus_only)
+    return _keep_observation(facts, state, read_metrics(), extras, now=now)
+
+
+def _look(facts: FleetFacts, *, now: datetime, prometheus_only: bool) -> tuple[FleetState, Extras]:
+    reader = fleet_reader(facts, now=now, prometheus_only=prometheus_only)
+    state = with_faults(reader.read(facts.cluster_ids), read_faults())
+    return state, read_extras(facts, state)
 
 
 def _keep_observation(
-    facts: FleetFacts, state: FleetState, metrics: Metrics, *, now: datetime
+    facts: FleetFacts, state: FleetState, metrics: Metrics, extras: Extras, *, now: datetime
 ) -> Observation:
     last = Observation.objects.first()
     document = build_observation(
@@ -65,6 +75,7 @@ def _keep_observation(
     with transaction.atomic():
         observation = Observation.objects.create(at=now, document=document)
         Observation.objects.filter(at__lt=now - KEEP_OBSERVATIONS).delete()
+        keep_ledger(facts, state, extras, now=now)
         publish("fleet", "observation", observation.pk)
     return observation
 
@@ -102,9 +113,8 @@ def _run(
         publish("cycle", str(cycle.pk), 0)
 
     try:
-        reader = fleet_reader(facts, now=now, prometheus_only=prometheus_only)
-        state = reader.read(facts.cluster_ids)
-        _keep_observation(facts, state, read_metrics(), now=now)
+        state, extras = _look(facts, now=now, prometheus_only=prometheus_only)
+        _keep_observation(facts, state, read_metrics(), extras, now=now)
         inputs = CycleInputs(
             facts=facts,
             state=state,
@@ -150,7 +160,7 @@ def _facts() -> FleetFacts:
     config = current_fleet()
     if config is None:
         raise NoFleet
-    return fleet_facts(config)
+    return fleet_facts(priced_fleet(config, on=timezone.now().date()))
 
 
 def _try_lock() -> bool:

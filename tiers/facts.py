@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from infra_console.fleet.config import FleetConfig, WorkloadConfig
 from tiers.core.changes import WorkloadFacts
-from tiers.core.classify import PoolFacts
+from tiers.core.classify import PoolFacts, first_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,11 @@ class FleetFacts:
             return {workload.namespace}
         served = {w.namespace for w in self.services().values()}
         return {workload.namespace} | set(self.namespaces_of_tier(workload.tier)) - served
+
+    def team_of(self, namespace: str, labels: Mapping[str, str]) -> str:
+        """The team that owns a pod, by its labels or its namespace; empty where none is named."""
+        named = self.config.labels
+        return first_label(labels, named.team) or named.team_of_namespace.get(namespace, "")
 
     def services(self) -> dict[str, WorkloadConfig]:
         """Workloads that are one Deployment each, by (namespace/name)."""

@@ -4,6 +4,20 @@ import uuid
 
 from django.db import models
 
+from tiers.ledger_models import ClusterLook, FleetChange, LedgerLot, WaitingWork
+
+__all__ = [
+    "ClusterLook",
+    "Cycle",
+    "CycleState",
+    "FleetChange",
+    "ForecastModel",
+    "LedgerLot",
+    "Observation",
+    "WaitingWork",
+    "WorkloadForecast",
+]
+
 
 class Observation(models.Model):
     """The fleet as seen at one moment: ledger, tiers and models by cluster (observation/1)."""

@@ -113,6 +113,9 @@ def _frozen_clusters(inputs: CycleInputs, freshness: FleetFreshness) -> dict[str
             age = f", {seen.age_s:.0f} s old" if seen and seen.age_s is not None else ""
             word = str(seen.state) if seen else str(Freshness.DOWN)
             frozen.setdefault(cluster, f"metrics are {word}{age}")
+    for pool in inputs.facts.config.pools:
+        if pool.usd_per_gpu_hour is None:  # a move there would seem to be free
+            frozen.setdefault(pool.cluster, f"the price of pool {pool.id} is unknown")
     return frozen
 
 

@@ -116,7 +116,7 @@ def tier_forecast(tier: str, *, region: str = "") -> Band:
     if not rows or facts is None:
         return Band(None, (), "GPUs")
     total = np.sum(
-        [np.asarray(row.quantiles) * _gpus_per_unit(facts, row.workload) for row in rows], axis=0
+        [np.asarray(row.quantiles) * gpus_per_unit(facts, row.workload) for row in rows], axis=0
     )
     first = rows[0]
     start = first.made_at.timestamp()
@@ -148,7 +148,7 @@ def _without_forecast(
     )
 
 
-def _gpus_per_unit(facts: FleetFacts, workload_id: str) -> float:
+def gpus_per_unit(facts: FleetFacts, workload_id: str) -> float:
     """GPUs that one unit of demand takes at the SLO, on the workload's most frugal GPU type."""
     workload = facts.workloads.get(workload_id)
     if workload is None:

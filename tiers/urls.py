@@ -4,6 +4,7 @@ from django.urls import path, register_converter
 
 from infra_console.overview.scope import TIERS
 from tiers import frontier_views, views
+from tiers import handover_views, ledger_views, price_views, views
 
 
 class TierConverter:
@@ -26,6 +27,11 @@ urlpatterns = [
     path("frontier/", frontier_views.frontier, name="frontier"),
     path("frontier/chart", frontier_views.frontier_chart, name="frontier-chart"),
     path("cycles/", views.cycles, name="cycles"),
+    path("ledger/", ledger_views.ledger, name="ledger"),
+    path("ledger/reservations", ledger_views.reservations, name="reservations"),
+    path("handover/", handover_views.handover, name="handover"),
+    path("prices/", price_views.prices, name="prices"),
+    path("prices/import", price_views.prices_import, name="prices_import"),
     path("<tier:tier>/chart", views.chart, name="chart"),
     path("<tier:tier>/spark", views.spark, name="spark"),
 ]

@@ -36,6 +36,13 @@ TTFT_EDGES_MS = (
     80_000, 160_000, 640_000, 2_560_000,
 )  # fmt: skip
 
+# What shares a fabric, narrowest first; a zone is what is left where nobody labels fabrics.
+BLOCK_KEYS = (
+    "nvidia.com/gpu.clique", "network.topology.nvidia.com/leaf",
+    "cloud.google.com/gce-topology-block", "topology.k8s.aws/network-node-layer-3",
+    "topology.kubernetes.io/zone",
+)  # fmt: skip
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,7 +72,7 @@ class PoolConfig(_Strict):
     cluster: Slug
     gpu_type: str
     purchase: Purchase
-    usd_per_gpu_hour: float = Field(ge=0)
+    usd_per_gpu_hour: float | None = Field(default=None, ge=0)  # None: the price book, or unknown
     gpu_memory_gib: float = Field(gt=0)
     selector: dict[str, str] = Field(min_length=1)
 
@@ -114,6 +121,14 @@ class TiersConfig(_Strict):
     floor_gpus: dict[Tier, int] = {}
 
 
+class LabelsConfig(_Strict):
+    """Which labels name a node's block and a pod's team; the first that is there counts."""
+
+    block: tuple[str, ...] = BLOCK_KEYS
+    team: tuple[str, ...] = ()
+    team_of_namespace: dict[str, str] = {}
+
+
 class TwinConfig(_Strict):
     """Present only when the fleet is simulated: the page says so, and by how much time is cut."""
 
@@ -152,6 +167,7 @@ class FleetConfig(_Strict):
     workloads: tuple[WorkloadConfig, ...]
     tiers: TiersConfig
     approvals: tuple[ApprovalRule, ...] | None = None  # None: the built-in table
+    labels: LabelsConfig = LabelsConfig()
     twin: TwinConfig | None = None
 
     @model_validator(mode="after")

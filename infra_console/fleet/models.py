@@ -45,7 +45,7 @@ class Pool(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="pools")
     gpu_type = models.CharField(max_length=63)
     purchase = models.CharField(max_length=16)
-    usd_per_gpu_hour = models.DecimalField(max_digits=10, decimal_places=4)
+    usd_per_gpu_hour = models.DecimalField(max_digits=10, decimal_places=4, null=True)
     gpu_memory_gib = models.FloatField()
     selector = models.JSONField()
 
@@ -83,3 +83,44 @@ class FleetSetting(models.Model):
 
     def __str__(self) -> str:
         return "fleet settings"
+
+
+class Reservation(models.Model):
+    """One line of the contract list as imported. Empty scope parts mean any."""
+
+    id = models.CharField(primary_key=True, max_length=190)
+    start = models.DateTimeField()
+    end = models.DateTimeField()
+    gpus = models.PositiveIntegerField()
+    pool = models.CharField(max_length=190, blank=True)
+    cluster = models.CharField(max_length=63, blank=True)
+    gpu_type = models.CharField(max_length=63, blank=True)
+    source = models.CharField(max_length=200)
+    imported_at = models.DateTimeField()
+    imported_by = models.CharField(max_length=150)
+
+    class Meta:
+        ordering = ("start", "id")
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class PoolPrice(models.Model):
+    """A pool's price from a day on, with its source; the newest day that has come is in force."""
+
+    pool = models.CharField(max_length=190)
+    valid_from = models.DateField()
+    usd_per_gpu_hour = models.DecimalField(max_digits=10, decimal_places=4)
+    source = models.CharField(max_length=200)
+    imported_at = models.DateTimeField()
+    imported_by = models.CharField(max_length=150)
+
+    class Meta:
+        ordering = ("pool", "-valid_from")
+        constraints = (
+            models.UniqueConstraint(fields=("pool", "valid_from"), name="one_price_a_day"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.pool} from {self.valid_from}: {self.usd_per_gpu_hour}"

@@ -128,6 +128,12 @@ _SPECS = (
         f"{WITHIN} / on (cluster, model_name) group_left () ({ANSWERED})",
     ),
     QuerySpec(
+        "tokens_per_s",
+        "sum by (cluster, model_name) (rate(vllm:prompt_tokens_total{{match}}[5m]))"
+        " + sum by (cluster, model_name) (rate(vllm:generation_tokens_total{{match}}[5m]))",
+        "tokens/s", _MODEL, VLLM, "prompt and output tokens, mean of five minutes",
+    ),
+    QuerySpec(
         "requests_waiting", "cluster_model:vllm_requests_waiting:sum{{match}}", "requests", _MODEL,
         VLLM, "requests queued in the engines",
         "sum by (cluster, model_name) (vllm:num_requests_waiting{{match}})",

@@ -23,6 +23,10 @@ _QUERIES = (
     "deployment_replicas", "deployment_ready",
 )  # fmt: skip
 _PER_NODE = ("node_labels", "node_allocatable_gpus", "node_ready", "node_unschedulable")
+_NODE_FACTS = (
+    "nvidia.com/gpu.product", "nvidia.com/gpu.count", "nvidia.com/gpu.replicas",
+    "nvidia.com/gpu.sharing-strategy", "nvidia.com/mig.strategy",
+)  # fmt: skip
 _NOT_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 Key = tuple[str, ...]
 
@@ -98,16 +102,15 @@ class PrometheusFleet:
 
     def _known_labels(self, sanitised: Mapping[str, str]) -> dict[str, str]:
         """The node labels that the fleet file names, from their sanitised `label_…` form."""
-        wanted = {self._facts.tier_key, "nvidia.com/gpu.product"}
+        wanted = {self._facts.tier_key, *_NODE_FACTS, *self._facts.config.labels.block}
         for pool in self._facts.config.pools:
             wanted |= set(pool.selector)
-        found = {key: sanitised.get("label_" + _NOT_LABEL.sub("_", key), "") for key in wanted}
-        return {key: value for key, value in found.items() if value}
+        return _original(sanitised, wanted)
 
     def _pod(self, key: Key, t: "Tables") -> PodView:
         info = t["pod_info"][key].labels
         labels = t["pod_labels"].get(key)
-        job = labels.labels.get("label_batch_kubernetes_io_job_name", "") if labels else ""
+        wanted = {"batch.kubernetes.io/job-name", *self._facts.config.labels.team}
         ready = t["pod_ready"].get(key)
         return pod_view(
             self._facts,
@@ -117,10 +120,16 @@ class PrometheusFleet:
             phase=t["pod_phase"][key].labels.get("phase", "Unknown"),
             ready=ready.value == 1 if ready else None,
             gpus=int(t["pod_gpu_requests"][key].value),
-            labels={"batch.kubernetes.io/job-name": job} if job else {},
+            labels=_original(labels.labels, wanted) if labels else {},
             owner_kind=info.get("created_by_kind", ""),
             owner_name=info.get("created_by_name", ""),
         )
+
+
+def _original(sanitised: Mapping[str, str], wanted: Iterable[str]) -> dict[str, str]:
+    """Labels under their own names, from the sanitised `label_…` form."""
+    found = {key: sanitised.get("label_" + _NOT_LABEL.sub("_", key), "") for key in wanted}
+    return {key: value for key, value in found.items() if value}
 
 
 def _silent(readings: Mapping[str, Reading], source: str) -> str:

@@ -3,7 +3,14 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from tiers.core.classify import foreign_taint, gang_of, pool_of, workload_of
+from tiers.core.classify import (
+    declared_gpus,
+    first_label,
+    foreign_taint,
+    gang_of,
+    pool_of,
+    workload_of,
+)
 from tiers.core.fleet_state import NodeView, PodView
 from tiers.facts import FleetFacts
 
@@ -31,13 +38,14 @@ def node_view(
         pool=pool.id if pool else "",
         gpu_type=pool.gpu_type if pool else labels.get("nvidia.com/gpu.product", "unknown"),
         tier=labels.get(facts.tier_key),
-        gpus_capacity=capacity,
+        gpus_capacity=declared_gpus(labels, capacity),
         gpus_allocatable=min(allocatable, capacity),
         ready=ready,
         unschedulable=unschedulable,
         foreign=foreign_taint(taints, facts.tier_key),
         ours=ours,
         spot=pool is not None and pool.spot,
+        block=first_label(labels, facts.config.labels.block),
     )
 
 
@@ -75,6 +83,7 @@ def pod_view(
         gang=gang_of(labels, owner_kind, owner_name),
         checkpoint_age_s=checkpoint_age_s,
         deleting=deleting,
+        owner=facts.team_of(namespace, labels),
     )
 
 

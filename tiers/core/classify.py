@@ -35,6 +35,24 @@ def foreign_taint(taints: Iterable[tuple[str, str]], tier_key: str) -> str:
     return f"tainted {', '.join(keys)}" if keys else ""
 
 
+def first_label(labels: Mapping[str, str], keys: Iterable[str]) -> str:
+    """The value of the first of these labels that is there, or an empty string."""
+    return next((labels[key] for key in keys if labels.get(key)), "")
+
+
+def declared_gpus(labels: Mapping[str, str], capacity: int) -> int:
+    """GPUs that the node has: those its labels promise count though its driver hides them.
+
+    A sliced or partitioned GPU is counted by what the node offers: the label counts cards.
+    """
+    whole = labels.get("nvidia.com/mig.strategy", "none") in {"", "none"}
+    shared = labels.get("nvidia.com/gpu.sharing-strategy", "none") not in {"", "none"}
+    if not whole or shared or labels.get("nvidia.com/gpu.replicas", "1") not in {"", "1"}:
+        return capacity
+    count = labels.get("nvidia.com/gpu.count", "")
+    return max(capacity, int(count)) if count.isdecimal() and len(count) < 4 else capacity
+
+
 def gang_of(labels: Mapping[str, str], owner_kind: str, owner_name: str) -> str:
     """The Job whose pods start and stop together, or an empty string."""
     if name := labels.get("batch.kubernetes.io/job-name"):

@@ -22,6 +22,7 @@ class PodView:
     gang: str = ""  # the Job whose pods start and stop together
     checkpoint_age_s: float | None = None
     deleting: bool = False
+    owner: str = ""  # the team that the operator's label mapping names
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,9 @@ class NodeView:
     foreign: str = ""
     ours: bool = False  # a plan of ours holds it now
     spot: bool = False  # its owner may take it away at any time
+    block: str = ""  # the fabric, or at least the zone, that it shares with others
+    sick: int = 0  # GPUs whose own counters say that they are broken
+    sick_why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ def usable(node: NodeView) -> bool:
 
 def is_supply(node: NodeView) -> bool:
     """Whether plans count on the node: usable, of a pool and a tier, none of its GPUs broken."""
-    whole = node.gpus_allocatable == node.gpus_capacity
+    whole = node.gpus_allocatable == node.gpus_capacity and not node.sick
     return usable(node) and whole and bool(node.pool) and node.tier in TIERS
 
 

@@ -1,8 +1,10 @@
 """The ledger: every GPU of a cluster in exactly one state, so that it always sums to the fleet.
 
-Order of precedence, first match wins: broken, foreign-cordoned, then what pods hold, then free.
-Free GPUs are *stranded* when their node cannot host the smallest group that its tier runs.
-Clusters that did not answer appear as `unknown` with the size last seen, never as zero.
+Order of precedence, first match wins: broken (the node is not ready, its driver hides the GPU, or
+the GPU's own counters say so), then what pods hold, then free; free GPUs of a node that others
+cordoned or tainted are foreign-cordoned, and *stranded* where their node cannot host the smallest
+group that its tier runs. Clusters that did not answer appear as `unknown` with the size last seen,
+never as zero.
 """
 
 from collections import Counter
@@ -40,6 +42,7 @@ _HELD: Mapping[str, LedgerState] = {
     "training": "training",
     "operational": "operational",
 }
+Held = Counter[tuple[LedgerState, str, str]]
 
 
 def cluster_ledger(
@@ -62,19 +65,29 @@ def node_ledger(
     node: NodeView, pods: list[PodView], smallest_group: Mapping[tuple[str, str], int]
 ) -> Counter[LedgerState]:
     """GPUs of one node by state; the values sum to its capacity."""
-    if not node.ready:
-        return Counter({"broken": node.gpus_capacity})
     total: Counter[LedgerState] = Counter()
-    left = node.gpus_capacity
+    for (state, _, _), gpus in node_holdings(node, pods, smallest_group).items():
+        total[state] += gpus
+    return total
+
+
+def node_holdings(
+    node: NodeView, pods: list[PodView], smallest_group: Mapping[tuple[str, str], int]
+) -> Held:
+    """GPUs of one node by state, owner and workload; nobody owns what no pod holds."""
+    if not node.ready:
+        return +Counter({("broken", "", ""): node.gpus_capacity})
+    total: Held = Counter()
+    hidden = node.gpus_capacity - node.gpus_allocatable
+    broken = min(node.gpus_capacity, max(hidden, node.sick))
+    total["broken", "", ""] += broken
+    left = node.gpus_capacity - broken
     for pod in pods:
         held = min(pod.gpus, left)
-        total[_held_state(pod)] += held
+        total[_held_state(pod), pod.owner, pod.workload] += held
         left -= held
-    broken = min(left, node.gpus_capacity - node.gpus_allocatable)
-    total["broken"] += broken
-    free = left - broken
-    if free:
-        total[_free_state(node, free, smallest_group)] += free
+    if left:
+        total[_free_state(node, left, smallest_group), "", ""] += left
     return +total
 
 

@@ -1,0 +1,52 @@
+"""What a look at the fleet reads beside nodes and pods: GPU faults, waiting work, quotas."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from infra_console.cluster.errors import ClusterError
+from infra_console.telemetry.queries import read_instant
+from tiers.adapters.kubernetes_asks import read_asks, read_quotas
+from tiers.core.fleet_state import FleetState
+from tiers.core.health import GpuFault, xid_fault
+from tiers.facts import FleetFacts
+from tiers.ledger_keep import Asked, Extras
+
+MAX_CLUSTERS_AT_ONCE = 6
+
+
+def read_faults() -> list[GpuFault]:
+    """GPUs whose counters call them broken; none where the source is silent, which its age says."""
+    return list(_faults())
+
+
+def _faults() -> Iterator[GpuFault]:
+    for series in read_instant("xid_errors").series:
+        if why := xid_fault(series.last):
+            labels = series.labels
+            gpu = labels.get("UUID") or labels.get("gpu", "")
+            yield GpuFault(labels.get("cluster", ""), labels.get("node", ""), gpu, why)
+
+
+def read_extras(facts: FleetFacts, state: FleetState) -> Extras:
+    """Waiting work and quotas of clusters that were read from their API; metrics tell neither."""
+    clusters = [c for c, seen in state.clusters.items() if seen.source == "kubernetes"]
+    if not clusters:
+        return Extras()
+    with ThreadPoolExecutor(MAX_CLUSTERS_AT_ONCE) as threads:
+        asks = dict(zip(clusters, threads.map(lambda c: _asks(c, facts), clusters), strict=True))
+        quotas = dict(zip(clusters, threads.map(_quotas, clusters), strict=True))
+    return Extras({c: a for c, a in asks.items() if a is not None}, quotas)
+
+
+def _asks(cluster: str, facts: FleetFacts) -> Asked | None:
+    try:
+        return read_asks(cluster, facts)
+    except ClusterError:
+        return None
+
+
+def _quotas(cluster: str) -> dict[str, int] | None:
+    try:
+        return read_quotas(cluster)
+    except ClusterError:
+        return None
