@@ -3,8 +3,7 @@
 from django.urls import path, register_converter
 
 from infra_console.overview.scope import TIERS
-from tiers import frontier_views, views
-from tiers import handover_views, ledger_views, price_views, views
+from tiers import frontier_views, handover_views, ledger_views, price_views, views
 
 
 class TierConverter:
