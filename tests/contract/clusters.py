@@ -36,7 +36,6 @@ from tiers.twin.kube.tls import ensure_tls
 
 Obj = dict[str, Any]
 EXECUTOR = Account("executor", secrets.token_hex(16), may_write=True)
-VIEWER = Account("viewer", secrets.token_hex(16), may_write=False)
 NOBODY = "infra-console-contract-nobody"
 
 
@@ -74,8 +73,8 @@ class Cluster:
         raise NotImplementedError
 
     def limited(self) -> Kube:
-        """An account that may not write."""
-        raise NotImplementedError
+        """Nobody in particular, by impersonation: an account that may not write."""
+        return Kube(self.kube.api, headers={"Impersonate-User": NOBODY})
 
     def forget_history(self) -> bool:
         """Let old resourceVersions fall out of the log; False where nobody can ask for that."""
@@ -115,26 +114,18 @@ class Twin(Cluster):
         self._told: set[str] = set()
         self._untold: list[str] = []
         tls = ensure_tls(folder)
-        opening = serve(
-            {"twin": self.store}, {}, tls.server_context(), (EXECUTOR, VIEWER), log=self._log
-        )
+        opening = serve({"twin": self.store}, {}, tls.server_context(), (EXECUTOR,), log=self._log)
         self._servers = self._await(opening)
-        self._opened: list[client.ApiClient] = []
-        for account in (EXECUTOR, VIEWER):
-            urls, authority = self._servers.urls(), tls.ca.read_bytes()
-            write_kubeconfig(folder / account.name, urls, authority, account.name, account.token)
+        urls, authority = self._servers.urls(), tls.ca.read_bytes()
+        write_kubeconfig(folder / EXECUTOR.name, urls, authority, EXECUTOR.name, EXECUTOR.token)
         self._folder = folder
+        self._opened = kubeconfig_client(str(folder / EXECUTOR.name))
         self._ticking = asyncio.run_coroutine_threadsafe(self._tick(), self._loop)
-        super().__init__(kube=self._as(EXECUTOR), run=secrets.token_hex(4), wait_s=5.0)
+        super().__init__(kube=Kube(self._opened), run=secrets.token_hex(4), wait_s=5.0)
         self.is_twin, self.looks_s = True, 6.0
 
     def silence(self, node: str) -> None:
         self.hands.silence(node)
-
-    def _as(self, account: Account) -> Kube:
-        made = config.new_client_from_config(str(self._folder / account.name))
-        self._opened.append(made)
-        return Kube(made)
 
     def _await(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
@@ -175,9 +166,6 @@ class Twin(Cluster):
         if self.store.find(NAMESPACES, "", namespace):
             self.store.remove(NAMESPACES, "", namespace)
 
-    def limited(self) -> Kube:
-        return self._as(VIEWER)
-
     def kubeconfig(self) -> tuple[str, str]:
         return str(self._folder / EXECUTOR.name), "twin"
 
@@ -195,8 +183,7 @@ class Twin(Cluster):
 
     def close(self) -> None:
         self._ticking.cancel()
-        for opened in self._opened:
-            opened.close()
+        self._opened.close()
         self._await(self._servers.close())
         self._log.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -292,10 +279,6 @@ class Real(Cluster):
         path = os.environ["KUBECONFIG"]
         _, current = config.list_kube_config_contexts(path)
         return path, str(current["name"])
-
-    def limited(self) -> Kube:
-        """Nobody in particular, by impersonation."""
-        return Kube(self.kube.api, headers={"Impersonate-User": NOBODY})
 
     def close(self) -> None:
         if self.player:

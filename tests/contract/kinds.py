@@ -35,6 +35,7 @@ NAMESPACE = Kind("v1", "Namespace", "namespaces", False)
 NODE = Kind("v1", "Node", "nodes", False)
 POD = Kind("v1", "Pod", "pods")
 EVENT = Kind("v1", "Event", "events")
+EVENT_V1 = Kind("events.k8s.io/v1", "Event", "events")
 QUOTA = Kind("v1", "ResourceQuota", "resourcequotas")
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
@@ -45,6 +46,11 @@ HPA = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscaler
 PDB = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 PRIORITY_CLASS = Kind("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", False)
+DEVICE_CLASS = Kind("resource.k8s.io/v1", "DeviceClass", "deviceclasses", False)
+RULES_REVIEW = Kind(
+    "authorization.k8s.io/v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", False
+)
+SELF_REVIEW = Kind("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", False)
 ACCESS_REVIEW = Kind(
     "authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", False
 )
@@ -71,5 +77,6 @@ CLAIM_TEMPLATE = Kind("resource.k8s.io/v1", "ResourceClaimTemplate", "resourcecl
 # In the order in which a namespace is emptied: makers before what they make.
 IN_NAMESPACES = (
     SCALED_OBJECT, HPA, LWS, JOB, DEPLOYMENT, STATEFUL_SET, REPLICA_SET, POD, WORKLOAD,
-    LOCAL_QUEUE, PDB, QUOTA, LEASE, EVENT, MACHINE_DEPLOYMENT, RESOURCE_CLAIM, CLAIM_TEMPLATE,
+    LOCAL_QUEUE, PDB, QUOTA, LEASE, EVENT, SERVICE_ACCOUNT, MACHINE_DEPLOYMENT, RESOURCE_CLAIM,
+    CLAIM_TEMPLATE,
 )  # fmt: skip

@@ -65,6 +65,7 @@ class Kube:
 
     api: client.ApiClient
     headers: dict[str, str] = field(default_factory=dict)
+    _served: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def send(
         self, method: str, path: str, body: Any = None, content_type: str = JSON, **query: Any
@@ -170,14 +171,29 @@ class Kube:
 
     def serves(self, kind: Kind) -> bool:
         """Whether discovery lists the kind."""
+        if kind.group_version not in self._served:
+            self._served[kind.group_version] = self._discovered(kind)
+        return kind.plural in self._served[kind.group_version]
+
+    def _discovered(self, kind: Kind) -> frozenset[str]:
         root = "/apis/" if kind.group else "/api/"
         try:
             _, found = self.send("GET", root + kind.group_version)
         except Refused as refused:
             if refused.code == 404:
-                return False
+                return frozenset()
             raise
-        return any(entry["name"] == kind.plural for entry in found["resources"])
+        return frozenset(entry["name"] for entry in found["resources"])
+
+    def bind(self, namespace: str, pod: str, node: str) -> tuple[int, Obj]:
+        """Put a pod on a node, as a scheduler does."""
+        target = {"apiVersion": "v1", "kind": "Node", "name": node}
+        body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
+        return self.send("POST", f"/api/v1/namespaces/{namespace}/pods/{pod}/binding", body)
+
+    def accepting(self, form: str) -> "Kube":
+        """The same account, asking for objects in another form."""
+        return Kube(self.api, {**self.headers, "Accept": form})
 
 
 def _text(value: Any) -> str:

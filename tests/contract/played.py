@@ -167,15 +167,7 @@ class Player(threading.Thread):
         )
 
     def _bind_to(self, pod: Obj, node: str) -> None:
-        path = POD.path(pod["metadata"]["namespace"], pod["metadata"]["name"], "binding")
-        target = {"apiVersion": "v1", "kind": "Node", "name": node}
-        body = {
-            "apiVersion": "v1",
-            "kind": "Binding",
-            "metadata": {"name": pod["metadata"]["name"]},
-            "target": target,
-        }
-        self._kube.send("POST", path, body)
+        self._kube.bind(pod["metadata"]["namespace"], pod["metadata"]["name"], node)
 
 
 def _quietly(step: Any, *arguments: Any) -> None:

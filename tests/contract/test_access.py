@@ -6,7 +6,8 @@ https://kubernetes.io/docs/reference/access-authn-authz/authorization/
 import pytest
 
 from tests.contract import objects
-from tests.contract.kinds import ACCESS_REVIEW, LEASE
+from tests.contract.clusters import NOBODY
+from tests.contract.kinds import ACCESS_REVIEW, LEASE, RULES_REVIEW, SELF_REVIEW
 from tests.contract.kube import refused
 
 
@@ -52,6 +53,33 @@ def test_the_answer_is_what_then_happens(cluster, space):
 def test_a_refused_dry_run_is_refused_all_the_same(cluster, space):
     with refused(403):
         cluster.limited().create(LEASE, space, objects.lease("held"), dryRun="All")
+
+
+@pytest.mark.needs("rbac")
+def test_who_may_impersonate_acts_as_the_other(cluster):
+    code, answer = cluster.limited().send("POST", SELF_REVIEW.path(), {
+        "apiVersion": SELF_REVIEW.group_version, "kind": SELF_REVIEW.kind
+    })  # fmt: skip
+    assert (code, answer["status"]["userInfo"]["username"]) == (201, NOBODY)
+
+
+@pytest.mark.needs("rbac")
+def test_who_may_not_impersonate_is_refused_as_who_it_is(cluster, space):
+    both = {"verb": "impersonate", "resource": "users", "name": "somebody"}
+    assert ask(cluster.kube, **both)["status"]["allowed"]
+    assert not ask(cluster.limited(), **both)["status"]["allowed"]
+
+
+def test_the_rules_of_an_account_are_told(kube, space):
+    answer = kube.create(RULES_REVIEW, "", {"spec": {"namespace": space}})
+    assert "incomplete" in answer["status"]
+    assert all({"verbs"} <= set(rule) for rule in answer["status"]["resourceRules"])
+
+
+def test_a_review_of_another_kind_is_a_400(kube):
+    body = {"apiVersion": "v1", "kind": "Pod", "spec": {}}
+    with refused(400):
+        kube.send("POST", ACCESS_REVIEW.path(), body)
 
 
 def test_a_review_must_ask_for_something(kube):

@@ -3,9 +3,11 @@
 https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
 
+import pytest
+
 from tests.contract import objects
 from tests.contract.kinds import DEPLOYMENT, LEASE, NODE
-from tests.contract.kube import refused
+from tests.contract.kube import Refused, refused
 
 US, THEM = "infra-console", "argocd-controller"
 
@@ -16,6 +18,10 @@ def holder(name: str) -> dict:
 
 def labels(**values: str) -> dict:
     return {"metadata": {"labels": values}}
+
+
+def whole(name: str, body: dict) -> dict:
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, **body}
 
 
 def entry(obj, manager: str, operation: str = "Apply") -> dict:
@@ -175,6 +181,47 @@ def test_lists_with_keys_are_owned_element_by_element(kube, space, deployed):
     assert server["env"] == [{"name": "TIER", "value": "x"}]
     path = ("f:spec", "f:template", "f:spec", "f:containers", 'k:{"name":"server"}', "f:env")
     assert owns(applied, US, *path, 'k:{"name":"TIER"}')
+
+
+def test_an_element_left_out_by_its_only_owner_goes(kube, space, deployed):
+    def env(*names: str) -> dict:
+        container = {"name": "server", "env": [{"name": n, "value": "1"} for n in names]}
+        return {"spec": {"template": {"spec": {"containers": [container]}}}}
+
+    kube.apply(DEPLOYMENT, space, "chat", env("A", "B"), US)
+    applied = kube.apply(DEPLOYMENT, space, "chat", env("B"), US)
+    (server,) = applied["spec"]["template"]["spec"]["containers"]
+    assert ([e["name"] for e in server["env"]], server["image"]) == (["B"], objects.IMAGE)
+
+
+def test_an_element_that_stands_twice_is_refused(kube, space, deployed):
+    container = {"name": "server", "image": objects.IMAGE}
+    body = {"spec": {"template": {"spec": {"containers": [container, container]}}}}
+    with pytest.raises(Refused) as caught:  # servers have answered 500 as well as 4xx
+        kube.apply(DEPLOYMENT, space, "chat", body, US, force=True)
+    assert "duplicate" in caught.value.text.lower()
+
+
+def test_sets_are_owned_value_by_value(kube, space, lease):
+    ours, theirs = "infra-console.dev/ours", "infra-console.dev/theirs"
+    kube.apply(LEASE, space, "held", {"metadata": {"finalizers": [theirs]}}, THEM)
+    both = kube.apply(LEASE, space, "held", {"metadata": {"finalizers": [ours]}}, US)
+    assert set(both["metadata"]["finalizers"]) == {ours, theirs}
+    left = kube.apply(LEASE, space, "held", {}, US)
+    assert left["metadata"]["finalizers"] == [theirs]
+    kube.patch(LEASE, space, "held", {"metadata": {"finalizers": None}})
+
+
+def test_a_status_is_applied_through_its_subresource(kube, space, deployed):
+    noted = [{"type": "Noted", "status": "True", "reason": "Test", "message": ""}]
+    body = {"status": {"conditions": noted}, "spec": {"paused": True}}
+    applied = kube.patch(
+        DEPLOYMENT, space, "chat", whole("chat", body), "apply", "status", fieldManager=US
+    )
+    assert "paused" not in applied["spec"]
+    owned = entry(applied, US)
+    assert owned["subresource"] == "status"
+    assert 'k:{"type":"Noted"}' in owned["fieldsV1"]["f:status"]["f:conditions"]
 
 
 def test_node_taints_are_one_atomic_list(kube, node):

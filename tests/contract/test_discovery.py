@@ -67,6 +67,15 @@ def test_the_eviction_subresource_is_listed_with_its_own_kind(kube):
     assert entry["verbs"] == ["create"]
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "verbs"),
+    [("pods/binding", "Binding", ["create"]), ("namespaces/finalize", "Namespace", ["update"])],
+)
+def test_subresources_that_only_take_are_listed_so(kube, name, kind, verbs):
+    entry = resources(kube, "v1")[name]
+    assert (entry["kind"], entry["verbs"]) == (kind, verbs)
+
+
 def test_status_subresources_are_listed(kube):
     assert set(resources(kube, "v1")["nodes/status"]["verbs"]) == {"get", "patch", "update"}
 

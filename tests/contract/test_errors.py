@@ -103,9 +103,10 @@ def test_an_unknown_taint_effect_is_refused(kube, node):
     body = {"spec": {"taints": [objects.taint("training", effect="Sometimes")]}}
     with refused(422) as caught:
         kube.patch(NODE, "", node, body)
-    (cause,) = caught.value.causes
-    assert cause["reason"] == "FieldValueNotSupported"
-    assert cause["field"].endswith("taints[0].effect")
+    causes = {(cause["reason"], cause["field"]) for cause in caught.value.causes}
+    (wrong,) = causes  # which a server may name more than once
+    assert wrong[0] == "FieldValueNotSupported"
+    assert wrong[1].endswith("taints[0].effect")
 
 
 def test_a_taint_cannot_stand_twice(kube, node):
@@ -113,6 +114,73 @@ def test_a_taint_cannot_stand_twice(kube, node):
     with refused(422) as caught:
         kube.patch(NODE, "", node, body)
     assert "FieldValueDuplicate" in {cause["reason"] for cause in caught.value.causes}
+
+
+@pytest.mark.parametrize(
+    ("amounts", "field"),
+    [
+        ({"limits": {objects.GPU: "-1"}}, "limits"),
+        ({"limits": {objects.GPU: "500m"}}, "limits"),
+        ({"requests": {objects.GPU: "1"}}, "limits"),
+        ({"requests": {objects.GPU: "1"}, "limits": {objects.GPU: "2"}}, "requests"),
+    ],
+    ids=["negative", "part-of-one", "no-limit", "another-limit"],
+)
+def test_gpus_are_whole_and_limited_to_what_is_asked(kube, space, amounts, field):
+    body = objects.pod("one", space)
+    body["spec"]["containers"][0]["resources"] = amounts
+    with refused(422) as caught:
+        kube.create(POD, space, body, dryRun="All")
+    assert any(f"resources.{field}" in cause["field"] for cause in caught.value.causes)
+
+
+def test_an_amount_that_is_none_is_a_400(kube, space):
+    body = objects.pod("one", space)
+    body["spec"]["containers"][0]["resources"] = {"limits": {objects.GPU: "lots"}}
+    with refused(400) as caught:
+        kube.create(POD, space, body)
+    assert "quantities must match the regular expression" in caught.value.message
+
+
+def test_containers_have_names_of_their_own(kube, space):
+    body = objects.pod("one", space)
+    body["spec"]["containers"] *= 2
+    with refused(422) as caught:
+        kube.create(POD, space, body)
+    wanted = ("FieldValueDuplicate", "spec.containers[1].name")
+    assert wanted in {(cause["reason"], cause["field"]) for cause in caught.value.causes}
+
+
+def test_tolerations_of_a_pod_can_only_be_added(kube, space):
+    held = kube.create(POD, space, objects.pod("one", "nowhere"))["spec"]["tolerations"]
+    more = [*held, {"key": "other", "operator": "Exists"}]
+    kube.patch(POD, space, "one", {"spec": {"tolerations": more}})
+    with refused(422):
+        kube.patch(POD, space, "one", {"spec": {"tolerations": held}})
+
+
+def test_an_owner_is_named_whole(kube, space):
+    body = objects.lease("held")
+    body["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "Pod", "name": "one"}]
+    with refused(422) as caught:
+        kube.create(LEASE, space, body)
+    assert "uid must not be empty" in caught.value.message
+
+
+def test_annotations_have_a_largest_size(kube, space):
+    body = objects.lease("held")
+    body["metadata"]["annotations"] = {"note": "x" * (256 * 1024 + 1)}
+    with refused(422) as caught:
+        kube.create(LEASE, space, body)
+    assert {cause["reason"] for cause in caught.value.causes} == {"FieldValueTooLong"}
+
+
+def test_a_body_has_a_largest_size(kube, space):
+    body = objects.lease("held")
+    body["metadata"]["annotations"] = {"note": "x" * (3 * 1024 * 1024)}
+    with refused(413) as caught:
+        kube.create(LEASE, space, body)
+    assert caught.value.reason == "RequestEntityTooLarge"
 
 
 def test_a_label_value_of_wrong_form_is_refused(kube, space, lease):
@@ -144,6 +212,19 @@ def test_a_body_of_another_name_is_a_400(kube, space, lease):
         kube.replace(LEASE, space, "held", lease)
     assert caught.value.reason == "BadRequest"
     assert "does not match the name on the URL" in caught.value.message
+
+
+def test_a_replace_without_a_name_is_a_400(kube, space, lease):
+    del lease["metadata"]["name"]
+    with refused(400) as caught:
+        kube.replace(LEASE, space, "held", lease)
+    assert "name must be provided" in caught.value.message
+
+
+def test_a_delete_says_in_one_way_what_becomes_of_dependents(kube, space, lease):
+    with refused(422):
+        kube.delete(LEASE, space, "held", {"propagationPolicy": "Orphan", "orphanDependents": True})
+    assert kube.find(LEASE, space, "held")
 
 
 def test_a_body_of_another_namespace_is_a_400(kube, space):

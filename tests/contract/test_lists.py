@@ -68,6 +68,16 @@ def test_a_label_selector_that_cannot_be_read_is_a_400(kube, leases):
     assert caught.value.reason == "BadRequest"
 
 
+@pytest.mark.parametrize("selector", ["team=@@", "-team-=blue", "team in (no spaces)"])
+def test_a_label_that_cannot_be_is_a_400(kube, leases, selector):
+    with refused(400):
+        kube.items(LEASE, leases, labelSelector=selector)
+
+
+def test_a_list_of_a_missing_namespace_is_empty(kube, unique):
+    assert kube.items(LEASE, unique("nowhere")) == []
+
+
 def test_a_field_selector_picks_by_name(kube, leases):
     assert names(kube.items(LEASE, leases, fieldSelector="metadata.name=b")) == ["b"]
     assert names(kube.items(LEASE, leases, fieldSelector="metadata.name!=b")) == ["a", "c", "d"]
@@ -129,6 +139,13 @@ def test_a_continue_token_of_nobody_is_a_400(kube, leases):
         kube.listed(LEASE, leases, limit=1, **{"continue": "not-a-token"})
 
 
+def test_a_page_has_the_version_of_the_first_and_no_other(kube, leases):
+    first = kube.listed(LEASE, leases, limit=2)["metadata"]
+    with refused(400):
+        query = {"continue": first["continue"], "resourceVersion": first["resourceVersion"]}
+        kube.listed(LEASE, leases, limit=2, **query)
+
+
 def test_a_continue_token_too_old_is_a_410(cluster, kube, leases):
     """With a token in the answer that goes on, no longer of the same moment."""
     first = kube.listed(LEASE, leases, limit=2)
@@ -147,6 +164,27 @@ def test_a_list_of_an_exact_version_shows_that_moment(kube, leases):
     kube.delete(LEASE, leases, "a")
     exact = {"resourceVersion": version, "resourceVersionMatch": "Exact"}
     assert names(kube.items(LEASE, leases, **exact)) == ["a", "b", "c", "d"]
+
+
+def test_a_list_that_cannot_be_meant_is_a_422(kube, leases):
+    for query in (
+        {"resourceVersionMatch": "Exact"},
+        {"resourceVersionMatch": "Exact", "resourceVersion": "0"},
+        {"resourceVersionMatch": "Sometimes", "resourceVersion": "1"},
+    ):
+        with refused(422) as caught:
+            kube.listed(LEASE, leases, **query)
+        assert caught.value.details["kind"] == "ListOptions"
+
+
+def test_a_version_that_is_yet_to_come_is_waited_for_in_vain(kube, leases):
+    """A 504 after some seconds; the message and a cause say what was wrong."""
+    with refused(504) as caught:
+        kube.listed(LEASE, leases, resourceVersion=str(2**60))
+    assert (caught.value.reason, "Too large resource version" in caught.value.message) == (
+        "Timeout",
+        True,
+    )
 
 
 def test_a_list_at_version_zero_is_whatever_is_at_hand(kube, leases):

@@ -11,8 +11,19 @@ import uuid
 import pytest
 
 from tests.contract import objects
-from tests.contract.kinds import DEPLOYMENT, LEASE, NAMESPACE, NODE, POD, QUOTA
+from tests.contract.kinds import (
+    DEPLOYMENT,
+    DEVICE_CLASS,
+    LEASE,
+    NAMESPACE,
+    NODE,
+    POD,
+    QUOTA,
+    STATEFUL_SET,
+)
 from tests.contract.kube import Refused, refused, until
+
+OURS = "infra-console.dev/contract"
 
 
 def test_a_new_object_has_a_uid_a_version_and_a_time(kube, space, lease):
@@ -79,9 +90,48 @@ def test_generation_starts_at_one_and_counts_changes_of_the_spec(kube, space, de
     assert changed["metadata"]["generation"] == 2
 
 
-def test_generation_does_not_count_labels_or_annotations(kube, space, deployed):
-    body = {"metadata": {"labels": {"team": "blue"}, "annotations": {"note": "x"}}}
+def test_generation_does_not_count_labels(kube, space, deployed):
+    body = {"metadata": {"labels": {"team": "blue"}}}
     assert kube.patch(DEPLOYMENT, space, "chat", body)["metadata"]["generation"] == 1
+
+
+def test_a_deployments_annotations_count_since_its_replica_set_gets_them(kube, space, deployed):
+    body = {"metadata": {"annotations": {"note": "x"}}}
+    assert kube.patch(DEPLOYMENT, space, "chat", body)["metadata"]["generation"] == 2
+
+
+def test_a_stateful_sets_annotations_do_not_count(kube, space):
+    kube.create(STATEFUL_SET, space, objects.stateful_set("chat", "nowhere", replicas=0))
+    body = {"metadata": {"annotations": {"note": "x"}}}
+    assert kube.patch(STATEFUL_SET, space, "chat", body)["metadata"]["generation"] == 1
+
+
+def test_the_generation_of_a_pod_counts_its_changes_but_not_its_binding(kube, space, node):
+    pod = objects.pod("one", "nowhere")
+    assert kube.create(POD, space, pod)["metadata"]["generation"] == 1
+    kube.bind(space, "one", node)
+    held = kube.get(POD, space, "one")
+    assert held["metadata"]["generation"] == 1
+    more = [*held["spec"]["tolerations"], {"key": "other", "operator": "Exists"}]
+    changed = kube.patch(POD, space, "one", {"spec": {"tolerations": more}})
+    assert changed["metadata"]["generation"] == 2
+
+
+def test_to_begin_to_leave_is_a_new_generation(kube, space, deployed):
+    kube.patch(DEPLOYMENT, space, "chat", {"metadata": {"finalizers": [OURS]}})
+    kube.delete(DEPLOYMENT, space, "chat")
+    assert kube.get(DEPLOYMENT, space, "chat")["metadata"]["generation"] == 2
+    kube.patch(DEPLOYMENT, space, "chat", {"metadata": {"finalizers": None}})
+
+
+@pytest.mark.needs("dra-api")
+def test_a_device_class_has_a_generation(kube, unique):
+    name = unique("class")
+    made = kube.create(DEVICE_CLASS, "", {"metadata": {"name": name}, "spec": {}})
+    selectors = [{"cel": {"expression": 'device.driver == "gpu.nvidia.com"'}}]
+    changed = kube.patch(DEVICE_CLASS, "", name, {"spec": {"selectors": selectors}})
+    kube.delete(DEVICE_CLASS, "", name)
+    assert (made["metadata"]["generation"], changed["metadata"]["generation"]) == (1, 2)
 
 
 def test_generation_does_not_count_the_status(kube, space, deployed):
@@ -219,6 +269,12 @@ def test_a_pod_without_grace_goes_at_once(kube, space, node):
     kube.create(POD, space, objects.pod("one", space, on=node))
     kube.delete(POD, space, "one", {"gracePeriodSeconds": 0})
     assert kube.find(POD, space, "one") is None
+
+
+def test_the_default_namespace_cannot_be_deleted(kube):
+    with refused(403) as caught:
+        kube.delete(NAMESPACE, "", "default", dryRun="All")
+    assert "may not be deleted" in caught.value.message
 
 
 def test_a_leaving_namespace_takes_nothing_new(kube, space):

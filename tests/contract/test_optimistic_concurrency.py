@@ -136,6 +136,13 @@ def test_a_patch_of_another_uid_is_refused(kube, space, lease):
     assert "metadata.uid" in {cause["field"] for cause in caught.value.causes}
 
 
+def test_the_time_of_creation_is_immutable(kube, space, lease):
+    lease["metadata"]["creationTimestamp"] = "2001-01-01T00:00:00Z"
+    with refused(422) as caught:
+        kube.replace(LEASE, space, "held", lease)
+    assert "metadata.creationTimestamp" in {cause["field"] for cause in caught.value.causes}
+
+
 def test_a_json_patch_can_test_the_version(kube, space, lease):
     renew(kube, space)
     version = lease["metadata"]["resourceVersion"]

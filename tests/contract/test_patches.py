@@ -63,6 +63,33 @@ def test_strategic_merge_replaces_a_map_by_directive(kube, space, chat):
     assert patched["metadata"]["labels"] == {"only": "this"}
 
 
+def test_strategic_merge_replaces_a_list_by_directive(kube, space, chat):
+    change = {"containers": [{"name": "only", "image": objects.IMAGE}, {"$patch": "replace"}]}
+    assert names(patched_pod(kube, space, change)["containers"]) == ["only"]
+
+
+def test_strategic_merge_sorts_a_list_by_directive(kube, space, chat):
+    order = [{"name": "sidecar"}, {"name": "server"}]
+    change = {"$setElementOrder/containers": order, "containers": [{"name": "server", "tty": True}]}
+    assert names(patched_pod(kube, space, change)["containers"]) == ["sidecar", "server"]
+
+
+def test_strategic_merge_keeps_only_named_members_by_directive(kube, space, chat):
+    strategy = {"$retainKeys": ["type"], "type": "Recreate"}
+    patched = kube.patch(DEPLOYMENT, space, "chat", {"spec": {"strategy": strategy}}, "strategic")
+    assert patched["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_strategic_merge_adds_to_and_deletes_from_a_set(kube, space, lease):
+    one, two = "infra-console.dev/one", "infra-console.dev/two"
+    for name in (one, two):
+        kube.patch(LEASE, space, "held", {"metadata": {"finalizers": [name]}}, "strategic")
+    body = {"metadata": {"$deleteFromPrimitiveList/finalizers": [one]}}
+    patched = kube.patch(LEASE, space, "held", body, "strategic")
+    assert patched["metadata"]["finalizers"] == [two]
+    kube.patch(LEASE, space, "held", {"metadata": {"finalizers": None}})
+
+
 def test_strategic_merge_replaces_tolerations_whole(kube, space, chat):
     other = {"key": "other", "operator": "Exists"}
     assert patched_pod(kube, space, {"tolerations": [other]})["tolerations"] == [other]
@@ -135,6 +162,21 @@ def test_json_patch_of_an_absent_path_is_a_422(kube, space, lease, op):
     body = [{"op": op, "path": "/metadata/labels/absent", "value": "x"}]
     with refused(422):
         kube.patch(LEASE, space, "held", body, "json")
+
+
+def test_an_unknown_operation_is_a_422(kube, space, lease):
+    with refused(422):
+        kube.patch(LEASE, space, "held", [{"op": "improve", "path": "/spec"}], "json")
+
+
+def test_owners_are_forgotten_by_one_empty_entry(kube, space, lease):
+    body = {"metadata": {"managedFields": [{}]}}
+    assert "managedFields" not in kube.patch(LEASE, space, "held", body)["metadata"]
+
+
+def test_an_emptied_list_of_owners_forgets_nobody(kube, space, lease):
+    body = {"metadata": {"managedFields": [], "labels": {"team": "blue"}}}
+    assert kube.patch(LEASE, space, "held", body)["metadata"]["managedFields"]
 
 
 def test_json_patch_adds_to_and_removes_from_a_list(kube, make_node):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.contract import objects
-from tests.contract.kinds import LEASE
+from tests.contract.kinds import LEASE, POD
 from tests.contract.kube import Refused, refused
 
 INITIAL_END = "k8s.io/initial-events-end"
@@ -179,6 +179,14 @@ def test_a_streamed_list_ends_with_a_marked_bookmark(kube, space):
 def test_a_streamed_list_must_say_how_new_it_is_to_be(kube, space):
     with refused(422):
         list(kube.watch(LEASE, space, sendInitialEvents=True, timeout_s=1))
+
+
+def test_renewed_leases_end_no_watch_of_pods(cluster, kube, space):
+    """Changes are kept kind by kind, so the busiest kind does not push out the others'."""
+    start = kube.listed(POD, space)["metadata"]["resourceVersion"]
+    kube.create(POD, space, objects.pod("one", "nowhere"))
+    cluster.forget_history()
+    assert take(kube.watch(POD, space, resourceVersion=start), 1) == [("ADDED", "one")]
 
 
 def test_a_version_too_old_is_a_410(cluster, kube, space, lease):

@@ -233,8 +233,8 @@ def finish_deletion(write: Write, stored: Obj) -> Obj:
     waits = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds")
     if write.dry_run or waits or not metadata.get("deletionTimestamp"):
         return stored
-    if write.resource is NAMESPACES and _content(write.store, write.name):
-        return stored
+    if write.resource is NAMESPACES:
+        return _leave(write.store, stored)
     return remove(write.store, write.resource, stored)
 
 
@@ -244,9 +244,21 @@ def remove(store: ClusterStore, resource: Resource, obj: Obj) -> Obj:
     gone = store.remove(resource, namespace, obj["metadata"]["name"])
     quota.release(store, resource, gone)
     held = store.find(NAMESPACES, "", namespace) if namespace else None
-    if held and held["metadata"].get("deletionTimestamp") and not _content(store, namespace):
-        store.remove(NAMESPACES, "", namespace)
+    if held and held["metadata"].get("deletionTimestamp"):
+        _leave(store, held)
     return gone
+
+
+def _leave(store: ClusterStore, namespace: Obj) -> Obj:
+    """What the namespace controller does: an empty one waits for others' finalizers alone."""
+    name = namespace["metadata"]["name"]
+    if _content(store, name):
+        return namespace
+    waited_for = (namespace.get("spec") or {}).get("finalizers") or []
+    others = [finalizer for finalizer in waited_for if finalizer != "kubernetes"]
+    if others or namespace["metadata"].get("finalizers"):
+        return store.put(NAMESPACES, {**namespace, "spec": {"finalizers": others}})
+    return store.remove(NAMESPACES, "", name)
 
 
 def _delete_namespace(write: Write, namespace: Obj) -> Obj:
@@ -264,8 +276,8 @@ def _delete_namespace(write: Write, namespace: Obj) -> Obj:
             _mark_leaving(inner, obj, 0)
         else:
             remove(write.store, resource, obj)
-    if write.store.find(NAMESPACES, "", write.name) and not _content(write.store, write.name):
-        finish_deletion(write, leaving)
+    if held := write.store.find(NAMESPACES, "", write.name):
+        _leave(write.store, held)
     return leaving
 
 

@@ -98,3 +98,30 @@ def test_health_needs_no_token(running, core):
 def test_secrets_are_readable_by_their_owner_alone(running):
     for name in ("viewer", "executor", "server.key"):
         assert (running.folder / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_request_as_another_has_the_rights_of_the_other_and_is_logged_so(running, node):
+    path = f"/api/v1/nodes/{node}"
+    as_viewer = running.raw("DELETE", path, Impersonate_User="viewer")
+    assert (as_viewer.status, 'User "viewer" cannot' in as_viewer.json()["message"]) == (403, True)
+    as_nobody = running.raw("GET", path, Impersonate_User="nobody", Impersonate_Group="night")
+    assert 'User "nobody" cannot get' in as_nobody.json()["message"]
+    event = running.log.recent[-1].event()
+    assert event["user"]["username"] == "executor"
+    assert event["impersonatedUser"] == {"username": "nobody"}
+
+
+def test_who_may_not_impersonate_is_refused_as_itself(running, node):
+    answer = running.raw("GET", f"/api/v1/nodes/{node}", account="viewer", Impersonate_User="a")
+    assert answer.status == 403
+    assert answer.json()["message"] == (
+        'users "a" is forbidden: User "viewer" cannot impersonate resource "users" in API group '
+        '"" at the cluster scope'
+    )
+
+
+def test_a_failure_inside_is_told_as_a_status(running, node, monkeypatch, caplog):
+    monkeypatch.setattr(running.store, "get", lambda *_: {}["gone"])
+    answer = running.raw("GET", f"/api/v1/nodes/{node}")
+    assert (answer.status, answer.json()["reason"]) == (500, "InternalError")
+    assert "twin API of eastus" in caplog.text

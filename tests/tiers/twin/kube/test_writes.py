@@ -191,4 +191,4 @@ def test_an_unknown_taint_effect_is_invalid(core, node):
     taint = {"key": "a", "effect": "Never"}
     with refused(422) as caught:
         core.patch_node(node, {"spec": {"taints": [taint]}})
-    assert "spec.taints[0].effect" in caught.value.body
+    assert "metadata.taints[0].effect" in caught.value.body
