@@ -16,3 +16,17 @@ class CycleRunning(Exception):
 
     def __init__(self) -> None:
         super().__init__("A cycle is already running; its plans appear when it ends.")
+
+
+class RulesInvalid(Exception):
+    """Adoption rules cannot be used; those before still hold."""
+
+
+class NothingToLookAt(Exception):
+    """Neither a metric source nor a kubeconfig was named."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing to look at: name a Prometheus (--prometheus URL) or a kubeconfig "
+            "(--kubeconfig FILE), or apply a fleet file with sources."
+        )

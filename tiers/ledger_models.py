@@ -80,3 +80,17 @@ class FleetChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.cluster} {self.object}: {self.words}"
+
+
+class AdoptionState(models.Model):
+    """The last first look and the rules in force, as one row, id 1."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    inventory = models.JSONField(null=True)
+    looked_at = models.DateTimeField(null=True)
+    looked_by = models.CharField(max_length=150, blank=True)
+    rules = models.JSONField(default=dict)
+    rules_by = models.CharField(max_length=150, blank=True)
+
+    def __str__(self) -> str:
+        return "adoption"

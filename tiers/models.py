@@ -4,9 +4,10 @@ import uuid
 
 from django.db import models
 
-from tiers.ledger_models import ClusterLook, FleetChange, LedgerLot, WaitingWork
+from tiers.ledger_models import AdoptionState, ClusterLook, FleetChange, LedgerLot, WaitingWork
 
 __all__ = [
+    "AdoptionState",
     "ClusterLook",
     "Cycle",
     "CycleState",

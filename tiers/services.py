@@ -22,6 +22,15 @@ def request_cycle(*, by: str) -> None:
     transaction.on_commit(send)
 
 
+@transaction.atomic
+def request_look(*, by: str) -> None:
+    """Ask the workers to look at the fleet as adoption does, and keep what they find."""
+    record_audit(
+        actor=by, action="adoption.look_requested", object_kind="fleet", object_id="1", detail={}
+    )
+    transaction.on_commit(partial(current_app.send_task, "tiers.look", kwargs={"by": by}))
+
+
 def request_first_cycle() -> None:
     """A new console plans as soon as its metrics are live, not a whole period later."""
     if not Cycle.objects.exists() and fleet_freshness().state is Freshness.LIVE:

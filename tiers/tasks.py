@@ -5,9 +5,12 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
+from infra_console.cluster.errors import ClusterError
 from tiers import cycle, queries, services
+from tiers.adopting import keep_inventory
 from tiers.core.forecast.errors import TooLittleHistory
-from tiers.errors import CycleRunning, NoFleet
+from tiers.errors import CycleRunning, NoFleet, NothingToLookAt
+from tiers.looking import Looked, look
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,14 @@ def observe() -> None:
         services.request_first_cycle()
     except NoFleet as err:
         log.info("Nothing to observe: %s", err)
+
+
+@shared_task(name="tiers.look")
+def look_again(by: str = services.SYSTEM_AUTHOR) -> None:
+    try:
+        keep_inventory(look(Looked(), now=timezone.now()), by=by)
+    except (NothingToLookAt, ClusterError) as err:
+        log.info("No look: %s", err)
 
 
 @shared_task(name="tiers.train")

@@ -128,12 +128,6 @@ _SPECS = (
         f"{WITHIN} / on (cluster, model_name) group_left () ({ANSWERED})",
     ),
     QuerySpec(
-        "tokens_per_s",
-        "sum by (cluster, model_name) (rate(vllm:prompt_tokens_total{{match}}[5m]))"
-        " + sum by (cluster, model_name) (rate(vllm:generation_tokens_total{{match}}[5m]))",
-        "tokens/s", _MODEL, VLLM, "prompt and output tokens, mean of five minutes",
-    ),
-    QuerySpec(
         "requests_waiting", "cluster_model:vllm_requests_waiting:sum{{match}}", "requests", _MODEL,
         VLLM, "requests queued in the engines",
         "sum by (cluster, model_name) (vllm:num_requests_waiting{{match}})",
@@ -263,6 +257,42 @@ _SPECS = (
         "xid_errors",
         f"max by (cluster, node, gpu, UUID) ({with_node(gpu('DCGM_FI_DEV_XID_ERRORS'))})",
         "XID code", ("cluster", "UUID"), DCGM, "the last XID error of each GPU, 0 for none",
+    ),
+    # --- money, and a first look at unknown clusters -----------------------------------------
+    QuerySpec(
+        "tokens_per_s",
+        "sum by (cluster, model_name) (rate(vllm:prompt_tokens_total{{match}}[5m]))"
+        " + sum by (cluster, model_name) (rate(vllm:generation_tokens_total{{match}}[5m]))",
+        "tokens/s", ("cluster", "model_name"), VLLM,
+        "prompt and output tokens, mean of five minutes",
+    ),
+    QuerySpec(
+        "gpu_inventory",
+        "max by (cluster, node, gpu, UUID, modelName, GPU_I_PROFILE) (label_replace(label_replace("
+        'DCGM_FI_DEV_SM_CLOCK{{match}}, "node", "$1", "hostname", "(.+)"),'
+        ' "node", "$1", "Hostname", "(.+)"))',
+        "MHz", ("cluster", "UUID", "GPU_I_PROFILE"), DCGM,
+        "every GPU that its exporter sees, with its model",
+    ),
+    QuerySpec(
+        "gpu_memory_mib",
+        "max by (cluster, UUID) (DCGM_FI_DEV_FB_USED{{match}})"
+        " + max by (cluster, UUID) (DCGM_FI_DEV_FB_FREE{{match}})",
+        "MiB", ("cluster", "UUID"), DCGM, "memory of each GPU, used and free together",
+    ),
+    QuerySpec(
+        "node_gpu_resources",
+        "max by (cluster, node, resource)"
+        ' (kube_node_status_capacity{resource=~"nvidia_com_.+",{match}})',
+        "devices", ("cluster", "node", "resource"), KSM,
+        "GPU resources of each node, MIG slices under their own names",
+    ),
+    QuerySpec(
+        "node_gpu_resources_allocatable",
+        "max by (cluster, node, resource)"
+        ' (kube_node_status_allocatable{resource=~"nvidia_com_.+",{match}})',
+        "devices", ("cluster", "node", "resource"), KSM,
+        "GPU resources that each node offers to pods",
     ),
 )  # fmt: skip
 

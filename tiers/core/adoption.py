@@ -1,0 +1,373 @@
+"""From what was found to what it is: regions, pools, tiers, and how GPUs are used.
+
+Pure, and quick enough to try a rule: nothing is read again. What no rule places is listed with the
+rule that would place it.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tiers.core.adoption_rules import (
+    NODE_POOL_LABELS,
+    PRODUCT_LABELS,
+    REGION_LABELS,
+    ZONE_LABELS,
+    AdoptionRules,
+    first_of,
+    gpu_type_of,
+    label_of,
+    memory_gib_of,
+    node_tier,
+    pod_tier,
+    purchase_of,
+)
+from tiers.core.inventory import FoundGpu, FoundNode, FoundPod, Inventory
+
+GPU = "nvidia.com/gpu"
+HOLDING = frozenset({"Running", "Pending"})
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPool:
+    """Nodes alike in cluster, GPU type, memory and purchase. Empty parts are unknown."""
+
+    id: str
+    cluster: str
+    gpu_type: str
+    memory_gib: float | None
+    purchase: str
+    placed_by: str
+    selector: Mapping[str, str]
+    nodes: int
+    gpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """GPUs of one cluster. None is unknown; `stranded` are free on a node that cannot hold the
+    smallest pod that its cluster runs on that GPU type."""
+
+    cluster: str
+    region: str
+    zones: tuple[str, ...]
+    nodes: int | None
+    gpus: int
+    allocatable: int | None
+    requested: int | None
+    idle_without_pod: int | None
+    idle_by_activity: int | None
+    stranded: int | None
+    fragmented_nodes: int | None
+    broken: int | None
+    mig: Mapping[str, int] = field(default_factory=dict)
+    shared: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """What lacks a fact, how much of it, and the rule that would say it."""
+
+    lacks: str
+    what: str
+    gpus: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    uses: list[Use]
+    pools: list[FoundPool]
+    tiers: dict[str, int]  # GPUs by tier of their node, else of what runs there; "" is neither
+    tier_words: dict[str, int]  # GPUs by the rule that placed them
+    namespaces: dict[str, str]  # tier by namespace, as the fleet file maps them
+    unplaced: list[Unplaced]
+    unknown: list[str]
+
+
+def adopt(found: Inventory, rules: AdoptionRules) -> Adoption:
+    """Everything the page and the proposed fleet file say."""
+    tiers, words, untiered = _tiers(found, rules)
+    pools, lacking = _pools(found.nodes, rules)
+    uses = [_use(cluster, found, rules) for cluster in found.clusters]
+    namespaces, mute = _namespaces(found, rules)
+    unplaced = [*_regionless(uses), *lacking, *untiered, *mute]
+    return Adoption(
+        uses=uses,
+        pools=pools,
+        tiers=dict(tiers),
+        tier_words=dict(words),
+        namespaces=namespaces,
+        unplaced=sorted(unplaced, key=lambda u: (-u.gpus, u.lacks, u.what)),
+        unknown=[*found.unknown, *found.problems],
+    )
+
+
+def node_gpus(node: FoundNode) -> int:
+    """Cards a node has: a MIG slice is a part of one, a time slice is none more."""
+    shared = int(label_of(node.labels, "nvidia.com/gpu.replicas") or 1)
+    count = label_of(node.labels, "nvidia.com/gpu.count")
+    whole = node.resources.get(GPU, 0)
+    if shared > 1 and whole:
+        return whole // shared
+    if _slices(node) and count.isdecimal():
+        return max(whole, int(count))
+    return whole
+
+
+def _slices(node: FoundNode) -> dict[str, int]:
+    return {name: n for name, n in node.resources.items() if "/mig-" in name and n}
+
+
+# --- pools ------------------------------------------------------------------------------------
+
+
+def _pools(
+    nodes: Sequence[FoundNode], rules: AdoptionRules
+) -> tuple[list[FoundPool], list[Unplaced]]:
+    groups: dict[tuple[str, str, float | None, str], list[FoundNode]] = defaultdict(list)
+    for node in nodes:
+        _, product = first_of(node.labels, PRODUCT_LABELS)
+        bought = purchase_of(node.labels, rules)
+        memory = memory_gib_of(product, node.labels)
+        key = (node.cluster, gpu_type_of(product, rules), memory, bought[0] if bought else "")
+        groups[key].append(node)
+    pools = [_pool(key, held, rules) for key, held in sorted(groups.items(), key=str)]
+    lacking: list[Unplaced] = []
+    for pool, held in zip(pools, (h for _, h in sorted(groups.items(), key=str)), strict=True):
+        lacking += _pool_lacks(pool, held)
+    return pools, lacking
+
+
+def _pool(
+    key: tuple[str, str, float | None, str], nodes: Sequence[FoundNode], rules: AdoptionRules
+) -> FoundPool:
+    cluster, gpu_type, memory, purchase = key
+    product_key, product = first_of(nodes[0].labels, PRODUCT_LABELS)
+    bought = purchase_of(nodes[0].labels, rules)
+    selector = {product_key: product} if product_key else {}
+    if bought:
+        selector[bought[1].label] = label_of(nodes[0].labels, bought[1].label)
+    return FoundPool(
+        id="/".join((cluster, gpu_type or "unknown", purchase or "unknown")),
+        cluster=cluster,
+        gpu_type=gpu_type,
+        memory_gib=memory,
+        purchase=purchase,
+        placed_by=f"label {bought[1].label}={bought[1].value}" if bought else "",
+        selector=selector,
+        nodes=len(nodes),
+        gpus=sum(map(node_gpus, nodes)),
+    )
+
+
+def _pool_lacks(pool: FoundPool, nodes: Sequence[FoundNode]) -> Iterable[Unplaced]:
+    if not pool.purchase:
+        for (key, value), held in _by_node_pool(nodes).items():
+            rule = (
+                f'purchases: [{{label: "{key}", value: "{value}", purchase: on_demand}}]'
+                if key
+                else "no label tells these nodes apart: give them one"
+            )
+            what = f"{pool.cluster}: nodes {_group_words(key, value, held)}"
+            yield Unplaced("purchase kind", what, sum(map(node_gpus, held)), rule)
+    _, product = first_of(nodes[0].labels, PRODUCT_LABELS)
+    what = f"{pool.cluster}: {product or 'nodes without a product label'}"
+    if not pool.gpu_type:
+        rule = f'gpu_types: {{"{product}": NAME}}' if product else "run GPU feature discovery"
+        yield Unplaced("GPU type", what, pool.gpus, rule)
+    if pool.memory_gib is None:
+        yield Unplaced("GPU memory", what, pool.gpus, "run GPU feature discovery")
+
+
+def _by_node_pool(nodes: Iterable[FoundNode]) -> dict[tuple[str, str], list[FoundNode]]:
+    groups: dict[tuple[str, str], list[FoundNode]] = defaultdict(list)
+    for node in nodes:
+        groups[first_of(node.labels, NODE_POOL_LABELS)].append(node)
+    return groups
+
+
+def _group_words(key: str, value: str, nodes: Sequence[FoundNode]) -> str:
+    if key:
+        return f"with {key}={value}"
+    return ", ".join(n.name for n in nodes[:3]) + (" …" if len(nodes) > 3 else "")
+
+
+# --- tiers ------------------------------------------------------------------------------------
+
+
+def _tiers(
+    found: Inventory, rules: AdoptionRules
+) -> tuple[Counter[str], Counter[str], list[Unplaced]]:
+    """GPUs by tier and by rule: a node's own label goes first, then a rule for its pods when all
+    of them agree."""
+    tiers, words = Counter[str](), Counter[str]()
+    pods: dict[tuple[str, str], list[FoundPod]] = defaultdict(list)
+    for pod in found.pods:
+        pods[pod.cluster, pod.node].append(pod)
+    lost: list[FoundNode] = []
+    for node in found.nodes:
+        placed = node_tier(node.labels, rules) or _tier_of_pods(
+            pods[node.cluster, node.name], rules
+        )
+        tiers[placed[0] if placed else ""] += node_gpus(node)
+        words[placed[1] if placed else "no rule"] += node_gpus(node)
+        if placed is None:
+            lost.append(node)
+    return tiers, words, [_tierless(key, held, rules) for key, held in _by_place(lost).items()]
+
+
+def _tier_of_pods(pods: Sequence[FoundPod], rules: AdoptionRules) -> tuple[str, str] | None:
+    told = {pod_tier(p.namespace, p.queue, rules) for p in pods}
+    return next(iter(told)) if len({t[0] if t else "" for t in told}) == 1 else None
+
+
+def _by_place(nodes: Iterable[FoundNode]) -> dict[tuple[str, str, str], list[FoundNode]]:
+    groups: dict[tuple[str, str, str], list[FoundNode]] = defaultdict(list)
+    for node in nodes:
+        groups[(node.cluster, *first_of(node.labels, NODE_POOL_LABELS))].append(node)
+    return groups
+
+
+def _tierless(
+    key: tuple[str, str, str], nodes: Sequence[FoundNode], rules: AdoptionRules
+) -> Unplaced:
+    cluster, label, value = key
+    rule = (
+        f'tiers: [{{label: "{label}", value: "{value}", tier: training}}]'
+        if label
+        else f"label the nodes: {rules.tier_label}=training"
+    )
+    what = f"{cluster}: nodes {_group_words(label, value, nodes)}"
+    return Unplaced("tier", what, sum(map(node_gpus, nodes)), rule)
+
+
+def _namespaces(found: Inventory, rules: AdoptionRules) -> tuple[dict[str, str], list[Unplaced]]:
+    """The tier of each namespace whose pods ask for GPUs, and those of which nothing tells it.
+
+    Where no rule names a namespace, the tier label of all the nodes it runs on tells.
+    """
+    by_node = {
+        (n.cluster, n.name): label[0] for n in found.nodes if (label := node_tier(n.labels, rules))
+    }
+    told: dict[str, set[str]] = defaultdict(set)
+    ruled: dict[str, str] = {}
+    asked = Counter[str]()
+    for pod in found.pods:
+        asked[pod.namespace] += pod.gpus
+        if rule := pod_tier(pod.namespace, pod.queue, rules):
+            ruled.setdefault(pod.namespace, rule[0])
+        elif pod.node:
+            told[pod.namespace].add(by_node.get((pod.cluster, pod.node), ""))
+    placed = {name: next(iter(t)) for name, t in told.items() if len(t) == 1} | ruled
+    placed = {name: tier for name, tier in placed.items() if tier}
+    return placed, [
+        Unplaced(
+            "tier", f"pods of namespace {name}", gpus,
+            f'tiers: [{{namespace: "{name}", tier: inference}}]',
+        )
+        for name, gpus in sorted(asked.items())
+        if name not in placed
+    ]  # fmt: skip
+
+
+# --- use --------------------------------------------------------------------------------------
+
+
+def _use(cluster: str, found: Inventory, rules: AdoptionRules) -> Use:
+    nodes = [n for n in found.nodes if n.cluster == cluster]
+    gpus = [g for g in found.gpus if g.cluster == cluster]
+    if not nodes:
+        return _by_exporter(cluster, gpus, rules)
+    pods = [p for p in found.pods if p.cluster == cluster]
+    held = Counter[str]()
+    for pod in pods:
+        if pod.node and pod.phase in HOLDING:
+            held[pod.node] += pod.gpus
+    sound = [n for n in nodes if n.ready and not n.unschedulable]
+    free = {n.name: max(0, n.allocatable.get(GPU, 0) - held[n.name]) for n in sound}
+    smallest = _smallest(pods, nodes)
+    stranded = sum(f for n in sound if (f := free[n.name]) < smallest.get(_product(n), 1))
+    total = sum(map(node_gpus, nodes))
+    return Use(
+        cluster=cluster,
+        region=_region(cluster, nodes, rules),
+        zones=tuple(sorted({first_of(n.labels, ZONE_LABELS)[1] for n in nodes} - {""})),
+        nodes=len(nodes),
+        gpus=total,
+        allocatable=sum(n.allocatable.get(GPU, 0) for n in nodes),
+        requested=sum(p.gpus for p in pods if p.phase in HOLDING),
+        idle_without_pod=sum(free.values()),
+        idle_by_activity=_idle(gpus, rules),
+        stranded=stranded,
+        fragmented_nodes=sum(0 < free[n.name] < n.allocatable.get(GPU, 0) for n in sound),
+        broken=sum(node_gpus(n) for n in nodes if n.ready is False),
+        mig=dict(_mig(nodes)),
+        shared=sum(label_of(n.labels, "nvidia.com/gpu.replicas") not in {"", "1"} for n in nodes),
+    )
+
+
+def _by_exporter(cluster: str, gpus: Sequence[FoundGpu], rules: AdoptionRules) -> Use:
+    """GPUs that their exporter alone tells of: how many, and nothing else."""
+    return Use(
+        cluster=cluster, region=rules.region_of_cluster.get(cluster, ""), zones=(),
+        nodes=len(names) if (names := {g.node for g in gpus} - {""}) else None,
+        gpus=len({g.id for g in gpus}), allocatable=None, requested=None, idle_without_pod=None,
+        idle_by_activity=_idle(gpus, rules), stranded=None, fragmented_nodes=None, broken=None,
+        mig=dict(Counter(g.mig_profile for g in gpus if g.mig_profile)),
+    )  # fmt: skip
+
+
+def _idle(gpus: Sequence[FoundGpu], rules: AdoptionRules) -> int | None:
+    """GPUs whose engines hardly worked; None unless the activity of each is known."""
+    seen: dict[str, float | None] = {}
+    for gpu in gpus:
+        known = seen.get(gpu.id)
+        if gpu.activity is not None:
+            seen[gpu.id] = max(gpu.activity, known or 0.0)
+        else:
+            seen.setdefault(gpu.id, None)
+    if not seen or None in seen.values():
+        return None
+    return sum(a < rules.idle_below for a in seen.values() if a is not None)
+
+
+def _smallest(pods: Iterable[FoundPod], nodes: Iterable[FoundNode]) -> dict[str, int]:
+    """GPUs of the smallest pod by the product it runs on."""
+    product = {n.name: _product(n) for n in nodes}
+    found: dict[str, int] = {}
+    for pod in pods:
+        if pod.gpus and pod.node in product:
+            name = product[pod.node]
+            found[name] = min(pod.gpus, found.get(name, pod.gpus))
+    return found
+
+
+def _product(node: FoundNode) -> str:
+    return first_of(node.labels, PRODUCT_LABELS)[1]
+
+
+def _mig(nodes: Iterable[FoundNode]) -> Counter[str]:
+    slices = Counter[str]()
+    for node in nodes:
+        slices.update(_slices(node))
+    return slices
+
+
+def _region(cluster: str, nodes: Iterable[FoundNode], rules: AdoptionRules) -> str:
+    """The region that an operator says, else that all nodes say; empty when they disagree."""
+    if told := rules.region_of_cluster.get(cluster):
+        return told
+    names = {first_of(n.labels, REGION_LABELS)[1] for n in nodes} - {""}
+    return next(iter(names)) if len(names) == 1 else ""
+
+
+def _regionless(uses: Iterable[Use]) -> list[Unplaced]:
+    return [
+        Unplaced(
+            "region", f"cluster {u.cluster or '(no label)'}", u.gpus,
+            f"region_of_cluster: {{{u.cluster or 'NAME'}: REGION}}",
+        )
+        for u in uses
+        if not u.region
+    ]  # fmt: skip
