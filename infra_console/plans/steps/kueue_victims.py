@@ -128,7 +128,7 @@ class Reactivate:
         return Done(f"{victim.full_name} waits in {victim.local_queue} again")
 
     def rehearse(self, step: StepContext) -> Outcome:
-        return Done("nothing was written, so nothing is taken back")
+        return Done(f"{step.target.name} would queue again")
 
     def undo(self, step: StepSpec) -> Sequence[Undo]:
         return ()

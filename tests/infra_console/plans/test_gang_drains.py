@@ -1,5 +1,7 @@
 """Draining a node that gangs run on: who is asked first, who is waited for, who stops the plan."""
 
+import time
+
 import pytest
 
 from infra_console.plans.models import Step
@@ -77,3 +79,34 @@ def test_a_node_without_gangs_is_drained_as_ever(twin, armed, approved, params):
     plan = spec(moves=(node_move(node, "inference", "training"),), steps=steps, guards=())
     assert work(approved(plan), 20).state == "verified"
     assert not [m for m in twin.mutations() if m.startswith("patch pods")]
+
+
+def test_a_gang_on_a_node_that_goes_back_is_asked_for_a_checkpoint_too(
+    twin, armed, approved, operator
+):
+    """Training got the node; a gang that waited runs on it when it is taken back."""
+    node = "eastus-h100-reserved-01"
+    steps = tuple(
+        s.model_copy(update={"params": {**s.params, "grace_s": 0}})
+        if s.kind == "node.assign_tier"
+        else s
+        for s in node_steps(node, "inference", "training")
+    )
+    plan = approved(spec(moves=(node_move(node, "inference", "training"),), steps=steps, guards=()))
+    plan = work(plan, 20)
+    assert plan.state == "verified", plan.state_reason
+    gangs = until(lambda: [p for p in twin.pods_on(node) if p.startswith("train")])
+    roll_back(plan.id, by=operator, reason="enough")
+    plan = work(plan, 20)
+    assert plan.state == "rolled_back", plan.state_reason
+    asked = next(i for i, m in enumerate(twin.mutations()) if m == f"patch pods {gangs[0]}")
+    gone = next(i for i, m in enumerate(twin.mutations()) if m.endswith(f"eviction {gangs[0]}"))
+    assert asked < gone
+
+
+def until(look, within_s: float = 10.0):
+    ends = time.monotonic() + within_s
+    while not (seen := look()):
+        assert time.monotonic() < ends, "no gang came"
+        time.sleep(0.05)
+    return seen
