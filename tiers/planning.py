@@ -151,10 +151,11 @@ def _steps(facts: FleetFacts, moves: ClusterMoves) -> Iterator[StepSpec]:
 def _for_gangs(step: StepSpec, change: NodeChange, stopped: Sequence[str] | None) -> StepSpec:
     """A drain gives gangs their grace, and waits for those that the plan stops under a queue.
 
-    A node that comes to training is emptied of gangs should it ever go back.
+    A node that comes to training is emptied of whole gangs should it ever go back.
     """
     if step.kind == "node.assign_tier" and change.to_tier == "training":
-        return step.model_copy(update={"params": step.params | {"grace_s": GRACE_S}})
+        back = {"grace_s": GRACE_S, "requeue": True}
+        return step.model_copy(update={"params": step.params | back})
     if step.kind != "node.drain" or not any(pod.gang for pod in change.evicts):
         return step
     named = {} if stopped is None else {"victims": list(stopped)}

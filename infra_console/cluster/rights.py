@@ -31,7 +31,8 @@ NODES, KUEUE = "nodes and services", "Kueue"
 READS = (
     Right("list", "", "nodes", NODES),
     Right("list", "", "pods", NODES),
-    Right("list", "apps", "deployments", NODES),
+    Right("get", "apps", "deployments", NODES),
+    Right("get", GROUP, "clusterqueues", KUEUE),
     Right("list", GROUP, "workloads", KUEUE),
 )
 WRITES = (

@@ -1,5 +1,6 @@
 """deploy/kubernetes/kueue.yaml: it grants what a plan on Kueue uses, both ways, and no more."""
 
+from infra_console.cluster.rights import READS, WRITES
 from infra_console.plans.rollback import roll_back
 from tests.deploy.test_manifests import documents, found, granted, used
 from tests.infra_console.conftest import named_cluster, tls, twin
@@ -27,6 +28,19 @@ def test_the_executor_is_granted_what_a_plan_on_kueue_uses_and_no_more(
     everyones = granted(found("ClusterRole", "infra-console-executor"))
     owners = granted(found("Role", "infra-console-owner"))
     assert {(r, v) for r, v in used(twin) if r != "namespaces"} <= role | everyones | owners
+
+
+def test_what_the_doctor_asks_for_is_what_the_manifests_grant():
+    reader = granted(
+        *(found("ClusterRole", f"infra-console-{r}") for r in ("reader", "kueue-reader"))
+    )
+    executor = granted(*(found("ClusterRole", f"infra-console-{r}") for r in ("executor", "kueue")))
+
+    def asked(rights) -> set[tuple[str, str]]:
+        return {(f"{r.resource}/{r.subresource}".rstrip("/"), r.verb) for r in rights}
+
+    assert asked(READS) <= reader & executor
+    assert asked(WRITES) == {(r, v) for r, v in executor if v not in {"get", "list"}}
 
 
 def test_the_policies_on_kueue_hold_the_executor_to_quota_and_active():

@@ -1,7 +1,8 @@
 """Whether each write to Kueue's objects is what its plan says of that very object, by its body.
 
 A quota is set to what a step says, or on the way back to what stood before; `active` is taken from
-named victims and given back to them. No other field of theirs is ever ours.
+named victims, or of whom a node is emptied that goes back, and given back to them. No other field
+of theirs is ever ours.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,19 +12,23 @@ from infra_console.plans.invariants.history import History, PlanRow, Request
 from infra_console.plans.invariants.writes import Account
 
 QUEUES, WORKLOADS = "clusterqueues", "workloads"
+DRAIN_BACK = "node.drain_back"
 QUOTA, ACTIVE = "/nominalQuota", "/spec/active"
 
 
 def beyond_the_steps(history: History, kept: Account) -> list[str]:
     """Writes that changed something else than the plan says."""
     plans = {p.id: p for p in history.plans}
-    steps = {(s.plan, s.key): s.back for s in history.steps}
+    steps = {(s.plan, s.key): s for s in history.steps}
     found: list[str] = []
     for write, request in kept.effects:
         plan = plans.get(write.plan)
         if plan is None or request is None or request.resource not in (QUEUES, WORKLOADS):
             continue
-        back = steps.get((write.plan, write.step), False)
+        step = steps.get((write.plan, write.step))
+        if step is not None and step.kind == DRAIN_BACK and request.resource == WORKLOADS:
+            continue  # who ran on a node that goes back was in nobody's plan
+        back = step is not None and step.back
         found += [f"{write} {why}" for why in _beyond(plan, request, back)]
     return found
 

@@ -18,6 +18,7 @@ from infra_console.plans.guards import CORDON_TAINT
 from infra_console.plans.marks import PRIOR
 from infra_console.plans.spec import StepSpec
 from infra_console.plans.steps.base import Blocked, Done, Outcome, StepContext, Undo
+from infra_console.plans.steps.gangs import let_back
 from infra_console.plans.steps.labels import label_node
 from infra_console.plans.steps.node import (
     Cordon,
@@ -48,7 +49,10 @@ class EmptyAgain(Drain):
         node = read_target(step)
         if is_back(step, node):
             return Done(AS_BEFORE)
-        return refuse_changed(step, node) or super().run(step)
+        outcome = refuse_changed(step, node) or super().run(step)
+        if isinstance(outcome, Done) and step.params.get("requeue"):
+            let_back(step)
+        return outcome
 
 
 class RestoreTier:

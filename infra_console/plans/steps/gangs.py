@@ -4,21 +4,26 @@ Evicting one pod restarts its whole gang. A gang that Kueue runs leaves whole, a
 plan names: the drain waits for those to be gone, and stops at one that it does not name. Any other
 gang is asked for a checkpoint and given its grace.
 
-Params: grace_s and victims (`namespace/name` of Workloads) of the drain; without them nobody is
-waited for.
+A node that goes back to another tier holds whatever Kueue admitted since, which no plan could name:
+those leave whole too, deactivated under a note of the node, and queue again once it is empty.
+
+Params: grace_s and victims (`namespace/name` of Workloads) of the drain, requeue of one on the way
+back; without them nobody is waited for.
 """
 
 from collections.abc import Iterable, Sequence
 
 from django.utils import timezone
 
-from infra_console.cluster.kueue import list_workloads
+from infra_console.cluster.kueue import list_workloads, set_active
 from infra_console.cluster.kueue_objects import WorkloadState
 from infra_console.cluster.objects import PodState
 from infra_console.cluster.reads import list_pods
+from infra_console.plans.marks import CLEARED, marks_of, noted_prior
 from infra_console.plans.steps.base import Blocked, Outcome, StepContext, Waiting
 from infra_console.plans.steps.checkpoints import ask_and_wait
 from infra_console.plans.steps.kueue_victims import belongs
+from infra_console.plans.steps.owned import is_ours
 
 POLL_S = 1.0
 
@@ -34,9 +39,38 @@ def gangs_first(step: StepContext, pods: Sequence[PodState]) -> Outcome | None:
         for (namespace, job), gang in _gangs(step, pods).items()
         if (left := ask_and_wait(step, gang, now=timezone.now()))
     ]
-    if not waits_for:
-        return None
-    return Waiting(f"waits for a checkpoint of {'; '.join(waits_for)}", POLL_S)
+    if waits_for:
+        return Waiting(f"waits for a checkpoint of {'; '.join(waits_for)}", POLL_S)
+    return _leave_whole(step, pods) if step.params.get("requeue") else None
+
+
+def let_back(step: StepContext) -> None:
+    """Let the gangs queue again that this drain sent off its node; those of no other step."""
+    for gang in list_workloads(step.cluster):
+        if is_ours(step, gang) and noted_prior(gang).get("left") == step.target.name:
+            step.write(
+                f"reactivate {gang.full_name} that left {step.target.name}",
+                lambda gang=gang: set_active(
+                    step.cluster, gang, True, annotations=CLEARED, dry_run=step.dry_run
+                ),
+            )
+
+
+def _leave_whole(step: StepContext, pods: Iterable[PodState]) -> Outcome | None:
+    """Deactivate the Workloads that have a pod here, and wait for them to be gone."""
+    there = [w for w in _workloads_of(step, pods) if not w.finished]
+    for gang in there:
+        if gang.active:
+            prior = {"active": True, "left": step.target.name}
+            ours = marks_of(plan_id=step.plan_id, epoch=step.epoch, prior=prior)
+            step.write(
+                f"deactivate {gang.full_name} to leave {step.target.name}",
+                lambda gang=gang, ours=ours: set_active(
+                    step.cluster, gang, False, annotations=ours, dry_run=step.dry_run
+                ),
+            )
+    named = ", ".join(w.full_name for w in there)
+    return Waiting(f"waits for {named} to leave", POLL_S) if there else None
 
 
 def _victims_first(step: StepContext, pods: Iterable[PodState]) -> Outcome | None:

@@ -27,6 +27,7 @@ from infra_console.plans.steps.base import (
 )
 from infra_console.plans.steps.owned import (
     NOBODY,
+    below_floor,
     is_ours,
     overtaken,
     owned_by_others,
@@ -135,9 +136,7 @@ def _refuse_floor(step: StepContext, queue: ClusterQueueState, quota: QuotaState
             f"floor: {queue.name} would keep {total - lowered} {quota.resource}, "
             f"below its floor of {floor}"
         )
-    if broken := step.guards.below_floor(step.tier):
-        return Blocked(f"floor: {broken}")
-    return None
+    return below_floor(step)
 
 
 def _refuse_back(step: StepContext, queue: ClusterQueueState, quota: QuotaState) -> Outcome | None:

@@ -34,6 +34,7 @@ from infra_console.plans.steps.base import (
 )
 from infra_console.plans.steps.checkpoints import ask_and_wait, saved_words
 from infra_console.plans.steps.owned import (
+    below_floor,
     is_ours,
     overtaken,
     owned_by_others,
@@ -128,7 +129,7 @@ class Reactivate:
         return Done(f"{victim.full_name} waits in {victim.local_queue} again")
 
     def rehearse(self, step: StepContext) -> Outcome:
-        return Done("nothing was written, so nothing is taken back")
+        return Done(f"{step.target.name} would queue again")
 
     def undo(self, step: StepSpec) -> Sequence[Undo]:
         return ()
@@ -172,10 +173,7 @@ def _refuse(step: StepContext, victim: WorkloadState) -> Outcome | None:
     owners = _owners(victim)
     if (step.prior and step.prior.get("written")) or is_ours(step, victim):
         return reverted(step, f"{victim.full_name} is active again", owners)
-    if refusal := owned_by_others(step, owners):
-        return refusal
-    broken = step.guards.below_floor(step.tier)
-    return Blocked(f"floor: {broken}") if broken else None
+    return owned_by_others(step, owners) or below_floor(step)
 
 
 def _owners(victim: WorkloadState) -> list[Manager]:

@@ -28,6 +28,7 @@ from infra_console.plans.steps.base import (
 )
 from infra_console.plans.steps.gangs import gangs_first
 from infra_console.plans.steps.labels import label_node
+from infra_console.plans.steps.owned import below_floor
 from infra_console.plans.steps.taints import every_taint, has_tier, tier_taints
 
 DRAIN_POLL_S = 1.0
@@ -75,7 +76,7 @@ class Drain:
         pods = leaving(step)
         if not pods:
             return Done("no pod is left that must leave")
-        if refusal := _for_good(pods) or _below_floor(step) or gangs_first(step, pods):
+        if refusal := _for_good(pods) or below_floor(step) or gangs_first(step, pods):
             return refusal
         blocked = _evict_all(step, [p for p in pods if not p.deleting])
         if blocked:
@@ -275,11 +276,6 @@ def _for_good(pods: Iterable[PodState]) -> Blocked | None:
         f"{_names(bare)} has no controller that would start it elsewhere; "
         "stop or move it and resume, or abort"
     )
-
-
-def _below_floor(step: StepContext) -> Blocked | None:
-    broken = step.guards.below_floor(step.tier)
-    return Blocked(f"floor: {broken}") if broken else None
 
 
 def _evict_all(step: StepContext, pods: list[PodState]) -> dict[str, EvictionBlocked]:

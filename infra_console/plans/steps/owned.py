@@ -46,6 +46,12 @@ def owned_by_others(step: StepContext, owners: Sequence[Manager]) -> Blocked | N
     )
 
 
+def below_floor(step: StepContext) -> Blocked | None:
+    """The refusal while the step's tier is under its floor, for whatever reason."""
+    broken = step.guards.below_floor(step.tier)
+    return Blocked(f"floor: {broken}") if broken else None
+
+
 def reverted(step: StepContext, what: str, owners: Sequence[Manager]) -> Blocked:
     """A field that we had written and that stands otherwise now."""
     return Blocked(f"{what}, reverted by {names(owners) or NOBODY}; it was left as it is")
