@@ -273,6 +273,7 @@ PLAN_STEP_KINDS = {
     "node.drain_back": "infra_console.plans.steps.back.EmptyAgain",
     "node.restore_tier": "infra_console.plans.steps.back.RestoreTier",
     "workload.scale": "infra_console.plans.steps.workload.Scale",
+    "workload.scale_ordinal": "infra_console.plans.steps.ordinal.ScaleOrdinal",
 }
 REGION_STATES = "tiers.queries.region_map"  # who tells the regions page what each is doing
 OVERVIEW_CARDS = ["tiers.overview.tier_cards", "regions.overview.map_card"]

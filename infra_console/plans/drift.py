@@ -1,7 +1,7 @@
 """Whether what a plan relies on still holds, by reading its preconditions from the cluster.
 
-Drift is semantic: uid, tier label, unschedulable, ready, allocatable GPUs, replicas. A heartbeat or
-a status that moved a resourceVersion voids nothing.
+Drift is semantic: uid, tier label, unschedulable, ready, allocatable GPUs, replicas, bounds, quota.
+A heartbeat or a status that moved a resourceVersion voids nothing.
 """
 
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ from typing import Any
 from infra_console.cluster.errors import ClusterError, ObjectMissing
 from infra_console.cluster.reads import read_deployment, read_node
 from infra_console.plans.errors import Drifted
+from infra_console.plans.facts import FACTS
 from infra_console.plans.models import Plan, Step
 from infra_console.plans.spec import ObjectRef, Precondition
 from infra_console.plans.states import STEP_ENDED
@@ -78,7 +79,7 @@ def facts_of(target: ObjectRef, *, tier_key: str) -> dict[str, Any]:
     if target.kind == "Deployment":
         deployment = read_deployment(target.cluster, target.namespace, target.name)
         return {"uid": deployment.uid, "replicas": deployment.replicas}
-    return {}
+    return FACTS[target.kind](target) if target.kind in FACTS else {}
 
 
 def _name(target: ObjectRef) -> str:

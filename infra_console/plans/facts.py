@@ -1,0 +1,23 @@
+"""The facts that a precondition may name of kinds beside nodes and Deployments, by kind."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from infra_console.cluster.scaling import read_scaled
+from infra_console.plans.spec import ObjectRef
+
+
+def _numbered(target: ObjectRef) -> dict[str, Any]:
+    held = read_scaled(target.cluster, target.kind, target.namespace, target.name)
+    return {
+        "uid": held.uid,
+        "replicas": held.replicas,
+        "group_size": held.group_size,
+        "owners": list(held.owners),
+    }
+
+
+FACTS: Mapping[str, Callable[[ObjectRef], dict[str, Any]]] = {
+    "StatefulSet": _numbered,
+    "LeaderWorkerSet": _numbered,
+}
