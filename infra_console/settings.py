@@ -274,6 +274,7 @@ PLAN_STEP_KINDS = {
     "node.restore_tier": "infra_console.plans.steps.back.RestoreTier",
     "workload.scale": "infra_console.plans.steps.workload.Scale",
     "workload.scale_ordinal": "infra_console.plans.steps.ordinal.ScaleOrdinal",
+    "workload.bound": "infra_console.plans.steps.bounds.Bound",
 }
 REGION_STATES = "tiers.queries.region_map"  # who tells the regions page what each is doing
 OVERVIEW_CARDS = ["tiers.overview.tier_cards", "regions.overview.map_card"]

@@ -56,6 +56,17 @@ class ObjectConflict(ClusterError):
     retryable = True
 
 
+class FieldOwned(ClusterError):
+    """Another manager owns a field that was to be applied; nothing was written, nothing is forced.
+
+    `owners` are their names, as `managedFields` has them.
+    """
+
+    def __init__(self, cluster: str, problem: str, *, owners: tuple[str, ...]) -> None:
+        super().__init__(cluster, problem)
+        self.owners = owners
+
+
 class EvictionBlocked(ClusterError):
     """A disruption budget keeps the pod for now; `cause` is the server's own reason."""
 

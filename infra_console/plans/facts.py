@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from infra_console.cluster.bounds import read_bounds
 from infra_console.cluster.scaling import read_scaled
 from infra_console.plans.spec import ObjectRef
 
@@ -17,7 +18,19 @@ def _numbered(target: ObjectRef) -> dict[str, Any]:
     }
 
 
+def _bounds(target: ObjectRef) -> dict[str, Any]:
+    held = read_bounds(target.cluster, target.kind, target.namespace, target.name)
+    return {
+        "uid": held.at.uid,
+        "min": held.low,
+        "max": held.high,
+        "owners": list(held.owners),
+    }
+
+
 FACTS: Mapping[str, Callable[[ObjectRef], dict[str, Any]]] = {
     "StatefulSet": _numbered,
     "LeaderWorkerSet": _numbered,
+    "HorizontalPodAutoscaler": _bounds,
+    "ScaledObject": _bounds,
 }

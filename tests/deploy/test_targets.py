@@ -3,10 +3,12 @@
 import pytest
 
 from infra_console.plans.rollback import roll_back
-from tests.deploy.test_manifests import found, granted, used
+from tests.deploy.test_manifests import documents, found, granted, used
 from tests.infra_console.conftest import named_cluster, tls, twin
 from tests.infra_console.plans.conftest import _short_waits, approved, approver, armed, operator
 from tests.infra_console.plans.targets import (
+    add,
+    handed_over,
     held,
     leader_worker_set,
     plan_of,
@@ -17,7 +19,14 @@ from tests.infra_console.plans.targets import (
     until,
     work,
 )
-from tiers.twin.kube.resources import LEADER_WORKER_SETS, STATEFUL_SETS
+from tests.tiers.twin.kube import objects
+from tiers.twin.kube.resources import (
+    DEPLOYMENTS,
+    HPAS,
+    LEADER_WORKER_SETS,
+    SCALED_OBJECTS,
+    STATEFUL_SETS,
+)
 
 __all__ = [
     "_short_waits", "approved", "approver", "armed", "named_cluster", "operator", "tls", "twin",
@@ -44,6 +53,41 @@ def carry_out(twin, armed, approved, operator):
         assert work(plan).state == "rolled_back"
 
     return run
+
+
+def test_autoscalers_are_bounded_with_their_role(twin, carry_out):
+    room(twin)
+    add(twin, DEPLOYMENTS, objects.deployment("embed", replicas=1))
+    aim = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "embed"}
+    body = {"metadata": {"name": "embed"}, "spec": {"minReplicas": 1, "maxReplicas": 3}}
+    add(twin, HPAS, handed_over(HPAS, body, scaleTargetRef=aim))
+    body = {"metadata": {"name": "idle"}, "spec": {"minReplicaCount": 0}}
+    cron = {"timezone": "Etc/UTC", "start": "0 0 1 1 *", "end": "1 0 1 1 *", "desiredReplicas": "0"}
+    keeps = {
+        "scaleTargetRef": {"name": "chat-70b"},
+        "triggers": [{"type": "cron", "metadata": cron}],
+    }
+    add(twin, SCALED_OBJECTS, handed_over(SCALED_OBJECTS, body, **keeps))
+    hpa, keda = ref("HorizontalPodAutoscaler", "embed"), ref("ScaledObject", "idle")
+    carry_out(
+        step("workload.bound", hpa, **{"from": {"min": 1, "max": 3}, "to": {"min": 2, "max": 3}}),
+        step(
+            "workload.bound",
+            keda,
+            **{"from": {"min": 0, "max": None}, "to": {"min": 1, "max": None}},
+        ),
+    )
+    assert used_beyond_nodes(twin) == granted(found("ClusterRole", "infra-console-bounds"))
+
+
+def test_every_policy_speaks_of_the_executor_and_keeps_other_annotations():
+    policies = [d for d in documents() if d["kind"] == "ValidatingAdmissionPolicy"]
+    assert len(policies) >= 4
+    for policy in policies:
+        assert policy["spec"]["failurePolicy"] == "Fail"
+        condition = policy["spec"]["matchConditions"][0]["expression"]
+        assert "'system:serviceaccount:infra-console:executor'" in condition
+        assert "oldNotes.all(k" in str(policy["spec"])
 
 
 def test_sets_are_scaled_with_their_role(twin, carry_out):

@@ -79,7 +79,7 @@ def _refuse(step: StepContext, held: ScaleState) -> Outcome | None:
         floor = step.params["floor"]
         return Failed(f"floor: {held.name} would keep {to} replicas, below its floor of {floor}")
     if has_written(step):
-        return reverted(step, f"{held.name} has {replicas} replicas again", held.owners)
+        return reverted(f"{held.name} has {replicas} replicas again", held.owners)
     if replicas != step.params["from"]:
         return Failed(
             f"{held.name} has {replicas} replicas, set by {by(held.owners)}; "

@@ -4,8 +4,11 @@ A field that stands otherwise than we wrote it was reverted: a state for a perso
 a reason to write again.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from infra_console.plans.marks import EPOCH, PLAN, PRIOR
 from infra_console.plans.steps.base import Blocked, Failed, StepContext
 
 NOBODY = "somebody else"
@@ -29,6 +32,31 @@ def has_written(step: StepContext) -> bool:
     return bool(step.prior and step.prior.get("written"))
 
 
-def reverted(step: StepContext, what: str, owners: Sequence[str]) -> Blocked:
+def reverted(what: str, owners: Sequence[str]) -> Blocked:
     """`what` says how the field stands now that we had written."""
     return Blocked(f"{what}, reverted by {by(owners)}; it was left as it is")
+
+
+def owned(what: str, owners: Sequence[str]) -> Blocked:
+    """`what` belongs to other managers: nothing is forced, a person settles it with them."""
+    return Blocked(
+        f"{what} is owned by {by(owners)}; it was left as it is. Let its owner hand it over, "
+        "or make the change there"
+    )
+
+
+def marks_of(step: StepContext, prior: Mapping[str, Any]) -> dict[str, str]:
+    """The annotations of a write that changes what `prior` tells."""
+    text = json.dumps(dict(prior), sort_keys=True, separators=(",", ":"))
+    return {PLAN: step.plan_id, EPOCH: str(step.epoch), PRIOR: text}
+
+
+def overtaken(step: StepContext, annotations: Mapping[str, str]) -> Blocked | None:
+    """The refusal when the object knows a later epoch of this plan than our database."""
+    text = annotations.get(EPOCH, "")
+    if annotations.get(PLAN) != step.plan_id or not text.isdecimal() or int(text) <= step.epoch:
+        return None
+    return Blocked(
+        f"{step.target.name} carries epoch {text} of this plan and the database is at "
+        f"{step.epoch}: it was restored to an earlier time, so nothing is written"
+    )

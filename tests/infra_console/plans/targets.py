@@ -21,6 +21,7 @@ from tiers.twin.kube.validate import with_defaults
 SPACE = "inference"
 # Where a worker may die: before a write, after it took effect, and before its result is recorded.
 BOUNDARIES = ("before the write", "after the write", "before the record")
+DEATHS = (*(("there", where) for where in BOUNDARIES), ("back", BOUNDARIES[1]))
 
 
 class Killed(BaseException):
@@ -36,6 +37,20 @@ def add(twin: Twin, resource: Resource, body: Obj, namespace: str = SPACE) -> Ob
 
     made: Obj = twin.call(put)
     return made
+
+
+def handed_over(resource: Resource, body: Obj, **keeps: Any) -> Obj:
+    """The object as its writer left it who owns `keeps` of the spec and gave up the rest."""
+    fields = {"f:spec": {f"f:{name}": {} for name in keeps}}
+    entry = {
+        "manager": "kubectl",
+        "operation": "Update",
+        "apiVersion": resource.api_version,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    }
+    metadata = {**body["metadata"], "managedFields": [entry]}
+    return {**body, "metadata": metadata, "spec": body["spec"] | keeps}
 
 
 def held(twin: Twin, resource: Resource, name: str, namespace: str = SPACE) -> Obj:

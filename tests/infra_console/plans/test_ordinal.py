@@ -7,7 +7,7 @@ from infra_console.plans.rollback import roll_back
 from infra_console.plans.rollback_preview import objects_back
 from infra_console.plans.spec import Precondition
 from tests.infra_console.plans.targets import (
-    BOUNDARIES,
+    DEATHS,
     SPACE,
     held,
     leader_worker_set,
@@ -63,8 +63,7 @@ def test_a_set_loses_its_highest_pod_and_gets_it_back(twin, embed, armed, approv
     assert twin.mutations() == ["update statefulsets/scale embed"] * 2
 
 
-@pytest.mark.parametrize("where", BOUNDARIES)
-@pytest.mark.parametrize("way", ["there", "back"])
+@pytest.mark.parametrize(("way", "where"), DEATHS)
 def test_killed_at_any_boundary_a_group_comes_and_goes_once(
     twin, wide, armed, approved, operator, monkeypatch, where, way
 ):
