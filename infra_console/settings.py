@@ -275,6 +275,10 @@ PLAN_STEP_KINDS = {
     "workload.scale": "infra_console.plans.steps.workload.Scale",
     "workload.scale_ordinal": "infra_console.plans.steps.ordinal.ScaleOrdinal",
     "workload.bound": "infra_console.plans.steps.bounds.Bound",
+    "node.protect": "infra_console.plans.steps.disruption.Protect",
+    "node.unprotect": "infra_console.plans.steps.disruption.Unprotect",
+    "machines.scale": "infra_console.plans.steps.machines.ScaleMachines",
+    "quota.cap": "infra_console.plans.steps.quota.Cap",
 }
 REGION_STATES = "tiers.queries.region_map"  # who tells the regions page what each is doing
 OVERVIEW_CARDS = ["tiers.overview.tier_cards", "regions.overview.map_card"]

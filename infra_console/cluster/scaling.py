@@ -22,6 +22,7 @@ KINDS: Mapping[str, Kind] = {
     )
 }
 SET_NAME = "leaderworkerset.sigs.k8s.io/name"
+AUTOSCALED = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-max-size"
 GROUP_INDEX = "leaderworkerset.sigs.k8s.io/group-index"
 
 
@@ -31,7 +32,8 @@ class ScaleState:
 
     `observed` says that its controller has seen the current spec; `first` is the lowest number of a
     numbered set and `group_size` the pods of one of its replicas; `owners` own the replicas beside
-    us. `replicas` is None where the object leaves the count to others.
+    us, and `autoscaled` says that a cluster autoscaler sets them. `replicas` is None where the
+    object leaves the count to others.
     """
 
     kind: str
@@ -45,6 +47,7 @@ class ScaleState:
     first: int
     group_size: int
     owners: tuple[str, ...]
+    autoscaled: bool
     resource_version: str
 
 
@@ -71,6 +74,7 @@ def scale_state(kind: str, item: Mapping[str, Any]) -> ScaleState:
         first=int((spec.get("ordinals") or {}).get("start", 0)),
         group_size=int(template.get("size", 1)),
         owners=owners_of(item, "spec", "replicas"),
+        autoscaled=AUTOSCALED in (meta.get("annotations") or {}),
         resource_version=meta.get("resourceVersion", ""),
     )
 

@@ -19,17 +19,21 @@ from tests.infra_console.plans.targets import (
     until,
     work,
 )
+from tests.infra_console.plans.test_machines import BURST, CLASS, STATIC, burst, fixed
 from tests.tiers.twin.kube import objects
 from tiers.twin.kube.resources import (
     DEPLOYMENTS,
     HPAS,
     LEADER_WORKER_SETS,
+    NODE_POOLS,
+    QUOTAS,
     SCALED_OBJECTS,
     STATEFUL_SETS,
 )
 
 __all__ = [
-    "_short_waits", "approved", "approver", "armed", "named_cluster", "operator", "tls", "twin",
+    "_short_waits", "approved", "approver", "armed", "burst", "fixed", "named_cluster", "operator",
+    "tls", "twin",
 ]  # fmt: skip
 
 ELSEWHERE = ("infra-console-executor", "infra-console-owner")
@@ -80,9 +84,31 @@ def test_autoscalers_are_bounded_with_their_role(twin, carry_out):
     assert used_beyond_nodes(twin) == granted(found("ClusterRole", "infra-console-bounds"))
 
 
+def test_machines_and_pools_are_changed_with_their_role(twin, carry_out, burst, fixed):
+    add(twin, NODE_POOLS, pool_without_limit())
+    carry_out(
+        step("machines.scale", BURST, **{"from": 2, "to": 3}),
+        step("machines.scale", STATIC, **{"from": 1, "to": 2}),
+        step("quota.cap", ref("NodePool", "open", ""), **{"from": None, "to": 16}),
+    )
+    assert used_beyond_nodes(twin) == granted(found("ClusterRole", "infra-console-machines"))
+
+
+def pool_without_limit():
+    body = {"metadata": {"name": "open"}, "spec": {"template": {"spec": CLASS}}}
+    return handed_over(NODE_POOLS, body)
+
+
+def test_quotas_are_set_with_their_role(twin, carry_out):
+    body = {"metadata": {"name": "gpus"}, "spec": {"hard": {"requests.nvidia.com/gpu": "64"}}}
+    add(twin, QUOTAS, handed_over(QUOTAS, body))
+    carry_out(step("quota.cap", ref("ResourceQuota", "gpus"), **{"from": 64, "to": 72}))
+    assert used_beyond_nodes(twin) == granted(found("ClusterRole", "infra-console-quotas"))
+
+
 def test_every_policy_speaks_of_the_executor_and_keeps_other_annotations():
     policies = [d for d in documents() if d["kind"] == "ValidatingAdmissionPolicy"]
-    assert len(policies) >= 4
+    assert len(policies) >= 7
     for policy in policies:
         assert policy["spec"]["failurePolicy"] == "Fail"
         condition = policy["spec"]["matchConditions"][0]["expression"]
