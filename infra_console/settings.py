@@ -288,6 +288,7 @@ DOCTOR_CHECKS = [
     "infra_console.embedded.doctor.check_workers",
     "infra_console.telemetry.doctor.check_sources",
     "infra_console.cluster.doctor.check_clusters",
+    "infra_console.cluster.doctor.check_rights",
     "tiers.doctor.check_fleet",
     "tiers.doctor.check_forecast_models",
 ]

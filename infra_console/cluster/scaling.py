@@ -3,12 +3,12 @@
 The one precondition of a write is the resourceVersion that was read, inside the Scale that is sent.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from infra_console.cluster.objects import PodState
-from infra_console.cluster.places import Kind, owners_of, read_object
+from infra_console.cluster.places import Kind, list_objects, owners_of, read_object
 from infra_console.cluster.writes import _write
 
 KINDS: Mapping[str, Kind] = {
@@ -53,6 +53,11 @@ class ScaleState:
 
 def read_scaled(cluster_id: str, kind: str, namespace: str, name: str) -> ScaleState:
     return scale_state(kind, read_object(cluster_id, KINDS[kind], namespace, name))
+
+
+def list_scaled(cluster_id: str, kind: str) -> Iterator[ScaleState]:
+    """Every object of a kind, in all namespaces."""
+    return (scale_state(kind, item) for item in list_objects(cluster_id, KINDS[kind]))
 
 
 def scale_state(kind: str, item: Mapping[str, Any]) -> ScaleState:

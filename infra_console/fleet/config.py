@@ -19,6 +19,7 @@ from infra_console.fleet.errors import FleetFileInvalid
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9_.]*[a-z0-9])?$", max_length=63)]
 Tier = Literal["inference", "training", "operational"]
 Purchase = Literal["reserved", "on_demand", "spot"]
+SERVICES = frozenset({"Deployment", "StatefulSet", "LeaderWorkerSet"})  # kinds with replicas
 # The edges of vLLM's time_to_first_token_seconds: only at one is the share within an SLO measured.
 TTFT_EDGES_MS = (
     1, 5, 10, 20, 40, 60, 80, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000, 20_000, 40_000,
@@ -74,7 +75,7 @@ class WorkloadConfig(_Strict):
     id: Slug
     tier: Tier
     namespace: str
-    kind: Literal["Deployment", "Job", "Namespace"]
+    kind: Literal["Deployment", "StatefulSet", "LeaderWorkerSet", "Job", "Namespace"]
     name: str = ""
     model: str = ""
     regions: tuple[Slug, ...]
@@ -175,7 +176,7 @@ class FleetConfig(_Strict):
         _unique("sources.clusters", (c for s in self.sources for c in s.clusters))
         _unique("pools.id", (p.id for p in self.pools))
         _unique("workloads.id", (w.id for w in self.workloads))
-        services = [w for w in self.workloads if w.kind == "Deployment"]
+        services = [w for w in self.workloads if w.kind in SERVICES]
         _unique("workloads.name", (f"{w.namespace}/{w.name}" for w in services))
         # vLLM counts by model and cluster, pods ask by namespace: what shares either would plan on
         # the same demand twice.
@@ -183,8 +184,8 @@ class FleetConfig(_Strict):
         _unique("workloads.model", (f"{model} in {region}" for model, region in models))
         asking = (w.namespace for w in self.workloads if w.unit == "GPUs")
         _unique("workloads.namespace with unit GPUs", asking)
-        queues = (w.tier for w in self.workloads if w.kind != "Deployment")
-        _unique("workloads.tier other than Deployments", queues)
+        queues = (w.tier for w in self.workloads if w.kind not in SERVICES)
+        _unique("workloads.tier other than services", queues)
         return self
 
 

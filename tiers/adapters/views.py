@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from tiers.core.classify import foreign_taint, gang_of, pool_of, workload_of
+from tiers.core.classify import foreign_taint, gang_of, pool_of, replica_of, workload_of
 from tiers.core.fleet_state import NodeView, PodView
 from tiers.facts import FleetFacts
 
@@ -38,6 +38,7 @@ def node_view(
         foreign=foreign_taint(taints, facts.tier_key),
         ours=ours,
         spot=pool is not None and pool.spot,
+        consolidated="karpenter.sh/nodepool" in labels,
     )
 
 
@@ -75,6 +76,7 @@ def pod_view(
         gang=gang_of(labels, owner_kind, owner_name),
         checkpoint_age_s=checkpoint_age_s,
         deleting=deleting,
+        replica=replica_of(name, owner_kind, owner_name, service),
     )
 
 

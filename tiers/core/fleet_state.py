@@ -22,6 +22,7 @@ class PodView:
     gang: str = ""  # the Job whose pods start and stop together
     checkpoint_age_s: float | None = None
     deleting: bool = False
+    replica: str = ""  # of a numbered set: the one that it belongs to, as `chat-2`
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,41 @@ class NodeView:
     foreign: str = ""
     ours: bool = False  # a plan of ours holds it now
     spot: bool = False  # its owner may take it away at any time
+    consolidated: bool = False  # given back by its maker once it is empty
+
+
+@dataclass(frozen=True, slots=True)
+class AutoscalerView:
+    """An HPA or ScaledObject: `low` and `high` are None where they are not written down, `most`
+    is what then holds. `owners` own a bound beside us."""
+
+    kind: str
+    name: str
+    uid: str
+    low: int | None
+    high: int | None
+    most: int
+    paused: bool = False
+    owners: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
+    """A workload with replicas; `kind` may be a numbered set, whose lowest number is `first`.
+
+    `owners` own the number of replicas beside us.
+    """
+
     namespace: str
     name: str
     uid: str
     replicas: int
     ready: int
     workload: str
+    kind: str = "Deployment"
+    first: int = 0
+    owners: tuple[str, ...] = ()
+    autoscaler: AutoscalerView | None = None
 
 
 @dataclass(frozen=True, slots=True)
