@@ -5,6 +5,7 @@ the environment does not name is taken as the stack of the state folder chose it
 in a plain shell finds the embedded servers.
 """
 
+import json
 import secrets
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -25,6 +26,17 @@ def env(name: str, default: str = "") -> str:
 
 def env_bool(name: str) -> bool:
     return env(name).lower() in {"1", "true", "yes", "on"}
+
+
+def _repositories(text: str) -> dict[str, str]:
+    """Places by name, as {"fleet": "ssh://git@example.com/fleet.git#main"}."""
+    try:
+        found = json.loads(text)
+    except ValueError as err:
+        raise ImproperlyConfigured(f"INFRA_CONSOLE_GIT_REPOSITORIES is no JSON: {err}") from err
+    if not isinstance(found, dict) or not all(isinstance(url, str) for url in found.values()):
+        raise ImproperlyConfigured("INFRA_CONSOLE_GIT_REPOSITORIES names places by name")
+    return {str(name): url for name, url in found.items()}
 
 
 def env_int(name: str, default: int) -> int:
@@ -260,6 +272,8 @@ RATIFY_WITHIN_S = env_int("RATIFY_WITHIN_S", 3600)
 OWNERSHIP_NAMESPACE = env("OWNERSHIP_NAMESPACE", "infra-console")  # of the Lease in each cluster
 AUDIT_KEY = _secret("AUDIT_KEY", "audit-key")  # signs the chain's head; never in the database
 AUDIT_HEADS_FILE = Path(env("AUDIT_HEADS_FILE", str(STATE_DIR / "audit-heads.jsonl")))
+# Repositories that GitOps agents apply; plans change nothing in git while there are none.
+GIT_REPOSITORIES = _repositories(env("GIT_REPOSITORIES", "{}"))
 # How long after its end a plan may still be rolled back; what it freed has other uses by then.
 ROLLBACK_WITHIN_S = env_int("ROLLBACK_WITHIN_S", 24 * 3600)
 
@@ -279,6 +293,8 @@ PLAN_STEP_KINDS = {
     "node.unprotect": "infra_console.plans.steps.disruption.Unprotect",
     "machines.scale": "infra_console.plans.steps.machines.ScaleMachines",
     "quota.cap": "infra_console.plans.steps.quota.Cap",
+    "git.change": "infra_console.plans.steps.git.ChangeField",
+    "git.revert": "infra_console.plans.steps.git.RevertField",
 }
 REGION_STATES = "tiers.queries.region_map"  # who tells the regions page what each is doing
 OVERVIEW_CARDS = ["tiers.overview.tier_cards", "regions.overview.map_card"]
@@ -289,6 +305,7 @@ DOCTOR_CHECKS = [
     "infra_console.telemetry.doctor.check_sources",
     "infra_console.cluster.doctor.check_clusters",
     "infra_console.cluster.doctor.check_rights",
+    "infra_console.plans.doctor.check_repositories",
     "tiers.doctor.check_fleet",
     "tiers.doctor.check_forecast_models",
 ]

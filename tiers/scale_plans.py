@@ -6,7 +6,7 @@ from typing import Any
 from infra_console.plans.spec import ObjectRef, StepSpec
 from tiers.core.actuators import actuator_of, who_leaves
 from tiers.core.changes import ClusterMoves, NodeChange, ScaleChange
-from tiers.core.fleet_state import AutoscalerView, ClusterState
+from tiers.core.fleet_state import AutoscalerView, ClusterState, GitView
 
 Facts = dict[str, Any]
 
@@ -39,6 +39,8 @@ def _title(scale: ScaleChange) -> str:
     name, scaler = scale.deployment.name, scale.deployment.autoscaler
     if scaler is not None:
         return f"Let {scaler.kind} {scaler.name} keep {name} at {scale.to_replicas} or more"
+    if actuator_of(scale.deployment).way == "git":
+        return f"Ask the repository of {name} for {scale.to_replicas} replicas"
     return f"Scale {name} from {scale.deployment.replicas} to {scale.to_replicas}"
 
 
@@ -47,6 +49,8 @@ def _kind(scale: ScaleChange, state: ClusterState) -> tuple[str, Facts]:
     held, to = scale.deployment, scale.to_replicas
     if held.autoscaler is not None:
         return "workload.bound", _bounds(held.autoscaler, to)
+    if actuator_of(held).way == "git" and held.git is not None:
+        return "git.change", _change(held.git, held.replicas, to)
     params: Facts = {"from": held.replicas, "to": to, "floor": scale.floor}
     if actuator_of(held).way == "scale":
         return "workload.scale", params | {"victims": list(scale.victims)}
@@ -59,6 +63,11 @@ def _bounds(scaler: AutoscalerView, to: int) -> Facts:
     high = max(scaler.most, to) if scaler.high is not None or to > scaler.most else None
     params = {"from": {"min": scaler.low, "max": scaler.high}, "to": {"min": to, "max": high}}
     return params | ({"uid": scaler.uid} if scaler.uid else {})
+
+
+def _change(git: GitView, before: int, to: int) -> Facts:
+    where = {"repository": git.repository, "file": git.file, "field": list(git.field)}
+    return where | {"fact": "replicas", "from": before, "to": to}
 
 
 def _nodes(scale: ScaleChange, leaves: Sequence[str], state: ClusterState) -> Facts:

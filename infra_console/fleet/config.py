@@ -69,6 +69,15 @@ class PoolConfig(_Strict):
     selector: dict[str, str] = Field(min_length=1)
 
 
+class GitConfig(_Strict):
+    """Where a repository holds the replicas of a workload; `repository` is one of those that
+    INFRA_CONSOLE_GIT_REPOSITORIES names."""
+
+    repository: Slug
+    file: str
+    field: tuple[str | int, ...] = ("spec", "replicas")
+
+
 class WorkloadConfig(_Strict):
     """Something that asks for GPUs; `units_per_group` is what one group serves at its SLO."""
 
@@ -87,6 +96,7 @@ class WorkloadConfig(_Strict):
     slo_ttft_p95_ms: float | None = None
     spot_ok: bool = False
     move_s: float = Field(default=300.0, ge=0)
+    git: GitConfig | None = None
     preempt_loss_gpu_hours: float = Field(default=0.0, ge=0)
     shortfall_usd_per_unit_hour: float = Field(ge=0)
 

@@ -22,7 +22,7 @@ from tests.tiers.factories import fleet_config, fleet_document
 from tests.tiers.test_cycle import run
 from tiers.adapters.kubernetes_fleet import KubernetesFleet
 from tiers.core.changes import ClusterMoves, NodeChange, ScaleChange
-from tiers.core.fleet_state import AutoscalerView, FleetState
+from tiers.core.fleet_state import AutoscalerView, FleetState, GitView
 from tiers.core.plan_price import PlanPrice
 from tiers.facts import fleet_facts
 from tiers.planning import build_plan
@@ -66,6 +66,17 @@ def test_a_bound_that_was_not_written_down_stays_so_when_it_suffices(north):
     assert step.params["to"] == {"min": 4, "max": None}
 
 
+def test_what_git_owns_is_asked_of_its_repository(north):
+    git = GitView("fleet", "apps/chat.yaml", ("spec", "replicas"))
+    view = replace(north.deployments[0], owners=("argocd-controller",), git=git)
+    (step,) = planned(north, view, 4).steps
+    assert (step.kind, step.target.kind, step.target.name) == ("git.change", "Deployment", "chat")
+    assert step.params == {
+        "repository": "fleet", "file": "apps/chat.yaml", "field": ["spec", "replicas"],
+        "fact": "replicas", "from": 2, "to": 4,
+    }  # fmt: skip
+
+
 def test_a_numbered_set_names_who_leaves_and_from_where(north):
     view = replace(north.deployments[0], kind="StatefulSet")
     pods = [replace(p, replica=p.name) if p.workload == "chat" else p for p in north.pods]
@@ -106,6 +117,7 @@ def facts_of_the_twin():
         chat | {"id": name, "kind": kind, "name": name, "model": name, "regions": [CLUSTER]}
         for kind, name in served.items()
     ]
+    workloads[0] |= {"git": {"repository": "fleet", "file": "chat.yaml"}}
     region = fleet_document()["regions"][0] | {"id": CLUSTER}
     pool = fleet_document()["pools"][0] | {"cluster": CLUSTER}
     return fleet_facts(
@@ -151,6 +163,7 @@ def test_sets_groups_and_their_owners_are_read(transactional_db, twin, read):
         ("Deployment", "chat-70b"), ("StatefulSet", "embed"), ("LeaderWorkerSet", "wide"),
     }  # fmt: skip
     assert views["chat-70b"].autoscaler.name == "chat"
+    assert views["chat-70b"].git == GitView("fleet", "chat.yaml", ("spec", "replicas"))
     assert views["chat-70b"].autoscaler.owners == ()
     assert "argocd-controller" in views["embed"].owners
     assert views["wide"].autoscaler is None

@@ -1,8 +1,9 @@
 """By what the replicas of a workload are moved, decided by who owns their number.
 
 An autoscaler's bounds are permissions: a growth raises its minimum, and a shrink is its own affair,
-so nothing that it may free is counted on. What a GitOps agent applies comes back, so it is left to
-its repository. A numbered set loses its highest numbers, whoever runs there.
+so nothing that it may free is counted on. What a GitOps agent applies comes back, so it is changed
+in its repository where the fleet file says where, and left alone elsewhere. A numbered set loses
+its highest numbers, whoever runs there.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ from tiers.core.fleet_state import DeploymentView
 # Field managers that apply what a repository holds, and apply it again.
 GIT_AGENTS = ("argocd", "argo-cd", "kustomize-controller", "helm-controller", "fleetagent",
               "configsync", "infra-console-git")  # fmt: skip
-Way = Literal["scale", "ordinal", "bounds", "owned"]
+Way = Literal["scale", "ordinal", "bounds", "git", "owned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,13 @@ def actuator_of(view: DeploymentView) -> Actuator:
             return Actuator("owned", f"{words}, whose bounds {', '.join(scaler.owners)} owns")
         return Actuator("bounds", words)
     if agent := git_agent(view.owners):
-        return Actuator("owned", agent)
-    return Actuator("scale" if view.kind == "Deployment" else "ordinal")
+        return Actuator("git" if view.git else "owned", agent)
+    return Actuator("ordinal" if is_numbered(view) else "scale")
+
+
+def is_numbered(view: DeploymentView) -> bool:
+    """Whether its highest numbers leave first, by whatever way its replicas are moved."""
+    return view.kind != "Deployment"
 
 
 def git_agent(owners: Iterable[str]) -> str:
@@ -51,13 +57,20 @@ def steered(
     left, notes = dict(deltas), []
     for view in views:
         delta, actuator = deltas.get(view.workload, 0), actuator_of(view)
-        lost = actuator.way == "owned" or (actuator.way == "bounds" and delta < 0)
-        if delta and lost:
+        if delta and not _can_be_moved(view, actuator.way, delta):
             del left[view.workload]
             notes.append(
                 f"{view.name}: {delta:+d} was left out, its replicas are owned by {actuator.owner}"
             )
     return left, notes
+
+
+def _can_be_moved(view: DeploymentView, way: Way, delta: int) -> bool:
+    """An autoscaler shrinks when it wants to; git cannot choose which pod of a Deployment goes."""
+    if way == "owned":
+        return False
+    unchosen = way == "bounds" or (way == "git" and view.kind == "Deployment")
+    return delta > 0 or not unchosen
 
 
 def who_leaves(view: DeploymentView, to_replicas: int) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from tiers.core.actuators import actuator_of, who_leaves
+from tiers.core.actuators import is_numbered, who_leaves
 from tiers.core.changes import NodeChange, WorkloadFacts, loss_words
 from tiers.core.fleet_state import ClusterState, DeploymentView, NodeView, PodView, is_supply
 
@@ -25,7 +25,7 @@ class Board:
         self.state = state
         self.facts = facts
         self.floors = floors
-        numbered = [d for d in state.deployments if actuator_of(d).way == "ordinal"]
+        numbered = [d for d in state.deployments if is_numbered(d)]
         # Of a numbered set it is known who leaves; of the others any pod of so many may.
         self.going = {r for d in numbered for r in who_leaves(d, _left(d, allowance))}
         self.allowance = {w: n for w, n in allowance.items() if w not in _workloads(numbered)}

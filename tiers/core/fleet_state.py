@@ -60,6 +60,15 @@ class AutoscalerView:
 
 
 @dataclass(frozen=True, slots=True)
+class GitView:
+    """Where a repository holds a workload's number of replicas."""
+
+    repository: str
+    file: str
+    field: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentView:
     """A workload with replicas; `kind` may be a numbered set, whose lowest number is `first`.
 
@@ -76,6 +85,7 @@ class DeploymentView:
     first: int = 0
     owners: tuple[str, ...] = ()
     autoscaler: AutoscalerView | None = None
+    git: GitView | None = None
 
 
 @dataclass(frozen=True, slots=True)

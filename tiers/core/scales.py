@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from tiers.core.actuators import actuator_of, who_leaves
+from tiers.core.actuators import is_numbered, who_leaves
 from tiers.core.board import Board, unplaced
 from tiers.core.changes import ScaleChange, WorkloadFacts
 from tiers.core.fleet_state import DeploymentView, PodView
@@ -47,7 +47,7 @@ def _victims(board: Board, deployment: DeploymentView, to_replicas: int) -> list
     """Pods to stop first: on nodes that leave the tier, then not ready, then by name. Of a numbered
     set those of its highest numbers, whom nobody can choose."""
     pods = [p for p in board.state.pods if p.workload == deployment.workload and not p.deleting]
-    if actuator_of(deployment).way == "ordinal":
+    if is_numbered(deployment):
         going = who_leaves(deployment, to_replicas)
         return [p for p in pods if p.replica in going]
     leaving = {change.node.name for change in board.changes}

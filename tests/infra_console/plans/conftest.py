@@ -10,7 +10,7 @@ from django.utils import timezone
 from infra_console.plans import runner, services
 from infra_console.plans.models import Execution, Plan
 from infra_console.plans.spec import PlanSpec
-from infra_console.plans.steps import bounds, machines, node, ordinal, quota, workload
+from infra_console.plans.steps import bounds, git, machines, node, ordinal, quota, workload
 from tests.infra_console.kube import CLUSTER
 from tests.people import person
 
@@ -48,7 +48,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node, "DRAIN_POLL_S", 0.05)
     monkeypatch.setattr(node, "MAX_RETRY_S", 0.1)
     monkeypatch.setattr(workload, "POLL_S", 0.05)
-    for kind in (bounds, machines, quota):
+    for kind in (bounds, git, machines, quota):
         monkeypatch.setattr(kind, "POLL_S", 0.05)
     monkeypatch.setattr(ordinal, "POLL_S", 0.05)
     monkeypatch.setattr(runner, "CONFLICT_RETRY_S", 0.05)

@@ -149,11 +149,13 @@ def work(plan: Plan, turns: int = 8) -> Plan:
     return plan
 
 
-def survive(monkeypatch: pytest.MonkeyPatch, plan: Plan, where: str, number: int = 1) -> Plan:
+def survive(
+    monkeypatch: pytest.MonkeyPatch, plan: Plan, where: str, number: int = 1, turns: int = 8
+) -> Plan:
     """Work until the worker dies there, let its lease run out, and go on."""
     with monkeypatch.context() as dying:
         die_once(dying, where, number)
         with pytest.raises(Killed):
             work(plan)
     let_lease_run_out(plan)
-    return work(plan)
+    return work(plan, turns)

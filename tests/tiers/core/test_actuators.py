@@ -8,9 +8,12 @@ from tests.tiers.core.fleets import chat_pod, cluster, node
 from tests.tiers.core.test_moves import CHAT, TRAINING, moves
 from tiers.core.actuators import actuator_of, git_agent, steered, who_leaves
 from tiers.core.classify import replica_of, workload_of
-from tiers.core.fleet_state import AutoscalerView, DeploymentView
+from tiers.core.fleet_state import AutoscalerView, DeploymentView, GitView
 
 HPA = AutoscalerView("HorizontalPodAutoscaler", "chat", "u", 1, 8, 8)
+
+
+GIT = GitView("fleet", "apps/chat.yaml", ("spec", "replicas"))
 
 
 def chat(**changes: object) -> DeploymentView:
@@ -23,6 +26,8 @@ def chat(**changes: object) -> DeploymentView:
         (chat(), "scale", ""),
         (chat(owners=("kubectl", "kube-controller-manager")), "scale", ""),
         (chat(owners=("argocd-controller", "kubectl")), "owned", "argocd-controller"),
+        (chat(owners=("argocd-controller",), git=GIT), "git", "argocd-controller"),
+        (chat(owners=("kubectl",), git=GIT), "scale", ""),
         (chat(kind="StatefulSet"), "ordinal", ""),
         (chat(kind="LeaderWorkerSet", owners=("kustomize-controller",)), "owned",
          "kustomize-controller"),
@@ -52,6 +57,13 @@ def test_an_autoscaler_may_be_asked_to_grow_but_its_shrink_is_not_counted_on():
     assert notes == [
         "chat: -1 was left out, its replicas are owned by HorizontalPodAutoscaler chat"
     ]
+
+
+def test_git_grows_what_it_owns_and_shrinks_only_where_it_is_known_who_leaves():
+    owned = {"owners": ("argocd-controller",), "git": GIT}
+    assert steered([chat(**owned)], {"chat": 1})[0] == {"chat": 1}
+    assert steered([chat(**owned)], {"chat": -1})[0] == {}
+    assert steered([chat(kind="StatefulSet", **owned)], {"chat": -1})[0] == {"chat": -1}
 
 
 def test_the_highest_numbers_leave():
