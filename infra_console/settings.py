@@ -5,6 +5,7 @@ the environment does not name is taken as the stack of the state folder chose it
 in a plain shell finds the embedded servers.
 """
 
+import json
 import secrets
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -25,6 +26,17 @@ def env(name: str, default: str = "") -> str:
 
 def env_bool(name: str) -> bool:
     return env(name).lower() in {"1", "true", "yes", "on"}
+
+
+def _repositories(text: str) -> dict[str, str]:
+    """Places by name, as {"fleet": "ssh://git@example.com/fleet.git#main"}."""
+    try:
+        found = json.loads(text)
+    except ValueError as err:
+        raise ImproperlyConfigured(f"INFRA_CONSOLE_GIT_REPOSITORIES is no JSON: {err}") from err
+    if not isinstance(found, dict) or not all(isinstance(url, str) for url in found.values()):
+        raise ImproperlyConfigured("INFRA_CONSOLE_GIT_REPOSITORIES names places by name")
+    return {str(name): url for name, url in found.items()}
 
 
 def env_int(name: str, default: int) -> int:
@@ -275,6 +287,8 @@ SOURCE_NETWORKS = frozenset(
     env("SOURCE_NETWORKS", "private,loopback" if DEMO else "private").replace(" ", "").split(",")
 )
 AUDIT_HEADS_FILE = Path(env("AUDIT_HEADS_FILE", str(STATE_DIR / "audit-heads.jsonl")))
+# Repositories that GitOps agents apply; plans change nothing in git while there are none.
+GIT_REPOSITORIES = _repositories(env("GIT_REPOSITORIES", "{}"))
 # How long after its end a plan may still be rolled back; what it freed has other uses by then.
 ROLLBACK_WITHIN_S = env_int("ROLLBACK_WITHIN_S", 24 * 3600)
 
@@ -293,6 +307,14 @@ PLAN_STEP_KINDS = {
     "kueue.reactivate": "infra_console.plans.steps.kueue_victims.Reactivate",
     "kueue.set_quota": "infra_console.plans.steps.kueue.SetQuota",
     "kueue.restore_quota": "infra_console.plans.steps.kueue.RestoreQuota",
+    "workload.scale_ordinal": "infra_console.plans.steps.ordinal.ScaleOrdinal",
+    "workload.bound": "infra_console.plans.steps.bounds.Bound",
+    "node.protect": "infra_console.plans.steps.disruption.Protect",
+    "node.unprotect": "infra_console.plans.steps.disruption.Unprotect",
+    "machines.scale": "infra_console.plans.steps.machines.ScaleMachines",
+    "quota.cap": "infra_console.plans.steps.quota.Cap",
+    "git.change": "infra_console.plans.steps.git.ChangeField",
+    "git.revert": "infra_console.plans.steps.git.RevertField",
 }
 REGION_STATES = "tiers.queries.region_map"  # who tells the regions page what each is doing
 OVERVIEW_CARDS = ["tiers.overview.tier_cards", "regions.overview.map_card"]
@@ -302,6 +324,8 @@ DOCTOR_CHECKS = [
     "infra_console.embedded.doctor.check_workers",
     "infra_console.telemetry.doctor.check_sources",
     "infra_console.cluster.doctor.check_clusters",
+    "infra_console.cluster.doctor.check_rights",
+    "infra_console.plans.doctor.check_repositories",
     "tiers.doctor.check_fleet",
     "tiers.doctor.check_forecast_models",
 ]

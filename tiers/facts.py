@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from infra_console.fleet.config import FleetConfig, WorkloadConfig
+from infra_console.fleet.config import SERVICES, FleetConfig, WorkloadConfig
 from tiers.core.changes import WorkloadFacts
 from tiers.core.classify import PoolFacts, first_label
 
@@ -41,7 +41,7 @@ class FleetFacts:
 
         A queue stands for its tier (`queue_workload`): for all its namespaces without services.
         """
-        if workload.kind == "Deployment":
+        if workload.kind in SERVICES:
             return {workload.namespace}
         served = {w.namespace for w in self.services().values()}
         return {workload.namespace} | set(self.namespaces_of_tier(workload.tier)) - served
@@ -52,15 +52,13 @@ class FleetFacts:
         return first_label(labels, named.team) or named.team_of_namespace.get(namespace, "")
 
     def services(self) -> dict[str, WorkloadConfig]:
-        """Workloads that are one Deployment each, by (namespace/name)."""
-        return {
-            f"{w.namespace}/{w.name}": w for w in self.workloads.values() if w.kind == "Deployment"
-        }
+        """Workloads that are one Deployment or numbered set each, by (namespace/name)."""
+        return {f"{w.namespace}/{w.name}": w for w in self.workloads.values() if w.kind in SERVICES}
 
     def queue_workload(self, tier: str | None) -> str:
         """The workload that stands for a whole tier's namespace, or an empty string."""
         return next(
-            (w.id for w in self.workloads.values() if w.tier == tier and w.kind != "Deployment"), ""
+            (w.id for w in self.workloads.values() if w.tier == tier and w.kind not in SERVICES), ""
         )
 
     def move_facts(self) -> tuple[WorkloadFacts, ...]:
@@ -70,7 +68,7 @@ class FleetFacts:
                 tier=w.tier,
                 group_gpus=w.group_gpus,
                 namespace=w.namespace,
-                deployment=w.name if w.kind == "Deployment" else "",
+                deployment=w.name if w.kind in SERVICES else "",
                 floor_groups=w.floor_groups,
                 spot_ok=w.spot_ok,
             )

@@ -13,6 +13,7 @@ from typing import Any
 from infra_console.fleet.config import WorkloadConfig
 from infra_console.telemetry.queries import read_instant
 from infra_console.telemetry.series import Reading
+from tiers.core.actuators import actuator_of
 from tiers.core.fleet_state import TIERS, ClusterState, FleetState, usable
 from tiers.core.ledger import LEDGER_STATES, cluster_ledger
 from tiers.facts import FleetFacts
@@ -135,5 +136,7 @@ def _service(state: ClusterState, metrics: Metrics, workload: WorkloadConfig) ->
         "waiting": metrics.value("requests_waiting", **where),
         "ttft_p95_ms": p95_s * 1000 if p95_s is not None else None,
         "slo_ms": workload.slo_ttft_p95_ms,
+        "tier": workload.tier,
+        "owned_by": actuator_of(deployment).owner if deployment else "",
         "slo_ratio": p95_s / slo_s if p95_s is not None and slo_s else None,
     }

@@ -34,6 +34,7 @@ from tiers.queue_plans import (
     shrink_waves,
     victims,
 )
+from tiers.scale_plans import kept_while_emptied, relied_on, scale_step, scaled_ref
 
 DOMAIN = "tiers"
 MOVING_NODES = 2
@@ -60,7 +61,7 @@ def build_plan(
         title=_title(state, moves),
         summary=_summary(moves),
         moves=tuple(_moves(moves)),
-        steps=tuple(_steps(facts, moves)),
+        steps=tuple(kept_while_emptied(moves.cluster, moves, _steps(facts, state, moves))),
         locks=tuple(Lock(cluster=moves.cluster, tier=t) for t in _tiers_touched(facts, moves)),
         guards=tuple(_guards(facts, moves)),
         budgets=(Budget(cluster=moves.cluster, max_nodes=MOVING_NODES),),
@@ -116,7 +117,7 @@ def _moves(moves: ClusterMoves) -> Iterator[Move]:
     for scale in (*moves.shrinks, *moves.grows):
         yield Move(
             kind="scale",
-            target=_deployment_ref(moves.cluster, scale),
+            target=scaled_ref(moves.cluster, scale),
             workload=scale.deployment.workload,
             from_replicas=scale.deployment.replicas,
             to_replicas=scale.to_replicas,
@@ -127,10 +128,10 @@ def _moves(moves: ClusterMoves) -> Iterator[Move]:
     yield from quota_moves(moves)
 
 
-def _steps(facts: FleetFacts, moves: ClusterMoves) -> Iterator[StepSpec]:
+def _steps(facts: FleetFacts, state: ClusterState, moves: ClusterMoves) -> Iterator[StepSpec]:
     wave = 0
     for scale in moves.shrinks:
-        yield _scale_step(facts, moves.cluster, scale, wave)
+        yield _scale_step(facts, state, scale, wave)
     wave += bool(moves.shrinks)
     for steps in shrink_waves(moves):
         yield from (step.model_copy(update={"wave": wave}) for step in steps)
@@ -143,7 +144,7 @@ def _steps(facts: FleetFacts, moves: ClusterMoves) -> Iterator[StepSpec]:
                 yield _for_gangs(step, change, stopped)
             wave += 1
     for scale in moves.grows:
-        yield _scale_step(facts, moves.cluster, scale, wave)
+        yield _scale_step(facts, state, scale, wave)
     for later, steps in enumerate(grow_waves(moves)):
         yield from (step.model_copy(update={"wave": wave + later}) for step in steps)
 
@@ -182,22 +183,9 @@ def _node_step(
     )
 
 
-def _scale_step(facts: FleetFacts, cluster: str, scale: ScaleChange, wave: int) -> StepSpec:
-    name, workload = scale.deployment.name, facts.workloads[scale.deployment.workload]
-    return StepSpec(
-        key=f"{cluster}/{scale.deployment.namespace}/{name}/workload.scale",
-        kind="workload.scale",
-        title=f"Scale {name} from {scale.deployment.replicas} to {scale.to_replicas}",
-        target=_deployment_ref(cluster, scale),
-        tier=workload.tier,
-        wave=wave,
-        params={
-            "from": scale.deployment.replicas,
-            "to": scale.to_replicas,
-            "victims": list(scale.victims),
-            "floor": scale.floor,
-        },
-    )
+def _scale_step(facts: FleetFacts, state: ClusterState, scale: ScaleChange, wave: int) -> StepSpec:
+    tier = facts.workloads[scale.deployment.workload].tier
+    return scale_step(state.cluster, scale, tier=tier, wave=wave, state=state)
 
 
 def _tiers_touched(facts: FleetFacts, moves: ClusterMoves) -> list[Any]:
@@ -270,8 +258,8 @@ def _preconditions(moves: ClusterMoves) -> Iterator[Precondition]:
         )
     for scale in (*moves.shrinks, *moves.grows):
         yield Precondition(
-            target=_deployment_ref(moves.cluster, scale),
-            facts={**_uid(scale.deployment.uid), "replicas": scale.deployment.replicas},
+            target=scaled_ref(moves.cluster, scale),
+            facts=relied_on(scale),
         )
     yield from queue_preconditions(moves)
 
@@ -283,12 +271,3 @@ def _uid(uid: str) -> dict[str, str]:
 
 def _node_ref(cluster: str, node: NodeView) -> ObjectRef:
     return ObjectRef(cluster=cluster, kind="Node", name=node.name)
-
-
-def _deployment_ref(cluster: str, scale: ScaleChange) -> ObjectRef:
-    return ObjectRef(
-        cluster=cluster,
-        kind="Deployment",
-        namespace=scale.deployment.namespace,
-        name=scale.deployment.name,
-    )

@@ -1,7 +1,7 @@
 """Reads for pages and API, from the latest observation, cycle and forecasts."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,6 +38,7 @@ class TierSummary:
     partial: bool
     regions: tuple["TierSummary", ...] = ()
     region: str = ""
+    owned: tuple[str, ...] = ()  # workloads whose number of replicas is somebody else's to set
 
     @property
     def headroom_gpus(self) -> int | None:
@@ -175,7 +176,16 @@ def _add_up(
         partial=not all(c["reachable"] for c in clusters.values())
         or sum(r["busy_gpus"] is not None for r in rows) < len(clusters),
         regions=regions,
+        owned=tuple(_owned(tier, clusters)),
     )
+
+
+def _owned(tier: str, clusters: Mapping[str, Any]) -> Iterator[str]:
+    """Each workload of the tier whose replicas are owned, with its owner's name."""
+    for cluster, seen in sorted(clusters.items()):
+        for workload, held in sorted(seen["workloads"].items()):
+            if held.get("tier") == tier and held.get("owned_by"):
+                yield f"{workload} in {cluster} by {held['owned_by']}"
 
 
 def _sum(rows: Iterable[Mapping[str, Any]], key: str) -> Any:

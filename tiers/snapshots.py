@@ -64,11 +64,11 @@ def keep_snapshot(cycle: Cycle, snapshot: Snapshot, allocation: Allocation) -> N
 
 
 def _pool_row(pool: PoolConfig, region: str) -> dict[str, Any]:
-    # No step of ours releases a node yet, spot or on demand: it is paid whether used or not.
+    # The planner gives no node back yet, spot or on demand: it is paid whether used or not.
     row = pool.model_dump(exclude={"selector"})
     return {**row, "region": region, "released_when_empty": False}
 
 
 def _workload_row(workload: WorkloadConfig, regions: set[str]) -> dict[str, Any]:
-    row = workload.model_dump(exclude={"namespace", "kind", "name", "unit"})
+    row = workload.model_dump(exclude={"namespace", "kind", "name", "unit", "git"})
     return {**row, "regions": [r for r in workload.regions if r in regions]}

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from django.conf import settings
 
 from infra_console.cluster.errors import ClusterError
+from infra_console.cluster.plan_rights import NEEDED, lacking
 from infra_console.cluster.reads import read_version
 from infra_console.cluster.rights import KUEUE, Rights, review_rights
 from infra_console.fleet.queries import list_clusters
@@ -24,6 +25,27 @@ def check_clusters() -> list[Check]:
         return [Check(name="clusters", ok=False, detail="the fleet is empty", remedy=remedy)]
     with ThreadPoolExecutor(MAX_CLUSTERS_AT_ONCE) as threads:
         return list(threads.map(_check, clusters))
+
+
+def check_rights() -> list[Check]:
+    """One note a cluster: what plans may change there. Not granting is a way to run, too."""
+    if not settings.KUBECONFIG:
+        return []
+    clusters = [cluster.id for cluster in list_clusters()]
+    with ThreadPoolExecutor(MAX_CLUSTERS_AT_ONCE) as threads:
+        found = threads.map(_rights, clusters)
+    return [check for check in found if check]
+
+
+def _rights(cluster_id: str) -> Check | None:
+    try:
+        missing = lacking(cluster_id)
+    except ClusterError:
+        return None  # said by the cluster's own check
+    granted = ", ".join(what for what in NEEDED if what not in missing) or "nothing"
+    lacks = "; ".join(f"not {what} ({', '.join(words)})" for what, words in missing.items())
+    detail = f"plans may change {granted}" + (f"; {lacks}" if lacks else "")
+    return Check(name=f"rights in {cluster_id}", ok=True, detail=detail)
 
 
 def _check(cluster_id: str) -> Check:

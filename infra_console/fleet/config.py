@@ -30,6 +30,7 @@ Purchase = Literal["reserved", "on_demand", "spot"]
 # How a document that was applied long ago is read: what is refused today was accepted then, and a
 # console that stops at it would show nothing. The doctor says what is refused.
 STORED = {"stored": True}
+SERVICES = frozenset({"Deployment", "StatefulSet", "LeaderWorkerSet"})  # kinds with replicas
 # The edges of vLLM's time_to_first_token_seconds: only at one is the share within an SLO measured.
 TTFT_EDGES_MS = (
     1, 5, 10, 20, 40, 60, 80, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000, 20_000, 40_000,
@@ -77,13 +78,22 @@ class PoolConfig(_Strict):
     selector: dict[str, str] = Field(min_length=1)
 
 
+class GitConfig(_Strict):
+    """Where a repository holds the replicas of a workload; `repository` is one of those that
+    INFRA_CONSOLE_GIT_REPOSITORIES names."""
+
+    repository: Slug
+    file: str
+    field: tuple[str | int, ...] = ("spec", "replicas")
+
+
 class WorkloadConfig(_Strict):
     """Something that asks for GPUs; `units_per_group` is what one group serves at its SLO."""
 
     id: Slug
     tier: Tier
     namespace: str
-    kind: Literal["Deployment", "Job", "Namespace"]
+    kind: Literal["Deployment", "StatefulSet", "LeaderWorkerSet", "Job", "Namespace"]
     name: str = ""
     model: str = ""
     regions: tuple[Slug, ...]
@@ -95,6 +105,7 @@ class WorkloadConfig(_Strict):
     slo_ttft_p95_ms: float | None = None
     spot_ok: bool = False
     move_s: float = Field(default=300.0, ge=0)
+    git: GitConfig | None = None
     preempt_loss_gpu_hours: float = Field(default=0.0, ge=0)
     shortfall_usd_per_unit_hour: float = Field(ge=0)
 
@@ -197,7 +208,7 @@ class FleetConfig(_Strict):
         _unique("sources.clusters", (c for s in self.sources for c in s.clusters))
         _unique("pools.id", (p.id for p in self.pools))
         _unique("workloads.id", (w.id for w in self.workloads))
-        services = [w for w in self.workloads if w.kind == "Deployment"]
+        services = [w for w in self.workloads if w.kind in SERVICES]
         _unique("workloads.name", (f"{w.namespace}/{w.name}" for w in services))
         # vLLM counts by model and cluster, pods ask by namespace: what shares either would plan on
         # the same demand twice.
@@ -205,8 +216,8 @@ class FleetConfig(_Strict):
         _unique("workloads.model", (f"{model} in {region}" for model, region in models))
         asking = (w.namespace for w in self.workloads if w.unit == "GPUs")
         _unique("workloads.namespace with unit GPUs", asking)
-        queues = (w.tier for w in self.workloads if w.kind != "Deployment")
-        _unique("workloads.tier other than Deployments", queues)
+        queues = (w.tier for w in self.workloads if w.kind not in SERVICES)
+        _unique("workloads.tier other than services", queues)
         return self
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol
 
-from infra_console.plans.spec import PlanSpec
+from infra_console.plans.spec import PlanSpec, StepSpec
+
+PAYS = "machines.scale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,18 @@ class WorkloadChange:
     @property
     def delta(self) -> int:
         return self.after - self.before
+
+
+def paying(spec: PlanSpec) -> list[str]:
+    """Which steps start or stop paying for machines, in words; no other step does either."""
+    return [_pays(step) for step in spec.steps if step.kind == PAYS]
+
+
+def _pays(step: StepSpec) -> str:
+    before, after = int(step.params["from"]), int(step.params["to"])
+    verb, many = ("starts", after - before) if after > before else ("stops", before - after)
+    machines = f"{many} machine{'' if many == 1 else 's'}"
+    return f"{step.target.name} in {step.target.cluster} {verb} paying for {machines}"
 
 
 class StepRow(Protocol):

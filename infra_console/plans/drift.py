@@ -1,7 +1,7 @@
 """Whether what a plan relies on still holds, by reading its preconditions from the cluster.
 
-Drift is semantic: uid, tier label, unschedulable, ready, allocatable GPUs, replicas, quota, active.
-A heartbeat, an admission or a status that moved a resourceVersion voids nothing.
+Drift is semantic: uid, tier label, unschedulable, ready, allocatable GPUs, replicas, bounds, quota,
+active. A heartbeat, an admission or a status that moved a resourceVersion voids nothing.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from typing import Any
 from infra_console.cluster.errors import ClusterError, ObjectMissing
 from infra_console.cluster.reads import read_deployment, read_node
 from infra_console.plans.errors import Drifted
-from infra_console.plans.kueue_facts import KUEUE_FACTS
+from infra_console.plans.facts import FACTS
 from infra_console.plans.models import Plan, Step
 from infra_console.plans.spec import ObjectRef, Precondition
 from infra_console.plans.states import STEP_ENDED
@@ -79,9 +79,7 @@ def facts_of(target: ObjectRef, *, tier_key: str) -> dict[str, Any]:
     if target.kind == "Deployment":
         deployment = read_deployment(target.cluster, target.namespace, target.name)
         return {"uid": deployment.uid, "replicas": deployment.replicas}
-    if target.kind in KUEUE_FACTS:
-        return KUEUE_FACTS[target.kind](target)
-    return {}
+    return FACTS[target.kind](target) if target.kind in FACTS else {}
 
 
 def _name(target: ObjectRef) -> str:

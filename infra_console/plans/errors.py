@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from infra_console.cluster.errors import ClusterError, ClusterUnavailable
+
 
 class PlanError(Exception):
     """Base of all refusals: nothing has been changed."""
@@ -188,6 +190,24 @@ class NotOwned(PlanError):
 class RollbackRefused(PlanError):
     def __init__(self, number: int, why: str) -> None:
         super().__init__(f"Plan {number} cannot be rolled back: {why}. Nothing was changed.")
+
+
+class FieldUnusable(PlanError):
+    """A value in a file of a repository that cannot be found, or not be changed by itself."""
+
+
+class RepositoryUnavailable(ClusterUnavailable):
+    """Git gave no usable answer; as with a cluster, look before writing again."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"repository {name}", problem, retry_after_s=10.0)
+
+
+class RepositoryRefused(ClusterError):
+    """Git knows us and says no, or the repository is not ours to use."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"repository {name}", problem)
 
 
 class ArmingInvalid(PlanError):

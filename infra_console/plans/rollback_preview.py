@@ -18,7 +18,10 @@ from infra_console.plans.marks import held_by
 from infra_console.plans.models import Plan, Step
 from infra_console.plans.rollback import refusal
 from infra_console.plans.rollback_kueue import KUEUE_BACK, recorded_back
+from infra_console.plans.spec import ObjectRef
 from infra_console.plans.states import PlanState
+from infra_console.plans.steps.looks import Looks
+from infra_console.plans.steps.registry import step_kind
 from infra_console.plans.steps.taints import has_tier
 
 PAUSES = "the way back would pause"
@@ -74,6 +77,9 @@ class _Room:
         try:
             if kind in KUEUE_BACK:
                 return _back(steps, **KUEUE_BACK[kind](steps))
+            looked = step_kind(steps[0].kind)
+            if isinstance(looked, Looks):
+                return _looked(looked, steps)
             return self._node(steps) if kind == "Node" else self._deployment(steps)
         except ObjectMissing:
             return _back(steps, now="gone", then="", stops=(f"it is gone: {PAUSES}",))
@@ -142,12 +148,19 @@ class _Room:
         )
 
 
+def _looked(kind: Looks, steps: Sequence[Step]) -> ObjectBack:
+    """An object whose first step back says itself how it stands."""
+    seen = kind.look(ObjectRef.model_validate(steps[0].target), steps[0].params)
+    stops = tuple(f"{why}: {PAUSES}" for why in seen.stops)
+    return _back(steps, now=seen.now, then=seen.then, evicts=seen.leaves, stops=stops)
+
+
 def _recorded(steps: Sequence[Step]) -> str:
     """What was written down to come back, known without looking at the cluster."""
     for step in steps:
         if step.kind == "node.restore_tier":
             return f"{step.params['key']}={step.params['prior']['label']}, open to new pods"
-        if step.target["kind"] == "Deployment":
+        if isinstance(step.params.get("to"), int):
             return f"{step.params['to']} replicas"
         if words := recorded_back(step):
             return words

@@ -28,6 +28,8 @@ from infra_console.plans.safety import require_right
 from infra_console.plans.settlement import settle_at
 from infra_console.plans.spec import Move
 from infra_console.plans.states import PlanState
+from infra_console.plans.steps.looks import Looks
+from infra_console.plans.steps.registry import step_kind
 from infra_console.telemetry.sources import current_sources
 
 VERIFY_FOR = timedelta(minutes=15)
@@ -117,6 +119,20 @@ def _cluster_problems(plan: Plan, tier_key: str) -> list[str]:
             problems += _move_problems(move, tier_key)
         except ObjectMissing:
             problems.append(f"{move.target.name} is gone")
+    return problems + _step_problems(plan)
+
+
+def _step_problems(plan: Plan) -> list[str]:
+    """How objects differ that the plan changed, by the step kinds that can tell."""
+    problems: list[str] = []
+    for step in plan.spec.steps:
+        kind = step_kind(step.kind)
+        if isinstance(kind, Looks):
+            try:
+                found = kind.look(step.target, step.params).problem
+            except ObjectMissing:
+                found = "it is gone"
+            problems += [f"{step.target.name}: {found}"] if found else []
     return problems
 
 
@@ -125,9 +141,11 @@ def _move_problems(move: Move, tier_key: str) -> list[str]:
     target = move.target
     if target.kind == "ClusterQueue":
         return quota_problems(move)
+    if move.kind != "node" and target.kind != "Deployment":
+        return []  # its step looks at it
     if move.kind == "scale":
         held = read_deployment(target.cluster, target.namespace, target.name)
-        wanted = {"replicas": move.to_replicas, "ready": move.to_replicas}
+        wanted: dict[str, Any] = {"replicas": move.to_replicas, "ready": move.to_replicas}
         facts: dict[str, Any] = {"replicas": held.replicas, "ready": held.ready}
     else:
         node = read_node(target.cluster, target.name)

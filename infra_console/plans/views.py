@@ -16,7 +16,7 @@ from infra_console.overview.queries import kill_switch
 from infra_console.overview.scope import TIERS, scope_of
 from infra_console.plans import pages, queries
 from infra_console.plans.asking import held_back
-from infra_console.plans.changes import progress, tier_changes, workload_changes
+from infra_console.plans.changes import paying, progress, tier_changes, workload_changes
 from infra_console.plans.decisions import DEFAULT_HOURS
 from infra_console.plans.look_views import policy_parts
 from infra_console.plans.models import Execution, Plan, Settlement
@@ -85,6 +85,7 @@ def detail(request: HttpRequest, plan_id: UUID) -> HttpResponse:
         "spec": plan.spec,
         "tier_changes": lambda: tier_changes(plan.spec),
         "workload_changes": lambda: workload_changes(plan.spec),
+        "paying": lambda: paying(plan.spec),
         "execution": execution,
         "settlement": settlement,
         "lanes": lambda: pages.timeline(forward()) if steps() else pages.planned_timeline(plan),

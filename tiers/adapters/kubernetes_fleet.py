@@ -6,11 +6,12 @@ from datetime import datetime
 
 from infra_console.cluster import reads
 from infra_console.cluster.errors import ClusterError
-from infra_console.cluster.objects import DeploymentState, NodeState, PodState
+from infra_console.cluster.objects import NodeState, PodState
 from infra_console.plans.marks import held_by
 from tiers.adapters.kueue_queues import read_queues
+from tiers.adapters.services import read_services
 from tiers.adapters.views import checkpoint_age_s, node_view, pod_view
-from tiers.core.fleet_state import ClusterState, DeploymentView, FleetState, NodeView, PodView
+from tiers.core.fleet_state import ClusterState, FleetState, NodeView, PodView
 from tiers.facts import FleetFacts
 
 MAX_CLUSTERS_AT_ONCE = 6
@@ -41,7 +42,6 @@ class KubernetesFleet:
             return str(err)
 
     def _read_cluster(self, cluster: str) -> ClusterState:
-        services = self._facts.services()
         nodes = reads.list_nodes(cluster)
         quotas, gangs = read_queues(self._facts, cluster, nodes)
         return ClusterState(
@@ -50,11 +50,7 @@ class KubernetesFleet:
             source="kubernetes",
             nodes=tuple(self._node(cluster, n) for n in nodes),
             pods=tuple(self._pod(p) for p in reads.list_pods(cluster) if p.gpus),
-            deployments=tuple(
-                _deployment(d, services[f"{d.namespace}/{d.name}"].id)
-                for d in reads.list_deployments(cluster)
-                if f"{d.namespace}/{d.name}" in services
-            ),
+            deployments=read_services(self._facts, cluster),
             quotas=quotas,
             gangs=gangs,
         )
@@ -89,14 +85,3 @@ class KubernetesFleet:
             checkpoint_age_s=checkpoint_age_s(pod.annotations, self._now),
             deleting=pod.deleting,
         )
-
-
-def _deployment(deployment: DeploymentState, workload: str) -> DeploymentView:
-    return DeploymentView(
-        namespace=deployment.namespace,
-        name=deployment.name,
-        uid=deployment.uid,
-        replicas=deployment.replicas,
-        ready=deployment.ready,
-        workload=workload,
-    )

@@ -9,6 +9,7 @@ from tiers.core.classify import (
     foreign_taint,
     gang_of,
     pool_of,
+    replica_of,
     workload_of,
 )
 from tiers.core.fleet_state import NodeView, PodView
@@ -46,6 +47,7 @@ def node_view(
         ours=ours,
         spot=pool is not None and pool.spot,
         block=first_label(labels, facts.config.labels.block),
+        consolidated="karpenter.sh/nodepool" in labels,
     )
 
 
@@ -84,6 +86,7 @@ def pod_view(
         checkpoint_age_s=checkpoint_age_s,
         deleting=deleting,
         owner=facts.team_of(namespace, labels),
+        replica=replica_of(name, owner_kind, owner_name, service),
     )
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
+from tiers.core.actuators import is_numbered, who_leaves
 from tiers.core.changes import NodeChange, WorkloadFacts, loss_words
-from tiers.core.fleet_state import ClusterState, NodeView, PodView, is_supply
+from tiers.core.fleet_state import ClusterState, DeploymentView, NodeView, PodView, is_supply
 
 # Work lost when a checkpoint's age is unknown: as if the last one were an hour old.
 UNKNOWN_CHECKPOINT_AGE_S = 3600.0
@@ -24,7 +25,10 @@ class Board:
         self.state = state
         self.facts = facts
         self.floors = floors
-        self.allowance = allowance
+        numbered = [d for d in state.deployments if is_numbered(d)]
+        # Of a numbered set it is known who leaves; of the others any pod of so many may.
+        self.going = {r for d in numbered for r in who_leaves(d, _left(d, allowance))}
+        self.allowance = {w: n for w, n in allowance.items() if w not in _workloads(numbered)}
         self.pods = state.pods_by_node()
         self.free = {
             n.name: n.gpus_allocatable - sum(p.gpus for p in self.pods[n.name]) for n in state.nodes
@@ -54,6 +58,8 @@ class Board:
         left = dict(self.allowance)
         leaving: list[Sizes] = []
         for pod in sorted(self.pods[node.name], key=lambda p: p.name):
+            if pod.replica in self.going:
+                continue
             if left.get(pod.workload, 0) > 0:
                 left[pod.workload] -= 1
             elif not pod.gang and not pod.deleting:
@@ -105,6 +111,14 @@ class Board:
         if lost:
             reason += f", losing {loss_words(lost, assumed=assumed)}"
         self.changes.append(NodeChange(node, from_tier, to_tier, evicts, lost, reason, assumed))
+
+
+def _left(view: DeploymentView, allowance: Mapping[str, int]) -> int:
+    return max(0, view.replicas - allowance.get(view.workload, 0))
+
+
+def _workloads(views: Iterable[DeploymentView]) -> set[str]:
+    return {view.workload for view in views}
 
 
 def unplaced(groups: Iterable[Sizes], free: dict[str, int]) -> list[Sizes]:

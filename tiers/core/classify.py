@@ -60,8 +60,25 @@ def gang_of(labels: Mapping[str, str], owner_kind: str, owner_name: str) -> str:
     return owner_name if owner_kind == "Job" else ""
 
 
+def replica_of(pod_name: str, owner_kind: str, owner_name: str, name: str) -> str:
+    """The replica of a numbered set that a pod belongs to; empty for pods without a number.
+
+    A pod of a StatefulSet and a group's leader are called as their replica is; a group's workers
+    are owned by a StatefulSet of that name.
+    """
+    if owner_kind != "StatefulSet" or not name:
+        return ""
+    replica = pod_name if owner_name == name else owner_name
+    return replica if replica.removeprefix(f"{name}-").isdecimal() else ""
+
+
 def workload_of(pod_name: str, owner_kind: str, owner_name: str, names: Iterable[str]) -> str:
-    """The Deployment, among `names`, that a pod belongs to: its ReplicaSet's name less the hash."""
+    """The workload, among `names`, that a pod belongs to: its ReplicaSet's name less the hash, its
+    StatefulSet's, or for a group's worker that less the group's number."""
+    if owner_kind == "StatefulSet":
+        base, _, number = owner_name.rpartition("-")
+        found = (owner_name, base if number.isdecimal() else "")
+        return next((name for name in found if name in set(names)), "")
     owner = owner_name if owner_kind == "ReplicaSet" else pod_name.rpartition("-")[0]
     name = owner.rpartition("-")[0]
     return name if name in set(names) else ""

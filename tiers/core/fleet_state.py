@@ -23,6 +23,7 @@ class PodView:
     checkpoint_age_s: float | None = None
     deleting: bool = False
     owner: str = ""  # the team that the operator's label mapping names
+    replica: str = ""  # of a numbered set: the one that it belongs to, as `chat-2`
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +45,51 @@ class NodeView:
     block: str = ""  # the fabric, or at least the zone, that it shares with others
     sick: int = 0  # GPUs whose own counters say that they are broken
     sick_why: str = ""
+    consolidated: bool = False  # given back by its maker once it is empty
+
+
+@dataclass(frozen=True, slots=True)
+class AutoscalerView:
+    """An HPA or ScaledObject: `low` and `high` are None where they are not written down, `most`
+    is what then holds. `owners` own a bound beside us."""
+
+    kind: str
+    name: str
+    uid: str
+    low: int | None
+    high: int | None
+    most: int
+    paused: bool = False
+    owners: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GitView:
+    """Where a repository holds a workload's number of replicas."""
+
+    repository: str
+    file: str
+    field: tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
+    """A workload with replicas; `kind` may be a numbered set, whose lowest number is `first`.
+
+    `owners` own the number of replicas beside us.
+    """
+
     namespace: str
     name: str
     uid: str
     replicas: int
     ready: int
     workload: str
+    kind: str = "Deployment"
+    first: int = 0
+    owners: tuple[str, ...] = ()
+    autoscaler: AutoscalerView | None = None
+    git: GitView | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ what cannot be done is said in `notes`, never silently dropped, and stops nobody
 from collections.abc import Iterable, Mapping
 from math import ceil
 
+from tiers.core.actuators import steered
 from tiers.core.board import Board, Pools, unplaced
 from tiers.core.changes import ClusterMoves, WorkloadFacts
 from tiers.core.fleet_state import TIERS, ClusterState, NodeView
@@ -45,7 +46,9 @@ def cluster_moves(
             such pools never swap nodes between the same tiers. A pool left out stands alone.
     """
     facts = {w.id: w for w in workloads}
+    deltas, unsteered = steered(state.deployments, deltas)
     board = Board(state, facts, floors, {w: -n for w, n in deltas.items() if n < 0})
+    board.notes += unsteered
     for pools in _families(state, families or {}):
         _match_nodes(board, pools, _nodes_needed(state, pools, target, facts), max_nodes)
     scales = list(scale_changes(board, deltas, reasons or {}))

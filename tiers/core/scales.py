@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from tiers.core.actuators import is_numbered, who_leaves
 from tiers.core.board import Board, unplaced
 from tiers.core.changes import ScaleChange, WorkloadFacts
 from tiers.core.fleet_state import DeploymentView, PodView
@@ -19,7 +20,7 @@ def scale_changes(
         to_replicas = _replicas(board, workload, deployment, deltas.get(workload.id, 0))
         if to_replicas == deployment.replicas:
             continue
-        victims = _victims(board, workload.id, deployment.replicas - to_replicas)
+        victims = _victims(board, deployment, to_replicas)
         yield ScaleChange(
             deployment=deployment,
             to_replicas=to_replicas,
@@ -34,19 +35,24 @@ def _replicas(board: Board, workload: WorkloadFacts, deployment: DeploymentView,
     """Replicas after `delta` groups more or fewer than hold supply now."""
     if not delta:
         return deployment.replicas
-    placed = sum(pod.workload == workload.id for pod, _ in board.state.staying_pods())
+    staying = (pod for pod, _ in board.state.staying_pods() if pod.workload == workload.id)
+    placed = len({pod.replica or f"{pod.namespace}/{pod.name}" for pod in staying})
     wanted = min(placed, deployment.replicas) + delta
     if delta > 0:
         return max(deployment.replicas, wanted)
     return min(deployment.replicas, max(wanted, workload.floor_groups))
 
 
-def _victims(board: Board, workload: str, count: int) -> list[PodView]:
-    """Pods to stop first: on nodes that leave the tier, then not ready, then by name."""
+def _victims(board: Board, deployment: DeploymentView, to_replicas: int) -> list[PodView]:
+    """Pods to stop first: on nodes that leave the tier, then not ready, then by name. Of a numbered
+    set those of its highest numbers, whom nobody can choose."""
+    pods = [p for p in board.state.pods if p.workload == deployment.workload and not p.deleting]
+    if is_numbered(deployment):
+        going = who_leaves(deployment, to_replicas)
+        return [p for p in pods if p.replica in going]
     leaving = {change.node.name for change in board.changes}
-    pods = [p for p in board.state.pods if p.workload == workload and not p.deleting]
     return sorted(pods, key=lambda p: (p.node not in leaving, bool(p.ready), p.name))[
-        : max(0, count)
+        : max(0, deployment.replicas - to_replicas)
     ]
 
 
@@ -113,12 +119,13 @@ def _groups_started(
 
 def _frees_last(board: Board, shrink: ScaleChange, leaving: set[str]) -> bool:
     """Whether the last pod that the shrink stops is one that empties a leaving node."""
-    last = _victims(board, shrink.deployment.workload, -shrink.delta)[-shrink.delta - 1 :]
-    return any(pod.node in leaving for pod in last)
+    spared = _victims(board, shrink.deployment, shrink.to_replicas + 1)
+    stopped = _victims(board, shrink.deployment, shrink.to_replicas)
+    return any(pod.node in leaving for pod in stopped if pod not in spared)
 
 
 def _one_fewer(board: Board, shrink: ScaleChange) -> ScaleChange:
-    victims = _victims(board, shrink.deployment.workload, -shrink.delta - 1)
+    victims = _victims(board, shrink.deployment, shrink.to_replicas + 1)
     return replace(
         shrink,
         to_replicas=shrink.to_replicas + 1,

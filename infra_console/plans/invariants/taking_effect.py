@@ -77,11 +77,28 @@ def alone(history: History) -> Verdict:
 
 def comes_to_an_end(history: History) -> Verdict:
     """I6: every run ends in a terminal state or paused for a person; nothing executes without a
-    lease for 120 s; no node stays cordoned by an ended plan."""
+    lease for 120 s; no node stays cordoned, or kept from disruption, by an ended plan."""
     begun = [p for p in history.plans if p.started_at]
     found = [words for p in begun if (words := _untended(p, history))]
     cordoned, unsure = _still_cordoned(history)
-    return Verdict(len(begun), (*found, *cordoned), unsure)
+    return Verdict(len(begun), (*found, *cordoned, *_still_kept(history)), unsure)
+
+
+def _still_kept(history: History) -> list[str]:
+    """Nodes that ended plans still keep from being consolidated."""
+    ended = {p.id: p for p in history.plans if p.finished_at}
+    kept: dict[tuple[str, str], bool] = {}
+    for write, _ in sorted(account(history).effects, key=lambda pair: pair[0].seq):
+        words = write.what.split()
+        if write.what.endswith(" from disruption"):
+            kept[write.plan, words[1]] = True
+        elif write.what.endswith(" be consolidated"):
+            kept[write.plan, words[1]] = False
+    return [
+        f"{name} stays kept from disruption by {ended[plan]}, which is {ended[plan].state}"
+        for (plan, name), held in kept.items()
+        if held and plan in ended
+    ]
 
 
 def _untended(plan: PlanRow, history: History) -> str:

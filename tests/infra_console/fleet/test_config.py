@@ -125,7 +125,7 @@ def _again(kind: str, number: int, **changes: object) -> dict:
         (_again("workloads", 0, id="b", model="other"), "workloads.name names inference/chat"),
         (_again("workloads", 0, id="b", name="b"), "workloads.model names chat in north"),
         (_again("workloads", 1, id="b"), "workloads.namespace with unit GPUs names training"),
-        (_again("workloads", 1, id="b", namespace="b"), "other than Deployments names training"),
+        (_again("workloads", 1, id="b", namespace="b"), "other than services names training"),
     ],
 )
 def test_what_would_be_counted_twice_is_refused_with_its_path(changes, named):

@@ -10,7 +10,18 @@ from django.utils import timezone
 from infra_console.plans import runner, services
 from infra_console.plans.models import Execution, Plan
 from infra_console.plans.spec import PlanSpec
-from infra_console.plans.steps import gangs, kueue, kueue_victims, node, workload
+from infra_console.plans.steps import (
+    bounds,
+    gangs,
+    git,
+    kueue,
+    kueue_victims,
+    machines,
+    node,
+    ordinal,
+    quota,
+    workload,
+)
 from tests.infra_console.kube import CLUSTER
 from tests.people import person
 
@@ -47,7 +58,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The twin of the tests lives a hundred times faster than a cluster."""
     monkeypatch.setattr(node, "DRAIN_POLL_S", 0.05)
     monkeypatch.setattr(node, "MAX_RETRY_S", 0.1)
-    for kind in (workload, kueue, kueue_victims, gangs):
+    for kind in (workload, kueue, kueue_victims, gangs, bounds, git, machines, quota, ordinal):
         monkeypatch.setattr(kind, "POLL_S", 0.05)
     monkeypatch.setattr(runner, "CONFLICT_RETRY_S", 0.05)
 

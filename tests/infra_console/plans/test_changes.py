@@ -2,7 +2,8 @@
 
 from types import SimpleNamespace
 
-from infra_console.plans.changes import lanes, progress, tier_changes, workload_changes
+from infra_console.plans.changes import lanes, paying, progress, tier_changes, workload_changes
+from tests.infra_console.plans.targets import plan_of, ref, step
 from tests.plan_specs import spec
 
 
@@ -42,3 +43,14 @@ def test_two_deployments_of_one_name_have_a_lane_each():
 def test_progress_counts_steps_that_ended_well():
     states = ["done", "rehearsed", "skipped", "failed", "pending"]
     assert progress([SimpleNamespace(state=s) for s in states]) == (3, 5)
+
+
+def test_only_machines_start_or_stop_paying_and_a_plan_says_so():
+    burst = ref("MachineDeployment", "burst", "fleet")
+    gives = step("machines.scale", burst, **{"from": 3, "to": 2})
+    buys = step("machines.scale", ref("NodePool", "fixed", ""), **{"from": 1, "to": 3})
+    grows = step("workload.scale_ordinal", ref("StatefulSet", "embed"), **{"from": 1, "to": 2})
+    assert paying(plan_of(gives, buys, grows)) == [
+        "burst in eastus stops paying for 1 machine",
+        "fixed in eastus starts paying for 2 machines",
+    ]

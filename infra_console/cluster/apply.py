@@ -1,0 +1,97 @@
+"""Server-side apply of the few fields that a plan changes, never by force.
+
+An apply owns just what it sends, and takes away what its manager alone had sent before and now
+leaves out: so each object's fields of ours are always sent together. A field that another manager
+owns with another value is a conflict, and its owner is named.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubernetes.client.exceptions import ApiException
+
+from infra_console.cluster.client import FIELD_MANAGER
+from infra_console.cluster.errors import FieldOwned, status_body, status_message
+from infra_console.cluster.writes import _write
+
+APPLY_PATCH = "application/apply-patch+yaml"
+OWNER = re.compile(r'conflict with "([^"]+)"')
+CONFLICT = "FieldManagerConflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned:
+    """The identity and version under which an object was read."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+
+    @property
+    def words(self) -> str:
+        place = f"{self.namespace}/" if self.namespace else ""
+        return f"{self.kind} {place}{self.name}"
+
+
+def versioned(api_version: str, kind: str, item: Mapping[str, Any]) -> Versioned:
+    meta = item["metadata"]
+    return Versioned(
+        api_version=api_version,
+        kind=kind,
+        namespace=meta.get("namespace", ""),
+        name=meta["name"],
+        uid=meta.get("uid", ""),
+        resource_version=meta.get("resourceVersion", ""),
+    )
+
+
+def apply_fields(
+    cluster_id: str,
+    held: Versioned,
+    call: Callable[..., Any],
+    fields: Mapping[str, Any],
+    *,
+    annotations: Mapping[str, str],
+    dry_run: bool,
+    **place: str,
+) -> dict[str, Any]:
+    """Apply `fields` (of the spec) and `annotations` to an object as it was read.
+
+    Raises:
+        FieldOwned: another manager owns one of them. ObjectConflict: the object changed since.
+    """
+    metadata: dict[str, Any] = {
+        "name": held.name,
+        "uid": held.uid,
+        "resourceVersion": held.resource_version,
+    }
+    if held.namespace:
+        metadata["namespace"] = held.namespace
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    body = {"apiVersion": held.api_version, "kind": held.kind, "metadata": metadata}
+    body["spec"] = dict(fields)
+
+    def refusing(**options: Any) -> Any:
+        try:
+            return call(**options)
+        except ApiException as err:
+            if owners := _owners(err):
+                raise FieldOwned(cluster_id, status_message(err), owners=owners) from err
+            raise
+
+    options = {"name": held.name, "body": body, **place}
+    return _write(cluster_id, f"apply {held.words}", refusing, dry_run, kind=APPLY_PATCH, **options)
+
+
+def _owners(err: ApiException) -> tuple[str, ...]:
+    """The managers that a conflict of fields names; empty for any other refusal."""
+    causes = (status_body(err).get("details") or {}).get("causes") or ()
+    said = [str(c.get("message", "")) for c in causes if c.get("reason") == CONFLICT]
+    found = {match[1] for text in said if (match := OWNER.search(text))}
+    return tuple(sorted(found - {FIELD_MANAGER}))

@@ -1,0 +1,89 @@
+"""Where the kinds live that plans write to, and who owns a field of an object.
+
+Kinds of a named group are reached by one path pattern, built in or custom. A field's owners are
+those of `metadata.managedFields`: an update that changed it, an apply that sent it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubernetes.client import CustomObjectsApi
+
+from infra_console.cluster.answers import pages, read_json
+from infra_console.cluster.client import FIELD_MANAGER, client_for
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of a named API group."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}"
+
+    def place(self, namespace: str) -> dict[str, str]:
+        where = {"group": self.group, "version": self.version, "plural": self.plural}
+        return where | ({"namespace": namespace} if self.namespaced else {})
+
+    def words(self, namespace: str, name: str) -> str:
+        return f"{self.kind} {namespace}/{name}" if self.namespaced else f"{self.kind} {name}"
+
+    def verb(self, cluster_id: str, verb: str, sub: str = "") -> Callable[..., Any]:
+        """The client's call: `get`, `patch` or `replace`, of the object or of its `scale`."""
+        scope = "namespaced" if self.namespaced else "cluster"
+        name = f"{verb}_{scope}_custom_object" + (f"_{sub}" if sub else "")
+        call: Callable[..., Any] = getattr(CustomObjectsApi(client_for(cluster_id)), name)
+        return call
+
+
+def read_object(cluster_id: str, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
+    what = f"read {kind.words(namespace, name)}"
+    call = kind.verb(cluster_id, "get")
+    return read_json(cluster_id, what, call, name=name, **kind.place(namespace))
+
+
+def list_objects(
+    cluster_id: str, kind: Kind, *, namespace: str = "", labels: str = ""
+) -> Iterator[dict[str, Any]]:
+    """Objects of the whole cluster or of one namespace, those that a label selector takes."""
+    api = CustomObjectsApi(client_for(cluster_id))
+    call: Callable[..., Any] = api.list_cluster_custom_object
+    options: dict[str, Any] = {
+        "group": kind.group,
+        "version": kind.version,
+        "plural": kind.plural,
+    }
+    if namespace:
+        call, options["namespace"] = api.list_namespaced_custom_object, namespace
+    if labels:
+        options["label_selector"] = labels
+    return pages(cluster_id, f"list {kind.plural}", call, **options)
+
+
+def owners_of(item: Mapping[str, Any], *path: str) -> tuple[str, ...]:
+    """Everybody but us who owns the field at `path`, in order of their names.
+
+    Empty where nobody is recorded: an object without managedFields tells nothing.
+    """
+    steps = [f"f:{part}" for part in path]
+    found = {
+        entry.get("manager", "")
+        for entry in item["metadata"].get("managedFields") or ()
+        if entry.get("subresource") != "status" and _holds(entry.get("fieldsV1") or {}, steps)
+    }
+    return tuple(sorted(found - {FIELD_MANAGER, ""}))
+
+
+def _holds(tree: Mapping[str, Any], steps: list[str]) -> bool:
+    for step in steps:
+        if step not in tree:
+            return False
+        tree = tree[step]
+    return True

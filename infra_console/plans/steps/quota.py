@@ -1,0 +1,133 @@
+"""The limit of GPUs of a namespace (ResourceQuota) or of a Karpenter NodePool.
+
+A limit is a permission: it is done when it stands, takes nothing away from who is there, and never
+goes below what is used.
+
+Params: from and to, GPUs or null for no limit; uid; restore (on the way back: the limit is written
+as it was, and our marks come off).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infra_console.cluster.caps import CapState, apply_cap, read_cap
+from infra_console.cluster.errors import FieldOwned
+from infra_console.plans.spec import ObjectRef, StepSpec
+from infra_console.plans.steps.base import (
+    Blocked,
+    Done,
+    Failed,
+    Outcome,
+    StepContext,
+    Undo,
+    Waiting,
+)
+from infra_console.plans.steps.looks import Look
+from infra_console.plans.steps.ours import (
+    another_object,
+    by,
+    has_written,
+    marks_of,
+    overtaken,
+    owned,
+    reverted,
+)
+
+POLL_S = 1.0
+
+
+class Cap:
+    """Set the limit; done when it stands."""
+
+    def run(self, step: StepContext) -> Outcome:
+        held, to = read_target(step.target), step.params["to"]
+        if other := another_object(step, held.at.uid) or overtaken(step, held.annotations):
+            return other
+        if held.gpus != to:
+            if refusal := _refuse(step, held) or _write(step, held):
+                return refusal
+            held = read_target(step.target)
+        if held.gpus != to:
+            return Waiting(f"{held.at.name} has {words(held.gpus)} by now", POLL_S)
+        return Done(f"{words(to)} stands, {_used(held)}")
+
+    def rehearse(self, step: StepContext) -> Outcome:
+        held = read_target(step.target)
+        refusal = another_object(step, held.at.uid) or _refuse(step, held) or _write(step, held)
+        return refusal or Done(f"the server would set {words(step.params['to'])}")
+
+    def undo(self, step: StepSpec) -> Sequence[Undo]:
+        back = {"from": step.params.get("to"), "to": step.params.get("from"), "restore": True}
+        kept = {"uid": step.params["uid"]} if "uid" in step.params else {}
+        title = f"Set the limit of {step.target.name} back"
+        return (Undo("quota.cap", title, step.tier, back | kept),)
+
+    def look(self, target: ObjectRef, params: Mapping[str, Any]) -> Look:
+        held, to = read_target(target), params["to"]
+        stops: tuple[str, ...] = ()
+        if held.gpus not in (params["from"], to):
+            stops = (f"{words(held.gpus)} was set by {by(held.owners)}",)
+        elif low := _below_used(held, to):
+            stops = (low,)
+        problem = "" if held.gpus == to else f"{words(held.gpus)}, planned {words(to)}"
+        return Look(f"{words(held.gpus)}, {_used(held)}", words(to), problem=problem, stops=stops)
+
+
+def read_target(target: ObjectRef) -> CapState:
+    return read_cap(target.cluster, target.kind, target.namespace, target.name)
+
+
+def words(gpus: int | None) -> str:
+    return "no limit" if gpus is None else f"a limit of {gpus} GPUs"
+
+
+def _used(held: CapState) -> str:
+    return "used: unknown" if held.used is None else f"{held.used} used"
+
+
+def _refuse(step: StepContext, held: CapState) -> Outcome | None:
+    """Why the limit may not be set now: theirs, set by others, or below what is used."""
+    to = step.params["to"]
+    if has_written(step):
+        return reverted(f"{held.at.name} has {words(held.gpus)} again", held.owners)
+    if held.gpus not in (step.params["from"], to):
+        return Failed(
+            f"{held.at.name} has {words(held.gpus)}, set by {by(held.owners)}; "
+            f"the plan relies on {words(step.params['from'])}"
+        )
+    if held.owners and held.gpus != to:
+        return owned(f"the limit of {held.at.name}", held.owners)
+    low = _below_used(held, to)
+    return Blocked(low) if low else None
+
+
+def _below_used(held: CapState, to: int | None) -> str:
+    """Why a limit would be too low; an unknown use lets nothing be lowered."""
+    if to is None or (held.gpus is not None and to >= held.gpus):
+        return ""
+    if held.used is None:
+        return f"what {held.at.name} uses is unknown, so its limit is not lowered"
+    if to < held.used:
+        return f"a limit of {to} GPUs is below the {held.used} that {held.at.name} uses now"
+    return ""
+
+
+def _write(step: StepContext, held: CapState) -> Outcome | None:
+    """Apply; the refusal that names the owner where the limit is somebody else's."""
+    to, prior = step.params["to"], {"limit": held.text}
+    if not step.dry_run:
+        step.keep_prior(prior)
+    text = None if to is None else str(to)
+    marks = marks_of(step, prior)
+    if step.params.get("restore"):
+        text, marks = step.params["prior"]["limit"], {}
+    try:
+        step.write(
+            f"limit {held.at.words} to {'no' if to is None else to} GPUs",
+            lambda: apply_cap(step.cluster, held, text, annotations=marks, dry_run=step.dry_run),
+        )
+    except FieldOwned as err:
+        return owned(f"the limit of {held.at.name}", err.owners)
+    if not step.dry_run:
+        step.keep_prior(prior | {"written": True})
+    return None
