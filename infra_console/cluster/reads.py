@@ -34,12 +34,6 @@ def list_pods(cluster_id: str, *, node: str = "", namespace: str = "") -> list[P
     return [pod_state(i) for i in _pages(cluster_id, "list pods", call, **options)]
 
 
-def list_deployments(cluster_id: str) -> list[DeploymentState]:
-    api = AppsV1Api(client_for(cluster_id))
-    call = api.list_deployment_for_all_namespaces
-    return [deployment_state(i) for i in _pages(cluster_id, "list deployments", call)]
-
-
 def read_node(cluster_id: str, name: str) -> NodeState:
     api = CoreV1Api(client_for(cluster_id))
     return node_state(_json(cluster_id, f"read node {name}", api.read_node, name=name))

@@ -37,6 +37,13 @@ def test_the_page_tells_gpus_floor_and_slo_by_tier(viewer, fleet):
     assert "+0 GPUs" not in page
 
 
+def test_replicas_that_others_own_are_shown_as_theirs(viewer, fleet):
+    held = service(0.6) | {"tier": "inference", "owned_by": "argocd-controller"}
+    observed(workloads={"chat": held})
+    assert "chat in north by argocd-controller" in text(viewer, "/tiers/?tier=inference")
+    assert "owned by others" not in text(viewer, "/tiers/?tier=training")
+
+
 def test_what_is_unknown_is_a_dash_not_a_zero(viewer, fleet):
     observed(workloads={"chat": service(None)})
     page = text(viewer, "/tiers/?tier=inference")

@@ -111,6 +111,18 @@ def _untended(plan: PlanRow, history: History) -> str:
     return f"{plan} is {plan.state}, and nobody has worked on it since {max(seen, default='ever')}"
 
 
+def _given_back(history: History) -> set[tuple[str, str]]:
+    """Nodes whose machine a plan gave back: they are gone, so nobody opens them."""
+    done = {(s.plan, s.key) for s in history.steps if s.state == "done"}
+    return {
+        (plan.id, name)
+        for plan in history.plans
+        for step in plan.document.get("steps", ())
+        if step["kind"] == "machines.scale" and (plan.id, step["key"]) in done
+        for name in step["params"].get("leaves", ())
+    }
+
+
 def _still_cordoned(history: History) -> tuple[list[str], str]:
     """Nodes that ended plans still close, and what is not known about others."""
     kept, ended = account(history), {p.id: p for p in history.plans if p.finished_at}
@@ -128,6 +140,6 @@ def _still_cordoned(history: History) -> tuple[list[str], str]:
     found = [
         f"{name} stays closed by {ended[plan]}, which is {ended[plan].state}"
         for (plan, name), shut in closed.items()
-        if shut and plan in ended and (plan, name) not in opened_by_step
+        if shut and plan in ended and (plan, name) not in opened_by_step | _given_back(history)
     ]
     return found, NO_LOG if history.requests is None else ""

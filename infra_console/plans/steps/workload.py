@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from infra_console.cluster.errors import ObjectConflict, ObjectMissing
 from infra_console.cluster.objects import DeploymentState
 from infra_console.cluster.reads import read_deployment, read_pod
+from infra_console.cluster.scaling import read_scaled
 from infra_console.cluster.writes import DELETION_COST, scale_deployment, set_deletion_cost
 from infra_console.plans.spec import StepSpec
 from infra_console.plans.steps.base import Done, Failed, Outcome, StepContext, Undo, Waiting
+from infra_console.plans.steps.ours import by
 
 FIRST_TO_GO = -1000
 POLL_S = 1.0
@@ -61,7 +63,8 @@ def _refuse(step: StepContext, held: DeploymentState) -> Outcome | None:
             f"the plan relies on {step.params['from']}"
         )
     if step.prior is not None and step.prior.get("written"):
-        return Failed(f"{held.name} was set back to {held.replicas} replicas by somebody else")
+        owners = read_scaled(step.cluster, "Deployment", held.namespace, held.name).owners
+        return Failed(f"{held.name} has {held.replicas} replicas again, reverted by {by(owners)}")
     return None
 
 

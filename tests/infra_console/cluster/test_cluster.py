@@ -20,7 +20,6 @@ from infra_console.cluster.errors import (
 )
 from infra_console.cluster.objects import Taint
 from infra_console.cluster.reads import (
-    list_deployments,
     list_nodes,
     list_pods,
     read_deployment,
@@ -28,6 +27,7 @@ from infra_console.cluster.reads import (
     read_pod,
     read_version,
 )
+from infra_console.cluster.scaling import list_scaled
 from infra_console.cluster.writes import (
     DELETION_COST,
     change_node,
@@ -50,7 +50,7 @@ def test_the_fleet_is_read_whole(twin):
     assert (len(nodes), sum(n.gpus_allocatable for n in nodes)) == (14, 112)
     assert {n.labels[TIER_KEY] for n in nodes} == {"inference", "training", "operational"}
     assert all(n.ready and not n.unschedulable and n.uid for n in nodes)
-    assert {d.name for d in list_deployments(CLUSTER)} >= {"chat-7b", "chat-405b"}
+    assert {d.name for d in list_scaled(CLUSTER, "Deployment")} >= {"chat-7b", "chat-405b"}
     pod = serving_pods()[0]
     assert pod.gpus > 0
     assert pod.node in {n.name for n in nodes}
