@@ -80,7 +80,7 @@ def finalize(kube, name: str, finalizers: list[str]) -> bool:
 
 
 def test_a_namespace_waits_for_its_finalizers(cluster, kube, waiting):
-    assert set(kube.get(NAMESPACE, "", waiting)["spec"]["finalizers"]) >= {OURS}
+    assert set(kube.get(NAMESPACE, "", waiting)["spec"]["finalizers"]) == {OURS, "kubernetes"}
     kube.delete(NAMESPACE, "", waiting)
     assert kube.get(NAMESPACE, "", waiting)["status"]["phase"] == "Terminating"
     until(lambda: finalize(kube, waiting, []), "it is finalized", within_s=cluster.wait_s)

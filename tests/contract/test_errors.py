@@ -151,8 +151,35 @@ def test_containers_have_names_of_their_own(kube, space):
     assert wanted in {(cause["reason"], cause["field"]) for cause in caught.value.causes}
 
 
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"nodeSelector": {"no key": "x"}}, "spec.nodeSelector"),
+        ({"tolerations": [{"key": "x", "operator": "Like"}]}, "spec.tolerations[0].operator"),
+        ({"tolerations": [{"key": "x", "operator": "Exists", "value": "y"}]},
+         "spec.tolerations[0].operator"),
+        ({"restartPolicy": "Sometimes"}, "spec.restartPolicy"),
+    ],
+    ids=["selector", "operator", "value", "restart"],
+)  # fmt: skip
+def test_where_a_pod_may_go_is_checked(kube, space, spec, field):
+    body = objects.pod("one", space)
+    body["spec"] |= spec
+    with refused(422) as caught:
+        kube.create(POD, space, body)
+    assert any(cause["field"].startswith(field) for cause in caught.value.causes)
+
+
+def test_the_provider_of_a_node_does_not_change(kube, node):
+    kube.patch(NODE, "", node, {"spec": {"providerID": "contract://one"}})
+    with refused(422) as caught:
+        kube.patch(NODE, "", node, {"spec": {"providerID": "contract://two"}})
+    assert "spec.providerID" in {cause["field"] for cause in caught.value.causes}
+
+
 def test_tolerations_of_a_pod_can_only_be_added(kube, space):
-    held = kube.create(POD, space, objects.pod("one", "nowhere"))["spec"]["tolerations"]
+    body = objects.pod("one", "nowhere", tolerations=[{"key": "one", "operator": "Exists"}])
+    held = kube.create(POD, space, body)["spec"]["tolerations"]
     more = [*held, {"key": "other", "operator": "Exists"}]
     kube.patch(POD, space, "one", {"spec": {"tolerations": more}})
     with refused(422):

@@ -157,6 +157,15 @@ def test_a_budget_is_of_one_kind_only(kube, space):
         kube.create(PDB, space, body)
 
 
+@pytest.mark.parametrize("keep", ["most", -1, "101%"])
+def test_a_budget_is_a_number_or_a_share(kube, space, keep):
+    body = objects.budget("chat", app="chat", keep=1)
+    body["spec"]["minAvailable"] = keep
+    with refused(422) as caught:
+        kube.create(PDB, space, body)
+    assert {cause["field"] for cause in caught.value.causes} == {"spec.minAvailable"}
+
+
 def test_the_official_client_sees_the_same_block(core, space, running_pods, guard):
     running_pods(1)
     guard(keep=1, healthy=1)

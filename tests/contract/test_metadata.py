@@ -112,7 +112,7 @@ def test_the_generation_of_a_pod_counts_its_changes_but_not_its_binding(kube, sp
     kube.bind(space, "one", node)
     held = kube.get(POD, space, "one")
     assert held["metadata"]["generation"] == 1
-    more = [*held["spec"]["tolerations"], {"key": "other", "operator": "Exists"}]
+    more = [*held["spec"].get("tolerations", ()), {"key": "other", "operator": "Exists"}]
     changed = kube.patch(POD, space, "one", {"spec": {"tolerations": more}})
     assert changed["metadata"]["generation"] == 2
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tiers.twin.kube import columns
+from tiers.twin.kube import kind_columns
 from tiers.twin.kube.errors import bad_request, not_acceptable
 from tiers.twin.kube.resources import Obj, Resource
 
@@ -78,7 +78,7 @@ class Form:
         return write
 
     def _table(self, objects: list[Obj], metadata: Obj) -> Obj:
-        defined = columns.of(self.resource)
+        defined = kind_columns.of(self.resource)
         return {
             "kind": TABLE,
             "apiVersion": META,

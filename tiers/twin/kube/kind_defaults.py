@@ -133,7 +133,8 @@ def _budget(obj: Obj) -> None:
 
 
 def _namespace(obj: Obj) -> None:
-    fill(obj["spec"], finalizers=["kubernetes"])
+    given = obj["spec"].get("finalizers") or []
+    obj["spec"]["finalizers"] = [*given, *(() if "kubernetes" in given else ("kubernetes",))]
     labels = obj["metadata"].setdefault("labels", {})
     if name := obj["metadata"].get("name"):
         fill(labels, **{"kubernetes.io/metadata.name": name})

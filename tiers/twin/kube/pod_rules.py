@@ -2,7 +2,16 @@
 
 from tiers.twin.kube import quantity
 from tiers.twin.kube.resources import Obj
-from tiers.twin.kube.values import Causes, bad, forbidden, required, unsupported
+from tiers.twin.kube.values import (
+    Causes,
+    bad,
+    forbidden,
+    key_problem,
+    name_problem,
+    required,
+    unsupported,
+    value_problem,
+)
 
 POD_IMMUTABLE = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
@@ -12,6 +21,7 @@ POD_IMMUTABLE = (
 )
 
 TOLERATIONS_STAY = "existing toleration can not be modified except its tolerationSeconds"
+OPERATORS = ("Equal", "Exists", "Gt", "Lt")
 RESTARTS = ("Always", "OnFailure", "Never")
 
 
@@ -19,7 +29,26 @@ def pod(obj: Obj) -> Causes:
     spec = obj.get("spec") or {}
     policy = spec.get("restartPolicy", "Always")
     wrong = [] if policy in RESTARTS else [unsupported("spec.restartPolicy", policy, RESTARTS)]
-    return containers("spec", spec) + wrong
+    return containers("spec", spec) + wrong + _placing(spec)
+
+
+def _placing(spec: Obj) -> Causes:
+    """Where a pod may go: labels of nodes, and taints that it bears."""
+    causes: Causes = []
+    for key, value in (spec.get("nodeSelector") or {}).items():
+        if problem := key_problem(key) or value_problem(str(value)):
+            causes.append(bad("spec.nodeSelector", key, problem))
+    for place, toleration in enumerate(spec.get("tolerations") or ()):
+        at, operator = f"spec.tolerations[{place}]", toleration.get("operator", "Equal")
+        if operator not in OPERATORS:
+            causes.append(unsupported(f"{at}.operator", operator, OPERATORS))
+        if not toleration.get("key") and operator != "Exists":
+            why = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'  # noqa: E501
+            causes.append(bad(f"{at}.operator", operator, why))
+        if operator == "Exists" and toleration.get("value"):
+            why = "value must be empty when `operator` is 'Exists'"
+            causes.append(bad(f"{at}.operator", toleration["value"], why))
+    return causes
 
 
 def containers(field: str, spec: Obj) -> Causes:
@@ -32,6 +61,8 @@ def containers(field: str, spec: Obj) -> Causes:
         if (name := container.get("name")) in names:
             causes.append(("FieldValueDuplicate", f"{at}.name", f'Duplicate value: "{name}"'))
         names.add(name)
+        if name and (problem := name_problem(name, label=True)):
+            causes.append(bad(f"{at}.name", name, problem))
         causes += [required(f"{at}.{key}") for key in ("name", "image") if not container.get(key)]
         causes += _amounts(f"{at}.resources", container.get("resources") or {})
     return causes

@@ -3,6 +3,7 @@
 Each rule gives causes, `(reason, field, message)`, as a 422 lists them.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +29,15 @@ from tiers.twin.kube.resources import (
     Resource,
 )
 from tiers.twin.kube.selectors import selects
-from tiers.twin.kube.values import Causes, bad, forbidden, key_problem, required, unsupported
+from tiers.twin.kube.values import (
+    Causes,
+    bad,
+    forbidden,
+    key_problem,
+    required,
+    unsupported,
+    value_problem,
+)
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 SYSTEM_PRIORITY = 1_000_000_000
@@ -45,6 +54,8 @@ def _node(obj: Obj) -> Causes:
         field = f"metadata.taints[{place}]"
         if problem := key_problem(str(taint.get("key", ""))):
             causes.append(bad(f"{field}.key", taint.get("key", ""), problem))
+        if problem := value_problem(str(taint.get("value") or "")):
+            causes.append(bad(f"{field}.value", taint["value"], problem))
         if taint.get("effect") not in EFFECTS:
             causes.append(unsupported(f"{field}.effect", taint.get("effect", ""), EFFECTS))
         if (pair := (taint.get("key"), taint.get("effect"))) in seen:
@@ -81,7 +92,21 @@ def _budget(obj: Obj) -> Causes:
     spec = obj.get("spec") or {}
     if "minAvailable" in spec and "maxUnavailable" in spec:
         return [bad("spec", spec, "minAvailable and maxUnavailable cannot be both set")]
-    return []
+    given = (
+        (f"spec.{key}", spec[key]) for key in ("minAvailable", "maxUnavailable") if key in spec
+    )
+    return [cause for field, value in given for cause in _count_or_share(field, value)]
+
+
+def _count_or_share(field: str, value: Any) -> Causes:
+    """A number of pods, or a share of them in percent."""
+    if not isinstance(value, str):
+        return not_negative(field, value)
+    if not re.fullmatch(r"[0-9]+%", value):
+        return [bad(field, value, "a valid percent string must be a numeric string followed by an "
+                                  "ending '%' (e.g. '1%',  or '93%', regex used for validation is "
+                                  "'[0-9]+%')")]  # fmt: skip
+    return [] if int(value[:-1]) <= 100 else [bad(field, value, "must not be greater than 100%")]
 
 
 def _autoscaler(obj: Obj) -> Causes:
@@ -172,6 +197,12 @@ def check(resource: Resource, obj: Obj) -> Causes:
 # Changes
 
 
+def _node_change(before: Obj, after: Obj) -> Causes:
+    held, wanted = (o["spec"].get("providerID") for o in (before, after))
+    why = 'node updates may not change providerID except from "" to valid'
+    return [forbidden("spec.providerID", why)] if held and wanted != held else []
+
+
 def _selector_change(before: Obj, after: Obj) -> Causes:
     held, wanted = (o["spec"].get("selector") for o in (before, after))
     return [] if held == wanted else [bad("spec.selector", wanted, "field is immutable")]
@@ -212,6 +243,7 @@ def _spec_change(before: Obj, after: Obj) -> Causes:
 
 
 CHANGES: dict[Resource, Callable[[Obj, Obj], Causes]] = {
+    NODES: _node_change,
     PODS: pod_change,
     DEPLOYMENTS: _selector_change,
     REPLICA_SETS: _selector_change,

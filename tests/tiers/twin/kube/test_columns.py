@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tiers.twin.kube import columns
+from tiers.twin.kube import columns, kind_columns
 from tiers.twin.kube.resources import JOBS, NODES, PODS, QUOTAS, RESOURCES, TOPOLOGIES
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -12,7 +12,7 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 def row(resource, obj) -> dict:
     obj = {"metadata": {"name": "one", "creationTimestamp": "2026-11-23T23:59:00Z"}, **obj}
-    return {column.name: column.read(obj, NOW) for column in columns.of(resource)}
+    return {column.name: column.read(obj, NOW) for column in kind_columns.of(resource)}
 
 
 @pytest.mark.parametrize(
