@@ -259,6 +259,7 @@ CELERY_BEAT_SCHEDULE = {
     "plans sweep": _every(5.0, "plans.sweep"),
     "plans settle": _every(15.0, "plans.settle_due"),
     "plans expire": _every(30.0, "plans.expire_due"),
+    "plans looks": _every(60.0, "plans.send_looks"),
     "plans ask": _every(60.0, "plans.ask_next"),
     "plans envelopes": _every(30.0, "plans.return_unused"),
     "plans unratified": _every(60.0, "plans.flag_unratified"),

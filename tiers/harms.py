@@ -4,8 +4,9 @@ Computed when the plan is proposed, from what it takes and from whom:
 
 - a tier that gives GPUs would have been left under its floor: fewer GPUs stood there over the
   horizon than the floor and the given ones together;
-- a tier that gives GPUs would have lacked them: its pods asked for more than it would have kept,
-  beyond what the plan knowingly stops;
+- a tier that gives GPUs would have lacked them: its pods asked for more than it would have kept
+  beside what the plan means to stop, and for more than when the plan was made: a queue that stood
+  there then was weighed in its price;
 - a service that shrinks was over its SLO as it stood, without the shrink.
 
 Each is to last for a tenth of the horizon: a minute's blip is no harm.
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 
 from infra_console.plans.spec import Harm
 from tiers.core.changes import ClusterMoves, ScaleChange
-from tiers.core.fleet_state import TIERS, ClusterState
+from tiers.core.fleet_state import HOLDING, TIERS, ClusterState
 from tiers.facts import FleetFacts
 
 SLO_SHARE = 0.95
@@ -55,13 +56,13 @@ def _under_floor(facts: FleetFacts, moves: ClusterMoves, tier: str, given: int) 
 def _needed(
     facts: FleetFacts, state: ClusterState, moves: ClusterMoves, tier: str, given: int
 ) -> Harm:
-    """What is asked of a tier beyond what it would have kept and what was stopped on purpose."""
+    """What is asked of a tier beyond what the plan knew and left."""
     held = sum(n.gpus_allocatable for n in state.nodes if n.tier == tier)
-    stopped = _stopped_gpus(facts, moves, tier)
+    stopped, asked = _stopped_gpus(facts, moves, tier), _asked_gpus(facts, state, tier)
     kept = held - given
     return Harm(
         title=f"{tier} in {moves.cluster} asked for more than the {kept} GPUs that it would have "
-        f"kept and the {stopped} that were to stop",
+        f"kept and the {stopped} that were to stop, and for more than the {asked} of before",
         query="gpus_requested",
         labels={
             "cluster": moves.cluster,
@@ -69,10 +70,16 @@ def _needed(
             "phase": ("Running", "Pending"),
         },
         op=">",
-        bound=kept + stopped,
+        bound=max(kept + stopped, asked),
         unit="GPUs",
         aggregate="p90",
     )
+
+
+def _asked_gpus(facts: FleetFacts, state: ClusterState, tier: str) -> int:
+    """What the tier's pods ask for when the plan is made, counted as the metric does."""
+    names = facts.namespaces_of_tier(tier)
+    return sum(p.gpus for p in state.pods if p.namespace in names and p.phase in HOLDING)
 
 
 def _stopped_gpus(facts: FleetFacts, moves: ClusterMoves, tier: str) -> int:

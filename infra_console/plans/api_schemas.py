@@ -137,13 +137,14 @@ class WayBackOut(Schema):
 
 class CheckOut(Schema):
     """One policy check; `passed` is null where it is unknown, `seen_at` null for what is known here
-    and now."""
+    and now; `waits` when people are still to act."""
 
     rule: str
     passed: bool | None
     words: str
     seen_at: datetime | None
     plan_id: UUID | None
+    waits: bool
 
 
 class LookOut(Schema):

@@ -1,8 +1,8 @@
 """Questions that only a worker with cluster rights can answer: asked here, answered there, shown
 with their age. The web process holds no kubeconfig.
 
-A question is a row; the broker is a hint, and the sweep sends again what nobody has answered. An
-answer changes nothing in any cluster.
+A question is a row; the broker is a hint: what nobody has answered is sent again each minute, a few
+times. An answer changes nothing in any cluster.
 """
 
 import logging
@@ -25,7 +25,10 @@ LOOK_TASK = "plans.look"
 MESSAGE_LIFE_S = 60.0
 # An open question is not asked twice; one that nobody answered in this time may be.
 OPEN_FOR = timedelta(seconds=20)
-SENT_AGAIN_FOR = timedelta(minutes=10)
+SENT_AGAIN_FOR = timedelta(minutes=5)
+# So many questions asked in vain and no answer for an hour: no worker with cluster rights is here.
+NOBODY = 5
+NOBODY_FOR = timedelta(hours=1)
 FAILED = "The worker failed at it; its log says more."
 
 
@@ -54,6 +57,16 @@ def ask_look(plan_id: UUID, kind: LookKind, *, by: str) -> Look:
     # Not a partial: Django names the function when it logs what a robust hook raised.
     transaction.on_commit(lambda: _send(plan_id, kind), robust=True)
     return row
+
+
+def ask_unasked(plan_id: UUID, kind: LookKind, *, by: str) -> None:
+    """Ask in nobody's name, where anybody answers: else orders would pile up in a queue that no
+    worker reads."""
+    now = timezone.now()
+    answered = Look.objects.filter(answered_at__gt=now - NOBODY_FOR).exists()
+    in_vain = Look.objects.filter(answered_at=None, asked_at__lt=now - 3 * OPEN_FOR)
+    if answered or in_vain.count() < NOBODY:
+        ask_look(plan_id, kind, by=by)
 
 
 def keep_answer(

@@ -31,13 +31,14 @@ NEVER = "no worker has looked yet"
 class Check:
     """One rule: passed, failed or unknown (None), and the figure behind it. `seen_at` is when a
     worker saw it, None for what is known here and now; `plan_id` is the plan that stands in the
-    way."""
+    way; `waits` tells what people are still to do from what has failed."""
 
     rule: str
     passed: bool | None
     words: str
     seen_at: datetime | None = None
     plan_id: UUID | None = None
+    waits: bool = False
 
 
 def policy_checks(plan: Plan) -> list[Check]:
@@ -51,7 +52,8 @@ def policy_checks(plan: Plan) -> list[Check]:
 def _known_here(plan: Plan) -> Iterator[Check]:
     quorum = quorum_of(plan)
     given = f"{len(quorum.approvals)} of {quorum.needed} approvals"
-    yield Check("Quorum", quorum.is_met, given if quorum.is_met else f"{given}; {quorum.words}")
+    words = given if quorum.is_met else f"{given}; missing: {quorum.words}"
+    yield Check("Quorum", quorum.is_met, words, waits=not quorum.is_met)
     left = (plan.expires_at - timezone.now()).total_seconds()
     when = f"{plan.expires_at:%H:%M:%S} UTC"
     words = f"{left / 60:.0f} min left, until {when}" if left > 0 else f"it ended at {when}"

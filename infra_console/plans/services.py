@@ -21,7 +21,7 @@ from infra_console.plans.errors import WrongState
 from infra_console.plans.in_advance import approve_in_advance
 from infra_console.plans.lifecycle import Journal, journal
 from infra_console.plans.look_models import LookKind
-from infra_console.plans.looks import ask_look
+from infra_console.plans.looks import ask_unasked
 from infra_console.plans.models import Execution, Plan
 from infra_console.plans.outbox import order_again
 from infra_console.plans.patience import begin_anew
@@ -86,7 +86,7 @@ def propose_plan(spec: PlanSpec, *, authors: Sequence[str]) -> Plan:
             plan = approve_in_advance(moves, plan)
             ask_next()
             plan.refresh_from_db()
-            ask_look(plan.id, LookKind.REHEARSAL, by=SYSTEM)
+            ask_unasked(plan.id, LookKind.REHEARSAL, by=SYSTEM)
         return plan
 
 

@@ -9,7 +9,6 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from infra_console.plans.executor import ACTIVE
-from infra_console.plans.looks import send_unanswered
 from infra_console.plans.models import Execution, Outbox
 from infra_console.plans.outbox import EXECUTE, send_execute, send_waiting
 
@@ -25,7 +24,6 @@ def sweep() -> int:
     held = set(orders.filter(not_before__gt=Now()).values_list("plan", flat=True))
     for plan_id in unsent:
         send_waiting(plan_id)
-    send_unanswered()
     orphans = orphaned_plans() - unsent - held
     for plan_id in orphans:
         send_execute(plan_id)

@@ -10,6 +10,7 @@ from infra_console.plans import (
     executor,
     in_advance,
     looking,
+    looks,
     services,
     settlement,
     sweep,
@@ -24,6 +25,11 @@ def execute_plan(plan_id: str) -> str:
 @shared_task(name="plans.look")
 def look(plan_id: str, kind: str) -> str:
     return looking.answer(UUID(plan_id), kind)
+
+
+@shared_task(name="plans.send_looks")
+def send_looks() -> int:
+    return looks.send_unanswered()
 
 
 @shared_task(name="plans.sweep")

@@ -1,7 +1,10 @@
 """The track record as plain Plotly documents. Colours are named by role; the theme knows them."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from infra_console.plans.models import Settlement
 from infra_console.plans.track_record import MODES, TrackRecord, ratios
@@ -19,6 +22,7 @@ def kept_figure(record: TrackRecord) -> Figure:
     return {
         "data": [trace for trace in data if trace["x"]],
         "layout": _layout(
+            record.since,
             yaxis={"tickformat": ".0%", "range": [0, 1.05], "title": {"text": "promises kept"}},
             yaxis2={
                 "overlaying": "y", "side": "right", "rangemode": "tozero", "dtick": 1,
@@ -29,7 +33,7 @@ def kept_figure(record: TrackRecord) -> Figure:
     }  # fmt: skip
 
 
-def ratio_figure(settlements: Sequence[Settlement]) -> Figure:
+def ratio_figure(settlements: Sequence[Settlement], *, since: datetime) -> Figure:
     """Each measured promise when it was settled: what came of it over what was promised."""
     points = ratios(settlements)
     data = [_points(points, mode) for mode in MODES]
@@ -38,6 +42,7 @@ def ratio_figure(settlements: Sequence[Settlement]) -> Figure:
     return {
         "data": [trace for trace in data if trace["x"]],
         "layout": _layout(
+            since,
             hovermode="closest",
             shapes=[line],
             yaxis={"title": {"text": "realised ÷ promised"}, "rangemode": "tozero"},
@@ -83,7 +88,8 @@ def _points(points: Sequence[tuple[Settlement, str, float]], mode: str) -> Figur
     }  # fmt: skip
 
 
-def _layout(**changes: Any) -> Figure:
+def _layout(since: datetime, **changes: Any) -> Figure:
+    tomorrow = timezone.now() + timedelta(days=1)  # the last bar and point are seen whole
     axis = {"gridcolor": "--chart-grid", "zeroline": False, "color": "--chart-ink"}
     yaxes = {k: axis | changes.pop(k) for k in list(changes) if k.startswith("yaxis")}
     return {
@@ -94,7 +100,7 @@ def _layout(**changes: Any) -> Figure:
         "hovermode": "x unified",
         "hoverlabel": {"bgcolor": "--card", "font": {"color": "--ink"}},
         "legend": {"orientation": "h", "y": -0.2},
-        "xaxis": axis | {"type": "date"},
+        "xaxis": axis | {"type": "date", "range": [since.isoformat(), tomorrow.isoformat()]},
         **yaxes,
         **changes,
     }

@@ -1,6 +1,9 @@
 """The page of the console's own track record, and its figures."""
 
+from datetime import timedelta
+
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from infra_console.access.decorators import needs
@@ -36,7 +39,8 @@ def figure(request: HttpRequest, name: str) -> JsonResponse:
         return JsonResponse(kept_figure(track_record(days=days, region=region)))
     if name == "ratio":
         settled = newest_settled(days=days, region=region, limit=PLOTTED)
-        return JsonResponse(ratio_figure(settled))
+        since = timezone.now() - timedelta(days=days)
+        return JsonResponse(ratio_figure(settled, since=since))
     raise Http404
 
 

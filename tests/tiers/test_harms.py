@@ -1,5 +1,7 @@
 """What a plan of moves says about how it would hurt."""
 
+from dataclasses import replace
+
 from infra_console.plans.spec import Harm
 from tests.tiers.core.fleets import chat_pod, cluster, gang_pod, node
 from tests.tiers.factories import fleet_config
@@ -32,6 +34,13 @@ def test_a_tier_that_gives_nodes_would_lack_what_it_asks_beyond_the_rest_and_wha
     assert (found["gpus_requested"].op, found["gpus_requested"].bound) == (">", 8 + 8)
     assert found["gpus_requested"].labels["namespace"] == ("training",)
     assert (found["tier_gpus"].labels["tier"], found["tier_gpus"].bound) == ("training", 0 + 8)
+
+
+def test_a_queue_that_stood_there_already_was_weighed_and_is_no_harm():
+    queued = [replace(gang_pod("q", n, ""), phase="Pending") for n in range(5)]
+    state = cluster([node("t1", "training"), node("t2", "training")], queued, 1)
+    found = harms(state, nodes=(given("t2", "training", "inference"),))
+    assert found["gpus_requested"].bound == 40
 
 
 def test_pods_without_a_gang_still_ask_when_their_node_is_given_away():

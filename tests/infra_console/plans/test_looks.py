@@ -72,6 +72,19 @@ def test_an_open_question_is_not_asked_twice_and_an_unanswered_one_again(
     assert send_unanswered() == 0
 
 
+def test_nothing_is_asked_by_itself_where_nobody_ever_answers(db, sent, named_cluster):
+    for number in range(looks.NOBODY + 2):
+        propose(domain=f"d{number}")
+    asked = Look.objects.count()
+    assert asked == looks.NOBODY + 2, "a whole cycle asks before anybody has answered"
+    Look.objects.update(asked_at=timezone.now() - timedelta(minutes=2))
+    propose(domain="in vain")
+    assert Look.objects.count() == asked
+    Look.objects.filter(id=Look.objects.first().pk).update(answered_at=timezone.now())
+    propose(domain="answered")
+    assert Look.objects.count() == asked + 1
+
+
 def test_who_only_views_may_not_ask(db, sent):
     with pytest.raises(NotAllowed):
         request_look(propose().id, LookKind.REHEARSAL, by=person("viewer"))
@@ -138,7 +151,9 @@ def test_each_rule_has_its_verdict_and_its_figure(twin, armed):
     plan = propose(preconditions=preconditions(twin))
     looked_at(plan)
     found = by_rule(plan)
-    assert found.pop("Quorum") == Check("Quorum", False, "0 of 1 approvals; 1 approval more")
+    assert found.pop("Quorum") == Check(
+        "Quorum", False, "0 of 1 approvals; missing: 1 approval more", waits=True
+    )
     assert {rule: c.passed for rule, c in found.items()} == dict.fromkeys(
         ["Expiry", "Hash", "Kill switch", "Arming", "Freeze windows", "Locks",
          f"Floor of training in {CLUSTER}", f"Budget of {CLUSTER}", "Drift",
@@ -222,4 +237,4 @@ def test_page_api_and_shell_show_the_checks_and_ask(twin, client, approver, sent
     call_command("plans", "checks", str(plan.number), "--json")
     assert json.loads(capsys.readouterr().out)[0]["rule"] == "Quorum"
     call_command("plans", "checks", str(plan.number))
-    assert "failed   Quorum: 0 of 1 approvals" in capsys.readouterr().out
+    assert "waits    Quorum: 0 of 1 approvals" in capsys.readouterr().out

@@ -211,7 +211,7 @@ def test_figures_show_each_day_and_each_promise(settled_rows):
     assert [t["name"] for t in kept["data"]] == [
         "kept, carried out", "kept, shadow", "harmful, had they been carried out"
     ]  # fmt: skip
-    ratio = ratio_figure(newest_settled())
+    ratio = ratio_figure(newest_settled(), since=timezone.now())
     assert [t["y"] for t in ratio["data"]] == [[0.5], [0.5, 0.5]]
     assert kept_figure(track_record(region="nowhere"))["problem"]
 

@@ -95,6 +95,7 @@ class Command(BaseCommand):
             return
         for check in found:
             word = {True: "passed", False: "failed", None: "unknown"}[check.passed]
+            word = "waits" if check.waits else word
             self.stdout.write(f"{word:<8} {check.rule}: {check.words}")
 
     def _track_record(self, options: dict[str, Any]) -> None:
