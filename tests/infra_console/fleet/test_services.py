@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from infra_console.audit.models import AuditRow
-from infra_console.fleet.models import Cluster, Pool, Workload
+from infra_console.fleet.models import Cluster, FleetSetting, Pool, Workload
 from infra_console.fleet.queries import current_fleet, list_clusters
 from infra_console.fleet.services import apply_fleet_config
 from infra_console.overview.queries import armed_pairs
@@ -13,6 +13,7 @@ from infra_console.plans.pages import arming_rows
 from infra_console.plans.safety import arm, is_armed
 from tests.people import person
 from tests.tiers.factories import fleet_config, fleet_document
+from tiers.doctor import check_fleet
 
 pytestmark = pytest.mark.django_db
 
@@ -78,3 +79,24 @@ def test_a_cluster_that_left_the_file_is_not_armed_when_it_returns(armed_north):
     assert armed_pairs() == 0
     apply_fleet_config(fleet_config(), by="tester")
     assert not Arming.objects.exists()
+
+
+def test_a_document_that_later_rules_refuse_is_read_and_the_doctor_says_why():
+    apply_fleet_config(fleet_config(), by="tester")
+    setting = FleetSetting.objects.get()
+    chat = next(w for w in setting.document["workloads"] if w["id"] == "chat")
+    setting.document["workloads"] += [{**chat, "id": "twin"}]  # two read one model's demand
+    chat["slo_ttft_p95_ms"] = 1234.0  # no bucket edge
+    setting.save()
+    assert [w.id for w in current_fleet().workloads].count("twin") == 1
+    (check,) = check_fleet()
+    assert not check.ok
+    assert "must be a bucket edge" in check.detail
+    assert "fleet_apply" in check.remedy
+
+
+def test_a_document_that_cannot_be_read_at_all_is_no_fleet_and_no_exception(caplog):
+    FleetSetting.objects.create(id=1, document={"schema": "fleet/9"})
+    assert current_fleet() is None
+    assert "cannot be read" in caplog.text
+    assert not check_fleet()[0].ok

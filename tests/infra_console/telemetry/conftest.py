@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,21 @@ def prometheus_url(
 ) -> Iterator[str]:
     """A real Prometheus that holds tests/infra_console/telemetry/samples.SERIES."""
     home = tmp_path_factory.mktemp("prometheus")
-    (home / "prometheus.yml").write_text("{}\n")
     (home / "samples.om").write_text(openmetrics(SERIES))
     build = [promtool, "tsdb", "create-blocks-from", "openmetrics", "--quiet"]
     subprocess.run([*build, home / "samples.om", home / "data"], check=True, timeout=60)
+    with running(prometheus_program, home, config="{}\n") as url:
+        yield url
+
+
+@contextmanager
+def running(program: Path, home: Path, *, config: str) -> Iterator[str]:
+    """A Prometheus of this configuration over `home`/data; yields its address."""
+    (home / "prometheus.yml").write_text(config)
     port = free_port()
     process = subprocess.Popen(
         [
-            str(prometheus_program),
+            str(program),
             f"--config.file={home / 'prometheus.yml'}",
             f"--storage.tsdb.path={home / 'data'}",
             "--storage.tsdb.retention.time=100y",

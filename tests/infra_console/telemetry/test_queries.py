@@ -8,7 +8,7 @@ import pytest
 
 from infra_console.telemetry.adapters.memory import MemorySource
 from infra_console.telemetry.ages import ages_from_up
-from infra_console.telemetry.catalogue import fallback_query, spec_of
+from infra_console.telemetry.catalogue import fallback_query, main_query, spec_of
 from infra_console.telemetry.errors import AmbiguousReading, QueryUnknown, SourceUnreachable
 from infra_console.telemetry.queries import (
     fleet_freshness,
@@ -228,3 +228,39 @@ def test_the_fleet_is_partial_when_one_cluster_is_down() -> None:
     }
     assert fresh.clusters["a"].age_s == pytest.approx(5, abs=2)
     assert fresh.errors == {"t": "does not answer"}
+
+
+def test_a_gpu_that_two_exporters_tell_of_counts_once() -> None:
+    xid = spec_of("xid_errors")
+    rows = [
+        raw({"cluster": "a", "node": node, "gpu": "0", "UUID": "GPU-1"}, [NOW_S], [code])
+        for node, code in (("dcgm-exporter-second", 79), ("n1", 0))
+    ]
+    up = {"up": [scraped("a", "dcgm", age_s=1)], main_query(xid, {}): rows}
+    reading = read_instant("xid_errors", at=AT, sources=[bound("s", "a", data=up)])
+    (series,) = reading.series
+    assert (series.labels["node"], series.last) == ("n1", 79.0)
+    assert "1 series stood twice and count once" in reading.notes
+
+
+def test_two_replicas_of_a_history_are_one_that_fills_both_gaps() -> None:
+    times = T0 + 600 * np.arange(4)
+    first = raw({"cluster": "a", "model_name": "m", "replica": "0"}, times[:2], [1, 2])
+    other = raw({"cluster": "a", "model_name": "m", "replica": "1"}, times[1:], [2, 3, 4])
+    reading = read_range(
+        "requests_waiting", start=datetime.fromtimestamp(T0, UTC),
+        end=datetime.fromtimestamp(T0 + 1800, UTC), step_s=600,
+        sources=[bound("s", "a", data={WAITING: [first, other]})],
+    )  # fmt: skip
+    (series,) = reading.series
+    assert series.values.tolist() == [1, 2, 3, 4]
+
+
+def test_jobs_are_known_by_the_words_that_a_source_names() -> None:
+    jobs = {"vllm": ("chat-",), "dcgm": ("dcgm",), "kube-state-metrics": ("ksm",)}
+    up = [scraped("a", "chat-servers", age_s=1)]
+    source = bound("s", "a", data={"up": up, WAITING: [waiting("a", 3)]})
+    named = BoundSource("s", frozenset({"a"}), 15.0, source.source, jobs)
+    assert read_instant("requests_waiting", at=AT, sources=[named]).state is Freshness.LIVE
+    assert read_instant("requests_waiting", at=AT, sources=[source]).state is Freshness.DOWN
+    assert any(q.startswith('up{job=~".*(chat-|dcgm|ksm).*"}') for q in source.source.asked)
