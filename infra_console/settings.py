@@ -241,6 +241,7 @@ CELERY_BEAT_SCHEDULE = {
     "tiers cycle": _every(CYCLE_EVERY_S, "tiers.run_cycle"),
     "tiers observe": _every(15.0, "tiers.observe"),
     "tiers training": _every(60.0, "tiers.train"),
+    "tiers prune": _every(24 * 3600.0, "tiers.prune"),
     "plans sweep": _every(5.0, "plans.sweep"),
     "plans settle": _every(15.0, "plans.settle_due"),
     "plans expire": _every(30.0, "plans.expire_due"),
@@ -257,6 +258,7 @@ SETTLE_AFTER_S = env_int("SETTLE_AFTER_S", 600 if DEMO else 4 * 3600)
 PLAN_TTL_S = env_int("PLAN_TTL_S", 3600)
 APPROVAL_UNDO_S = env_int("APPROVAL_UNDO_S", 5 if DEMO else 30)
 RATIFY_WITHIN_S = env_int("RATIFY_WITHIN_S", 3600)
+KEEP_LEDGER_DAYS = env_int("KEEP_LEDGER_DAYS", 90)  # history of GPU states and cluster changes
 OWNERSHIP_NAMESPACE = env("OWNERSHIP_NAMESPACE", "infra-console")  # of the Lease in each cluster
 AUDIT_KEY = _secret("AUDIT_KEY", "audit-key")  # signs the chain's head; never in the database
 AUDIT_HEADS_FILE = Path(env("AUDIT_HEADS_FILE", str(STATE_DIR / "audit-heads.jsonl")))
@@ -283,6 +285,7 @@ DOCTOR_CHECKS = [
     "infra_console.telemetry.doctor.check_sources",
     "infra_console.cluster.doctor.check_clusters",
     "tiers.doctor.check_fleet",
+    "tiers.doctor.check_places",
     "tiers.doctor.check_forecast_models",
 ]
 SCHEMAS = {

@@ -3,7 +3,14 @@
 from django.urls import path, register_converter
 
 from infra_console.overview.scope import TIERS
-from tiers import adoption_views, handover_views, ledger_views, price_views, views
+from tiers import (
+    adoption_views,
+    handover_views,
+    ledger_views,
+    places_views,
+    price_views,
+    views,
+)
 
 
 class TierConverter:
@@ -29,6 +36,7 @@ urlpatterns = [
     path("handover/", handover_views.handover, name="handover"),
     path("prices/", price_views.prices, name="prices"),
     path("prices/import", price_views.prices_import, name="prices_import"),
+    path("places/", places_views.places, name="places"),
     path("adoption/", adoption_views.adoption, name="adoption"),
     path("adoption/look", adoption_views.look_again, name="adoption_look"),
     path("adoption/rules", adoption_views.save_rules, name="adoption_rules"),
