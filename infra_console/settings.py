@@ -256,6 +256,7 @@ CELERY_BEAT_SCHEDULE = {
     "tiers observe": _every(15.0, "tiers.observe"),
     "telemetry watch": _every(60.0, "telemetry.watch_sources"),
     "tiers training": _every(60.0, "tiers.train"),
+    "tiers prune": _every(24 * 3600.0, "tiers.prune"),
     "plans sweep": _every(5.0, "plans.sweep"),
     "plans settle": _every(15.0, "plans.settle_due"),
     "plans expire": _every(30.0, "plans.expire_due"),
@@ -278,6 +279,7 @@ RATIFY_WITHIN_S = env_int("RATIFY_WITHIN_S", 3600)
 ENVELOPES = env_bool("ENVELOPES")  # whether approvals given in advance approve anything
 # Approval requests in eight hours, above which the less valuable wait; 0 asks for every plan.
 APPROVAL_REQUESTS_PER_SHIFT = env_int("APPROVAL_REQUESTS_PER_SHIFT", 0 if DEMO else 12)
+KEEP_LEDGER_DAYS = env_int("KEEP_LEDGER_DAYS", 90)  # history of GPU states and cluster changes
 OWNERSHIP_NAMESPACE = env("OWNERSHIP_NAMESPACE", "infra-console")  # of the Lease in each cluster
 AUDIT_KEY = _secret("AUDIT_KEY", "audit-key")  # signs the chain's head; never in the database
 # Seals the data sources' credentials in the database; several keys, newest first, by commas.
@@ -328,6 +330,7 @@ DOCTOR_CHECKS = [
     "infra_console.cluster.doctor.check_rights",
     "infra_console.plans.doctor.check_repositories",
     "tiers.doctor.check_fleet",
+    "tiers.doctor.check_places",
     "tiers.doctor.check_forecast_models",
 ]
 SCHEMAS = {

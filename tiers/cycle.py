@@ -27,6 +27,7 @@ from tiers.forecasting import ModelLoader
 from tiers.ledger_keep import Extras, keep_ledger
 from tiers.models import Cycle, CycleState, Observation
 from tiers.observation import Metrics, build_observation, read_metrics
+from tiers.placement import check_placement
 from tiers.ports import FleetReader
 from tiers.services import SYSTEM_AUTHOR
 from tiers.stages import CycleInputs, run_stages
@@ -115,6 +116,7 @@ def _run(
     try:
         state, extras = _look(facts, now=now, prometheus_only=prometheus_only)
         _keep_observation(facts, state, read_metrics(), extras, now=now)
+        check_placement(facts, _by_api(state), now=now)
         inputs = CycleInputs(
             facts=facts,
             state=state,
@@ -130,6 +132,10 @@ def _run(
     Cycle.objects.filter(started_at__lt=now - KEEP_CYCLES).delete()
     cycle.refresh_from_db()
     return cycle
+
+
+def _by_api(state: FleetState) -> list[str]:
+    return [c for c, seen in state.clusters.items() if seen.source == "kubernetes"]
 
 
 def _end_abandoned() -> None:

@@ -4,7 +4,7 @@ from django.conf import settings
 
 from infra_console.fleet.queries import current_fleet, fleet_refusals
 from infra_console.overview.doctor import Check
-from tiers.models import ForecastModel, Observation
+from tiers.models import ForecastModel, Observation, PlacementCheck
 
 
 def check_fleet() -> list[Check]:
@@ -34,6 +34,21 @@ def check_fleet() -> list[Check]:
                 remedy="see each cluster's check" if unreadable else "",
             )
         )
+    return checks
+
+
+def check_places() -> list[Check]:
+    """Workloads that could not run on a pool even of their own tier. They work where they are, so
+    this is told, not held against anybody."""
+    checks = []
+    for found in PlacementCheck.objects.all():
+        own = sorted({f"{r['namespace']}/{r['name']}" for r in found.rows if r["own"]})
+        detail = f"{len(own)} workloads could not run on some pool of their own tier"
+        if own:
+            detail += (
+                f": {', '.join(own[:3])}{' …' if len(own) > 3 else ''}; Tiers → Places has why"
+            )
+        checks.append(Check(f"places in {found.cluster}", ok=True, detail=detail))
     return checks
 
 

@@ -94,3 +94,18 @@ class AdoptionState(models.Model):
 
     def __str__(self) -> str:
         return "adoption"
+
+
+class PlacementCheck(models.Model):
+    """What kept each workload of a cluster off its places, as last checked."""
+
+    cluster = models.CharField(primary_key=True, max_length=63)
+    at = models.DateTimeField()
+    rows = models.JSONField(default=list)
+    problem = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("cluster",)
+
+    def __str__(self) -> str:
+        return f"placement in {self.cluster}"

@@ -4,7 +4,14 @@ import uuid
 
 from django.db import models
 
-from tiers.ledger_models import AdoptionState, ClusterLook, FleetChange, LedgerLot, WaitingWork
+from tiers.ledger_models import (
+    AdoptionState,
+    ClusterLook,
+    FleetChange,
+    LedgerLot,
+    PlacementCheck,
+    WaitingWork,
+)
 
 __all__ = [
     "AdoptionState",
@@ -15,6 +22,7 @@ __all__ = [
     "ForecastModel",
     "LedgerLot",
     "Observation",
+    "PlacementCheck",
     "WaitingWork",
     "WorkloadForecast",
 ]

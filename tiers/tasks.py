@@ -11,6 +11,7 @@ from tiers.adopting import keep_inventory
 from tiers.core.forecast.errors import TooLittleHistory
 from tiers.errors import CycleRunning, NoFleet, NothingToLookAt
 from tiers.looking import Looked, look
+from tiers.retention import prune
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,11 @@ def look_again(by: str = services.SYSTEM_AUTHOR) -> None:
         keep_inventory(look(Looked(), now=timezone.now()), by=by)
     except (NothingToLookAt, ClusterError) as err:
         log.info("No look: %s", err)
+
+
+@shared_task(name="tiers.prune")
+def prune_stored() -> None:
+    log.info("Pruned: %s", prune(now=timezone.now()))
 
 
 @shared_task(name="tiers.train")

@@ -8,6 +8,7 @@ from tiers import (
     frontier_views,
     handover_views,
     ledger_views,
+    places_views,
     price_views,
     views,
 )
@@ -38,6 +39,7 @@ urlpatterns = [
     path("handover/", handover_views.handover, name="handover"),
     path("prices/", price_views.prices, name="prices"),
     path("prices/import", price_views.prices_import, name="prices_import"),
+    path("places/", places_views.places, name="places"),
     path("adoption/", adoption_views.adoption, name="adoption"),
     path("adoption/look", adoption_views.look_again, name="adoption_look"),
     path("adoption/rules", adoption_views.save_rules, name="adoption_rules"),
