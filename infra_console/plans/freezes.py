@@ -18,6 +18,7 @@ from django.utils import timezone
 from infra_console.audit.services import record_audit
 from infra_console.fleet.models import Cluster
 from infra_console.live.services import publish
+from infra_console.plans import clock
 from infra_console.plans.approvals import locked
 from infra_console.plans.errors import FreezeInvalid, ReasonMissing, WrongState
 from infra_console.plans.lifecycle import journal
@@ -112,7 +113,7 @@ def frozen_plan(plan: Plan, *, cluster: str = "") -> Frozen | None:
     """What holds the plan back now (in one cluster when named); None where it may go on."""
     locks = plan.document["locks"]
     pairs = {(k["cluster"], k["tier"]) for k in locks if cluster in {"", k["cluster"]}}
-    found = frozen(_windows(), pairs, timezone.now())
+    found = frozen(_windows(), pairs, clock.now())
     return found if found and not FreezeOverride.objects.filter(plan=plan).exists() else None
 
 
