@@ -1,11 +1,11 @@
-"""Executions that are killed and refused at every turn: `python -m benchmarks.faults --seeds 5`.
+"""Executions that meet every fault we know of: `python -m benchmarks.faults --seeds 5 --json`.
 
-A plan gives one node of a served twin cluster to another tier. The worker is killed (an exception
-that nothing catches) at each boundary in turn: before and after every write, before and after every
-record. A second part refuses writes at random: 409, 429, 500, no answer, and answers that are lost
-after the write took effect. After each run the checker replays database and API log. Lease times
-are shortened: `resume_seconds_max` is from the kill to the plan's end, the lease's 30 s left out.
-JSON: `runs, violations, resume_seconds_max, seeds`, and what was violated.
+Plans give one node of a served twin cluster to another tier and back, while workers are killed,
+servers restart, the API refuses, lies or hangs, and others write to the same cluster. After each
+run the checker replays database and API log. Every wait of the executor is shortened 20 times
+(`fault_timers.py`); `resume_seconds_max` is the longest time from a kill to the plan's end.
+JSON: `runs, violations, resume_seconds_max, seeds`, one line of `faults` a kind, and what was
+violated. `--kind` picks kinds by a part of their name.
 """
 
 import argparse
@@ -13,7 +13,9 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import django
 from django.test.utils import setup_databases, teardown_databases
@@ -24,17 +26,45 @@ from tests import servers
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--kind", action="append", help="only kinds whose name holds this")
     parser.add_argument("--json", action="store_true", help="kept for symmetry: it is always JSON")
     options = parser.parse_args()
-    with _database():
-        from benchmarks.fault_runs import measure  # noqa: PLC0415 - Django must be set up first
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    with own_servers():
+        print(json.dumps(_faults(list(seeds), options.kind or [""])))
 
-        print(json.dumps(measure(list(range(1, options.seeds + 1)))))
+
+def _faults(seeds: list[int], parts: list[str]) -> dict[str, object]:
+    # Django must be set up before anything of the product is imported.
+    from benchmarks import fault_servers  # noqa: PLC0415
+    from benchmarks.fault_processes import Processes  # noqa: PLC0415
+    from benchmarks.fault_runs import FAULTS, Helpers, measure  # noqa: PLC0415
+    from benchmarks.fault_worker import Workers  # noqa: PLC0415
+
+    kinds = [kind for kind in FAULTS if any(part in kind for part in parts)]
+    environment = child_environment()
+    with ExitStack() as started:
+        workers = started.enter_context(Workers(environment))
+        processes = None
+        if any(kind in fault_servers.FAULTS for kind in kinds):
+            folder = Path(started.enter_context(TemporaryDirectory()))
+            processes = started.enter_context(Processes(environment, folder))
+        return measure(seeds, kinds, Helpers(workers, processes))
+
+
+def child_environment() -> dict[str, str]:
+    """The environment of a process that works on this run's database."""
+    from django.db import connection  # noqa: PLC0415
+
+    base, _, _ = servers.SERVERS.database_url.rpartition("/")
+    url = f"{base}/{connection.settings_dict['NAME']}"
+    return os.environ | {"INFRA_CONSOLE_DATABASE_URL": url}
 
 
 @contextmanager
-def _database() -> Iterator[None]:
-    """An empty migrated database on a server of its own."""
+def own_servers() -> Iterator[None]:
+    """An empty migrated database on a PostgreSQL of its own, and a Valkey."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "infra_console.settings")
     os.environ.setdefault("INFRA_CONSOLE_LOG_LEVEL", "ERROR")
     servers.SERVERS.start("postgres")

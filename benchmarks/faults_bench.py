@@ -1,102 +1,209 @@
 """What benchmarks.faults runs on: a served twin cluster, people, plans and the checker."""
 
 import json
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from django.conf import settings
-from django.utils import timezone
+from django.db import connection
+from django.db.utils import InterfaceError, OperationalError
+from kombu.exceptions import OperationalError as BrokerAway
 
+from benchmarks.fault_boundaries import Boundaries, Killed, Strike, die, watched
+from benchmarks.fault_processes import Processes
+from benchmarks.fault_stranger import Stranger
+from benchmarks.fault_timers import short_timers
+from benchmarks.fault_worker import Workers
 from infra_console.cluster.client import close_clients
 from infra_console.fleet.models import Cluster, FleetSetting, Region
-from infra_console.plans import executor, runner, services
+from infra_console.plans import executor, outbox, services
 from infra_console.plans.invariants.api_log import read_requests
 from infra_console.plans.invariants.checker import check
 from infra_console.plans.invariants.reading import read_history
 from infra_console.plans.models import Execution, Plan
-from infra_console.plans.steps import node
+from infra_console.plans.spec import PlanSpec
+from infra_console.plans.sweep import orphaned_plans
 from tests.infra_console.conftest import DOCUMENT
 from tests.infra_console.kube import CLUSTER, RunningTwin, audit_event
-from tests.infra_console.plans.conftest import let_lease_run_out
-from tests.infra_console.plans.specs import NODE, node_move, node_steps, spec
+from tests.infra_console.plans.specs import node_move, node_steps, preconditions, spec
 from tests.people import person
+from tiers.twin.kube.faults import Faults
 from tiers.twin.kube.resources import NODES
 from tiers.twin.kube.tls import ensure_tls
 
 TIERS = ("training", "inference")
-TURNS = 60
+MOVED = f"{CLUSTER}-h100-reserved-05"  # of the training tier at first
+FINISH_S = 40.0
+RESTS = frozenset({"paused"})
 
 
 class Bench:
-    """One twin cluster; its plans give one node to and fro."""
+    """One twin cluster; its plans give one node to and fro. Use as a context manager.
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self._seed = seed
-        self._running = RunningTwin(folder, ensure_tls(folder / "tls"))
+    `violations` gathers what the checker found, plans that came to another end than they may, and
+    errors that a worker did not expect; `resumed` the seconds from a kill to the plan's end.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        name: str,
+        workers: Workers | None = None,
+        processes: Processes | None = None,
+        size: int = 1,
+    ) -> None:
+        self._workers, self._processes = workers, processes
+        self.seed, self.name, self.rng = seed, name, Random(f"{seed} {name}")  # noqa: S311
+        self.runs, self.violations, self.resumed = 0, list[str](), list[float]()
+        self._running = RunningTwin(folder, ensure_tls(folder / "tls"), size=size, keep=200_000)
         self._made = 0
 
     def __enter__(self) -> "Bench":
         self.twin = self._running.__enter__()
+        self._timers = short_timers()
+        self._timers.__enter__()
+        self._quiet = ExitStack()
+        if self._processes is None:  # no broker: `finish` hands the orders out
+            self._quiet.enter_context(patch.object(outbox, "send_execute", lambda plan_id: None))
+        else:
+            self._processes.point_at(self.twin.kubeconfig())
         settings.KUBECONFIG = self.twin.kubeconfig()
-        node.DRAIN_POLL_S, node.MAX_RETRY_S, runner.CONFLICT_RETRY_S = 0.05, 0.1, 0.05
+        clean_slate()
         _name_cluster()
-        names = (f"approver-{self._seed}", f"operator-{self._seed}")
-        self._approver, operator = (
-            person("approver", name=names[0]),
-            person("operator", name=names[1]),
-        )
+        self.approver, self.operator = person("approver", name="bo"), person("operator", name="cy")
         for tier in (*TIERS, "operational"):
-            services.arm(CLUSTER, tier, by=operator, hours=1)
+            services.arm(CLUSTER, tier, by=self.operator, hours=24)
         self._nodes = {CLUSTER: self.twin.call(self.twin.store.all, NODES)}
-        self._requests: list[Any] = []
+        self.stranger = Stranger(self.twin.kubeconfig(), CLUSTER)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stranger.close()
+        self._quiet.close()
+        self._timers.__exit__(None, None, None)
         close_clients()
         self._running.__exit__()
 
-    def next_plan(self) -> Plan:
+    @property
+    def workers(self) -> Workers:
+        """Workers that are processes of their own."""
+        if self._workers is None:
+            raise LookupError(f"{self.name} needs workers")
+        return self._workers
+
+    @property
+    def processes(self) -> Processes:
+        """Celery's workers and beats."""
+        if self._processes is None:
+            raise LookupError(f"{self.name} needs Celery")
+        return self._processes
+
+    @property
+    def faults(self) -> Faults:
+        return self.twin.servers.apis[CLUSTER].faults
+
+    def document(self, node: str = MOVED, **changes: Any) -> PlanSpec:
+        """One node to the other of two tiers; relied on as it stands now."""
         giver, taker = TIERS[self._made % 2], TIERS[1 - self._made % 2]
         self._made += 1
-        document = spec(
-            moves=(node_move(NODE, giver, taker),),
-            steps=tuple(node_steps(NODE, giver, taker)),
-            title=f"seed {self._seed}, run {self._made}",
-        )
-        plan = services.propose_plan(document, authors=["planner"])
+        fields: dict[str, Any] = {
+            "moves": (node_move(node, giver, taker),),
+            "steps": tuple(node_steps(node, giver, taker)),
+            "preconditions": preconditions(self.twin, node, giver),
+            "title": f"{self.name}, seed {self.seed}, plan {self._made}",
+        }
+        return spec(**(fields | changes))
+
+    def next_plan(self, document: PlanSpec | None = None) -> Plan:
+        """An approved plan, ordered and not begun."""
+        plan = services.propose_plan(document or self.document(), authors=["planner"])
         return services.approve_plan(
-            plan.id, by=self._approver, plan_hash=plan.hash, reason="a fault to survive"
+            plan.id, by=self.approver, plan_hash=plan.hash, reason="a fault to survive"
         )
 
-    def finish(self, plan: Plan) -> None:
-        """Call the executor as the sweep would, until the plan has ended."""
-        for _ in range(TURNS):
+    def deliver(self, plan: Plan) -> None:
+        """One task for the plan, as a worker runs it: what it raises is logged by Celery."""
+        try:
             executor.execute(plan.id)
-            plan.refresh_from_db()
-            if plan.state not in executor.ACTIVE:
-                return
-            Execution.objects.filter(plan=plan).update(not_before=None)
+        except (OperationalError, InterfaceError, BrokerAway):
+            connection.close()
+        except Exception:  # noqa: BLE001  what a worker's log would show is a finding here
+            self.violations.append(f"{self.name}: a worker died: {traceback.format_exc(limit=-4)}")
 
-    def let_lease_run_out(self, plan: Plan) -> None:
-        let_lease_run_out(plan)
+    def finish(self, plan: Plan, *, within_s: float = FINISH_S) -> None:
+        """Hand the plan out as the sweep would, until it has ended or rests."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline and not self.is_over(plan):
+            if plan.id in orphaned_plans():
+                self.deliver(plan)
+            else:
+                time.sleep(0.02)
 
-    def judge(self, run: str) -> list[str]:
-        """What the checker found after this run, and a plan that did not come to its end."""
+    def is_over(self, plan: Plan) -> bool:
+        plan.refresh_from_db()
+        ended = Execution.objects.filter(plan=plan).exclude(finished_at=None).exists()
+        return ended or plan.state not in executor.ACTIVE
+
+    def strike(self, plan: Plan, number: int, what: Strike) -> int:
+        """Run the plan with something happening at one boundary; how many it passed."""
+        boundaries = Boundaries(number, what)
+        with watched(boundaries):
+            try:
+                self.finish(plan)
+            except Killed:
+                connection.close()  # a dead worker's transaction is rolled back
+        return boundaries.passed
+
+    def kill_and_finish(self, plan: Plan, number: int) -> int:
+        """Kill the worker at a boundary, let its lease run out, and let another go on."""
+        passed, killed_at = self.strike(plan, number, die), time.monotonic()
+        self.finish(plan)
+        self.resumed.append(time.monotonic() - killed_at)
+        return passed
+
+    def judge(self, plan: Plan, *, what: str = "", ends: Sequence[str] = ("verified",)) -> None:
+        """Ask the checker, and whether the plan came to an end that it may come to."""
+        self.runs += 1
+        plan.refresh_from_db()
+        run = f"{self.name}, seed {self.seed}{', ' if what else ''}{what}"
+        for name, verdict in check(self.history()).items():
+            self.violations += [f"{run}: {name} {words}" for words in verdict.violations]
+        if plan.state not in ends:
+            self.violations.append(f"{run}: {plan} is {plan.state}: {plan.state_reason}")
+
+    def expect(self, held: bool, otherwise: str) -> None:
+        """Something that a run must show beside its end and the promises."""
+        if not held:
+            self.violations.append(f"{self.name}, seed {self.seed}: {otherwise}")
+
+    def settle_turn(self) -> None:
+        """Where the node stands now is where the next plan takes it from."""
+        held = self.twin.node(MOVED)["metadata"]["labels"]["infra-console.dev/tier"]
+        self._made = TIERS.index(held)
+
+    def history(self) -> Any:
         lines = [json.dumps(audit_event(r)) for r in list(self.twin.log.recent)]
-        history = read_history(requests=read_requests(lines), nodes=self._nodes)
-        found = [
-            f"{run}: {name} {words}"
-            for name, verdict in check(history).items()
-            for words in verdict.violations
-        ]
-        last = Plan.objects.latest("number")
-        if last.state != "verified":
-            found.append(f"{run}: {last} is {last.state} at {timezone.now()}: {last.state_reason}")
-        return found
+        return read_history(requests=read_requests(lines), nodes=self._nodes)
+
+
+def clean_slate() -> None:
+    """Empty what earlier runs left; in life no row of these tables is ever deleted."""
+    tables = "plans_plan, plans_arming, plans_killswitch, plans_console, plans_foreignlease"
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE audit_auditrow DISABLE TRIGGER audit_no_truncate")
+        cursor.execute(f"TRUNCATE {tables}, audit_auditrow, fleet_region, auth_user CASCADE")
 
 
 def _name_cluster() -> None:
     place = {"place": "Virginia", "latitude": 37.4, "longitude": -79.8, "jurisdiction": "US"}
-    region, _ = Region.objects.get_or_create(id=CLUSTER, defaults=place)
-    Cluster.objects.get_or_create(id=CLUSTER, defaults={"context": CLUSTER, "region": region})
+    region = Region.objects.create(id=CLUSTER, **place)
+    Cluster.objects.create(id=CLUSTER, context=CLUSTER, region=region)
     FleetSetting.objects.update_or_create(id=1, defaults={"document": DOCUMENT})

@@ -37,7 +37,7 @@ class Servers:
         self.state_dir.chmod(0o711)  # PostgreSQL's unprivileged user walks through it
         (self.state_dir / "static").mkdir()  # whitenoise warns where collectstatic never ran
         self._reserved = {name: _reserve_port() for name in ("postgres", "valkey")}
-        self._running: dict[str, tuple[children.Child, subprocess.Popen[bytes]]] = {}
+        self.running: dict[str, tuple[children.Child, subprocess.Popen[bytes]]] = {}
         password = {"postgres": new_password(), "valkey": new_password()}
         for name, secret in password.items():
             kept = {"password": secret, "owner_password": new_password()}
@@ -52,7 +52,7 @@ class Servers:
 
     def start(self, name: str) -> None:
         """Start `postgres` or `valkey` unless it runs already."""
-        if name in self._running:
+        if name in self.running:
             return
         port = self._port(name)
         if name == "postgres":
@@ -62,12 +62,12 @@ class Servers:
         child, log_file = server.child(), self.state_dir / "log" / f"{name}.log"
         self._reserved[name].close()
         process = children.start(child, log_file)
-        self._running[name] = (child, process)
+        self.running[name] = (child, process)
         if not children.wait_ready(child, process):
             pytest.exit(f"{name} did not start:\n{log_file.read_text()}", returncode=3)
 
     def stop(self) -> None:
-        for child, process in self._running.values():
+        for child, process in self.running.values():
             children.stop(child, process)
         for reserved in self._reserved.values():
             reserved.close()

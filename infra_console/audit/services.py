@@ -27,11 +27,13 @@ def record_audit(
     waits for other rows afterwards holds everybody up.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CHAIN_LOCK])
+        # The lock first, then the database's clock: rows are in the order of their times.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s), clock_timestamp()", [CHAIN_LOCK])
+        at = cursor.fetchone()[1]
     last = AuditRow.objects.order_by("-seq").only("seq", "hash").first()
     fields = {
         "seq": last.seq + 1 if last else 1,
-        "at": timezone.now(),
+        "at": at,
         "actor": actor,
         "action": action,
         "object_kind": object_kind,

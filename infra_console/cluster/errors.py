@@ -103,8 +103,10 @@ def from_status(cluster: str, what: str, err: ApiException) -> ClusterError:
     code = err.status or 0
     if code in FORBIDDEN:
         return ClusterForbidden(cluster, problem)
-    if code in {404, 410}:
+    if code == 404:
         return ObjectMissing(cluster, problem)
+    if code == 410:  # the token of a list has expired: nothing is gone, read it again
+        return ClusterUnavailable(cluster, problem, retry_after_s=retry_after_s(err))
     if code == 409:
         return ObjectConflict(cluster, problem)
     if code == 429 or code >= 500:

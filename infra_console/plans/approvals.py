@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from infra_console.access.roles import roles_of
+from infra_console.plans import clock
 from infra_console.plans.errors import (
     AlreadyDecided,
     AuthorMayNotApprove,
@@ -29,7 +30,7 @@ from infra_console.plans.models import Approval, Execution, Plan
 from infra_console.plans.orders import cancel_order, order_execution, undo_until
 from infra_console.plans.quorum import quorum_of
 from infra_console.plans.safety import require_right
-from infra_console.plans.spec import plan_hash as hash_of
+from infra_console.plans.spec import is_unchanged
 from infra_console.plans.states import Decision, PlanState
 
 
@@ -122,7 +123,7 @@ def admit(
     _check_approvable(plan, by.get_username(), plan_hash)
     if not reason.strip():
         raise ReasonMissing
-    if start_at is not None and not timezone.now() < start_at < plan.expires_at:
+    if start_at is not None and not clock.now() < start_at < plan.expires_at:
         raise StartInvalid(plan.number, plan.expires_at)
     return _decide(plan, by, Decision.APPROVE, reason=reason.strip(), start_at=start_at)
 
@@ -139,9 +140,9 @@ def _check_approvable(plan: Plan, who: str, plan_hash: str) -> None:
         raise WrongState(plan.number, plan.state, PlanState.APPROVED)
     if who in plan.authors:
         raise AuthorMayNotApprove(plan.number)
-    if plan_hash != plan.hash or hash_of(plan.spec) != plan.hash:
+    if plan_hash != plan.hash or not is_unchanged(plan.document, plan.hash):
         raise PlanChanged(plan.number)
-    if plan.expires_at <= timezone.now():
+    if plan.expires_at <= clock.now():
         raise PlanExpired(plan.number)
 
 
@@ -159,5 +160,5 @@ def _decide(
         reason=reason,
         roles=sorted(roles_of(by)),
         start_at=start_at,
-        at=timezone.now(),
+        at=clock.now(),
     )

@@ -20,7 +20,7 @@ def lift_our_cordons(plan: Plan, fence: Fence) -> int:
             allowed now. What was lifted stays lifted; call again for the rest.
     """
     lifted = 0
-    for cluster in sorted({lock.cluster for lock in plan.spec.locks}):
+    for cluster in sorted({lock["cluster"] for lock in plan.document["locks"]}):
         for node in list_nodes(cluster):
             opened = node
             if held_by(node) == str(plan.id):

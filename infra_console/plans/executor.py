@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-
 from infra_console.cluster.errors import ClusterError
 from infra_console.fleet.queries import tier_key
+from infra_console.plans import clock
 from infra_console.plans.cleanup import lift_our_cordons
 from infra_console.plans.compensation import write_down
 from infra_console.plans.drift import changes_ahead, check_drift
@@ -30,9 +29,10 @@ from infra_console.plans.patience import begin_anew
 from infra_console.plans.runner import Progress, Runner
 from infra_console.plans.safety import is_armed, is_killed
 from infra_console.plans.settlement import settle_at
-from infra_console.plans.spec import plan_hash
+from infra_console.plans.spec import is_unchanged
 from infra_console.plans.states import STEP_ENDED, Mode, PlanState, StepState
 from infra_console.plans.steps.base import Blocked, Failed
+from infra_console.plans.steps.registry import installed_kinds, unknown_kind
 from infra_console.plans.verification import VERIFY_FOR, verify
 from infra_console.telemetry.sources import current_sources
 
@@ -48,6 +48,7 @@ ACTIVE = frozenset(
         PlanState.ROLLING_BACK,
     }
 )
+READS_DOCUMENT = ACTIVE - {PlanState.ABORTED, PlanState.FAILED}
 BUSY_RETRY_S = 5.0
 
 
@@ -88,6 +89,11 @@ class _Turn:
         self.tier_key = tier_key()
 
     def work(self) -> float:
+        if self.plan.state in READS_DOCUMENT and (why := _unreadable(self.plan)):
+            return self._wait_for_version(why)
+        return self._do()
+
+    def _do(self) -> float:
         match self.plan.state:
             case PlanState.APPROVED:
                 return self._start()
@@ -103,13 +109,13 @@ class _Turn:
 
     def _start(self) -> float:
         """Check that the plan may begin at all, take its locks and begin."""
-        if self.plan.expires_at <= timezone.now():
+        if self.plan.expires_at <= clock.now():
             return self._end(PlanState.EXPIRED, "approved, but not started before its time ran out")
         if held_until := undo_until(self.plan):
-            wait_s = (held_until - timezone.now()).total_seconds()
+            wait_s = (held_until - clock.now()).total_seconds()
             raise Halted(f"starts not before {held_until:%Y-%m-%d %H:%M:%S} UTC", retry_s=wait_s)
         spec = self.plan.spec
-        if plan_hash(spec) != self.plan.hash:
+        if not is_unchanged(self.plan.document, self.plan.hash):
             return self._end(PlanState.VOID, "the document is not the one that was approved")
         if is_killed():
             raise Halted("the kill switch is engaged", retry_s=BUSY_RETRY_S)
@@ -125,6 +131,12 @@ class _Turn:
         self._begin(Mode.REAL if armed else Mode.DRY_RUN)
         return self._run()
 
+    def _wait_for_version(self, why: str) -> float:
+        """What another version of the console wrote is not carried on by guesswork."""
+        if self.plan.state in {PlanState.EXECUTING, PlanState.ROLLING_BACK}:
+            return self._move(PlanState.PAUSED, why)
+        raise Halted(why, retry_s=BUSY_RETRY_S)
+
     def _begin(self, mode: Mode) -> None:
         why = "armed" if mode == Mode.REAL else "not armed: a rehearsal with the server's dry run"
         try:
@@ -133,7 +145,7 @@ class _Turn:
                     take_locks(self.plan)
                 # The execution's row first: an approval taken back at this moment locks it too.
                 Execution.objects.filter(plan=self.plan).update(
-                    mode=mode, started_at=timezone.now(), outcome=""
+                    mode=mode, started_at=clock.now(), outcome=""
                 )
                 moves.move(self.plan.id, to=PlanState.EXECUTING, who=EXECUTOR, why=why)
                 write_down(self.plan)
@@ -171,21 +183,21 @@ class _Turn:
     def _steps_done(self, fence: Fence) -> float:
         if fence.dry_run:
             return self._rehearsed()
-        until = timezone.now() + VERIFY_FOR
+        until = clock.now() + VERIFY_FOR
         Execution.objects.filter(plan=self.plan).update(verify_until=until)
         self._move(PlanState.VERIFYING, "every step is done")
         return verify(self.plan, tier_key=self.tier_key)
 
     def _rehearsed(self) -> float:
         if current_sources():
-            shadow = settle_at(timezone.now())
+            shadow = settle_at(clock.now())
             Execution.objects.filter(plan=self.plan).update(settle_at=shadow)
         return self._end(PlanState.REHEARSED, "every write was checked by the server")
 
     def _go_back(self) -> float:
         """Carry out the compensations; what is not as the plan left it waits for a person."""
         fence = self._fence()
-        if plan_hash(self.plan.spec) != self.plan.hash:
+        if not is_unchanged(self.plan.document, self.plan.hash):
             return self._move(PlanState.PAUSED, "the document is not the one that was approved")
         try:
             take_locks(self.plan)
@@ -220,7 +232,7 @@ class _Turn:
             except ClusterError as err:
                 raise Halted(f"cordons remain: {err}", retry_s=BUSY_RETRY_S) from err
         Step.objects.filter(plan=self.plan).exclude(state__in=STEP_ENDED).update(
-            state=StepState.SKIPPED, finished_at=timezone.now(), next_try_at=None
+            state=StepState.SKIPPED, finished_at=clock.now(), next_try_at=None
         )
 
     def _fence(self) -> Fence:
@@ -241,8 +253,22 @@ class _Turn:
         return 0.0
 
     def _finish(self, outcome: str) -> None:
-        Execution.objects.filter(plan=self.plan).update(finished_at=timezone.now(), outcome=outcome)
+        Execution.objects.filter(plan=self.plan).update(finished_at=clock.now(), outcome=outcome)
         release_locks(self.plan)
+
+
+def _unreadable(plan: Plan) -> str:
+    """Why this version cannot work on the plan; empty when it can."""
+    try:
+        kinds = {step.kind for step in plan.spec.steps}
+    except ValueError:
+        return (
+            "this version of the console cannot read the plan's document; "
+            "resume with the version that proposed it, or abort"
+        )
+    if plan.state == PlanState.APPROVED and (unknown := sorted(kinds - installed_kinds())):
+        return unknown_kind(unknown[0])
+    return ""
 
 
 def _say(plan_id: UUID, outcome: str) -> None:

@@ -66,7 +66,8 @@ class Fence:
     ) -> Any:
         """One write between two audit rows; a refusal by the cluster is closed with its reason."""
         self.check(cluster, tier)
-        self._check_owned(cluster)
+        if self._check_owned(cluster):
+            self.check(cluster, tier)  # the cluster may have let us wait for longer than the lease
         return self._audited(step, what, call)
 
     def clear_up(self, *, cluster: str, what: str, call: Callable[[], Any]) -> Any:
@@ -76,18 +77,20 @@ class Fence:
             LeaseLost, Halted: see each. ClusterError: the cluster refused.
         """
         self._check_standing()
-        self._check_owned(cluster)
+        if self._check_owned(cluster):
+            self._check_standing()
         return self._audited("clear up", what, call)
 
-    def _check_owned(self, cluster: str) -> None:
-        """Of two consoles one writes; a rehearsal writes nothing."""
+    def _check_owned(self, cluster: str) -> bool:
+        """Of two consoles one writes; a rehearsal writes nothing. Whether the cluster was asked."""
         if self.dry_run or time.monotonic() < self._owned_until.get(cluster, 0.0):
-            return
+            return False
         try:
             hold(cluster)
         except NotOwned as err:
             raise Halted(str(err), retry_s=NOT_OWNED_RETRY_S) from err
         self._owned_until[cluster] = time.monotonic() + RENEW_EVERY_S
+        return True
 
     def _audited(self, step: str, what: str, call: Callable[[], Any]) -> Any:
         detail = {"step": step, "what": what, "epoch": self.lease.epoch, "dry_run": self.dry_run}

@@ -19,6 +19,7 @@ from django.utils import timezone
 from infra_console.audit.services import record_audit
 from infra_console.fleet.models import Cluster
 from infra_console.live.services import publish
+from infra_console.plans import clock
 from infra_console.plans.approvals import locked
 from infra_console.plans.covers import is_open, opens_at
 from infra_console.plans.errors import FreezeInvalid, ReasonMissing, WrongState
@@ -127,7 +128,7 @@ def frozen_plan(plan: Plan, *, cluster: str = "", back: bool = False) -> Frozen 
     """
     locks = plan.document["locks"]
     pairs = {(k["cluster"], k["tier"]) for k in locks if cluster in {"", k["cluster"]}}
-    found = frozen(_windows(), pairs, timezone.now()) or (None if back else _outside_hours(plan))
+    found = frozen(_windows(), pairs, clock.now()) or (None if back else _outside_hours(plan))
     return found if found and not FreezeOverride.objects.filter(plan=plan).exists() else None
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from infra_console.audit.services import record_audit
 from infra_console.live.services import publish
+from infra_console.plans import clock
 from infra_console.plans.errors import PlanMissing, WrongState
 from infra_console.plans.models import Plan, Transition
 from infra_console.plans.states import PlanState as S
@@ -77,7 +77,7 @@ class Journal:
             from_state=came_from,
             to_state=plan.state,
             who=who,
-            at=timezone.now(),
+            at=clock.now(),
             why=why,
         )
         detail = {"from": came_from, "why": why, "version": plan.version}

@@ -1,8 +1,8 @@
 """One plan at a time in each tier of each cluster. Pairs are taken in sorted order, all or none."""
 
 from django.db import transaction
-from django.utils import timezone
 
+from infra_console.plans import clock
 from infra_console.plans.errors import LockHeld
 from infra_console.plans.models import LockRow, Plan
 
@@ -16,7 +16,7 @@ def take_locks(plan: Plan) -> None:
     """
     for cluster, tier in sorted({(k.cluster, k.tier) for k in plan.spec.locks}):
         row, _ = LockRow.objects.get_or_create(
-            cluster=cluster, tier=tier, defaults={"plan": plan, "taken_at": timezone.now()}
+            cluster=cluster, tier=tier, defaults={"plan": plan, "taken_at": clock.now()}
         )
         if row.plan_id != plan.id:
             raise LockHeld(cluster, tier, row.plan.number)

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
+from infra_console.plans import clock
 from infra_console.plans.models import Execution, Outbox, Plan, Step
 from infra_console.plans.outbox import EXECUTE, send_waiting
 from infra_console.plans.states import Decision
@@ -33,7 +33,7 @@ def order_execution(plan: Plan) -> None:
         )
         for index, step in enumerate(plan.spec.steps)
     )
-    now = timezone.now()
+    now = clock.now()
     Outbox.objects.create(
         kind=EXECUTE, plan=plan, created_at=now, not_before=_earliest(plan, now=now)
     )
@@ -50,7 +50,7 @@ def cancel_order(plan: Plan) -> None:
 
 def undo_until(plan: Plan) -> datetime | None:
     """Until when the last approval can be taken back; None once the plan may start."""
-    orders = Outbox.objects.filter(kind=EXECUTE, plan=plan, not_before__gt=timezone.now())
+    orders = Outbox.objects.filter(kind=EXECUTE, plan=plan, not_before__gt=clock.now())
     return orders.values_list("not_before", flat=True).first()
 
 

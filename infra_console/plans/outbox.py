@@ -7,8 +7,8 @@ from uuid import UUID
 
 from celery import current_app
 from django.db import transaction
-from django.utils import timezone
 
+from infra_console.plans import clock
 from infra_console.plans.models import Execution, Outbox
 
 EXECUTE = "execute"
@@ -27,11 +27,11 @@ def order_again(plan_id: UUID) -> None:
 def send_waiting(plan_id: UUID) -> None:
     """Order the execution of one plan, if an order for it is due and still unsent."""
     waiting = Outbox.objects.filter(
-        kind=EXECUTE, plan_id=plan_id, sent_at=None, not_before__lte=timezone.now()
+        kind=EXECUTE, plan_id=plan_id, sent_at=None, not_before__lte=clock.now()
     )
     if waiting.exists():
         send_execute(plan_id)
-        waiting.update(sent_at=timezone.now())
+        waiting.update(sent_at=clock.now())
 
 
 def send_execute(plan_id: UUID) -> None:

@@ -20,6 +20,7 @@ from infra_console.cluster.errors import (
     ObjectMissing,
 )
 from infra_console.cluster.leases import LeaseState, create_namespace, read_lease, write_lease
+from infra_console.plans import clock
 from infra_console.plans.errors import NotOwned
 from infra_console.plans.models import Console, ForeignLease
 
@@ -100,7 +101,7 @@ def _check_memory(cluster: str, held: LeaseState) -> None:
 
 def _check_silent(cluster: str, held: LeaseState) -> None:
     """Refuse while another holder may live: until its Lease has not moved for its duration."""
-    now, seen = timezone.now(), ForeignLease.objects.filter(cluster=cluster).first()
+    now, seen = clock.now(), ForeignLease.objects.filter(cluster=cluster).first()
     if seen is None or (seen.holder, seen.renewed) != (held.holder, held.renewed):
         ForeignLease.objects.update_or_create(
             cluster=cluster,

@@ -3,8 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from django.utils import timezone
-
+from infra_console.plans import clock
 from infra_console.plans.models import Step
 from infra_console.plans.states import StepState
 from infra_console.plans.steps.base import Blocked, Outcome, Waiting
@@ -15,7 +14,7 @@ PATIENCE = timedelta(minutes=30)
 def patient(step: Step, outcome: Outcome) -> Outcome:
     """A step that waited too long needs a person."""
     since = step.started_at
-    if isinstance(outcome, Waiting) and since and timezone.now() - since > PATIENCE:
+    if isinstance(outcome, Waiting) and since and clock.now() - since > PATIENCE:
         minutes = PATIENCE.total_seconds() / 60
         return Blocked(f"waited {minutes:.0f} minutes: {outcome.reason}")
     return outcome

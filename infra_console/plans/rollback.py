@@ -10,9 +10,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.utils import timezone
 
 from infra_console.access.roles import Person, missing_right
+from infra_console.plans import clock
 from infra_console.plans.compensation import set_out, way_back
 from infra_console.plans.errors import PlanMissing, ReasonMissing, RollbackRefused, WrongState
 from infra_console.plans.lifecycle import journal
@@ -91,14 +91,14 @@ def _not_now(plan: Plan, execution: Execution) -> str:
     if plan.state in CLEARED_UP and execution.finished_at is None:
         return "it is still being cleared up; try again in a moment"
     within = timedelta(seconds=settings.ROLLBACK_WITHIN_S)
-    if execution.finished_at and execution.finished_at + within < timezone.now():
+    if execution.finished_at and execution.finished_at + within < clock.now():
         return f"it ended more than {within.total_seconds() / 3600:g} hours ago; propose a new plan"
     return ""
 
 
 def _turn_round(plan: Plan, *, held: bool) -> None:
     """From here on every step leads back; what was not begun will not be."""
-    now = timezone.now()
+    now = clock.now()
     Step.objects.filter(plan=plan, back=False).exclude(state__in=STEP_ENDED).update(
         state=StepState.SKIPPED, finished_at=now, next_try_at=None
     )

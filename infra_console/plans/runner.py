@@ -14,7 +14,6 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
 from infra_console.cluster.errors import (
     ClusterError,
@@ -25,6 +24,7 @@ from infra_console.cluster.errors import (
 )
 from infra_console.cluster.reads import list_nodes
 from infra_console.live.services import publish
+from infra_console.plans import clock
 from infra_console.plans.fence import Fence, Halted
 from infra_console.plans.freezes import thawed
 from infra_console.plans.guards import GuardRail
@@ -34,11 +34,13 @@ from infra_console.plans.patience import patient
 from infra_console.plans.spec import ObjectRef, PlanSpec
 from infra_console.plans.states import STEP_ENDED, StepState
 from infra_console.plans.steps.base import Blocked, Done, Failed, Outcome, StepContext, Waiting
-from infra_console.plans.steps.registry import step_kind
+from infra_console.plans.steps.registry import step_kind, unknown_kind
 
 # How long one task keeps at it before it lets go.
 WORK_S = 20.0
 CONFLICT_RETRY_S = 2.0
+# A server that asks for an hour would have a closed node wait for it, and nobody told.
+LONGEST_RETRY_S = 60.0
 FREEZE_RETRY_S = 15.0
 
 
@@ -80,7 +82,7 @@ class Runner:
                 return Progress(stop=Failed(failed.detail))
             if all(s.state in STEP_ENDED for s in steps):
                 return Progress(finished=True)
-            due, wait_s = runnable(steps, now=timezone.now())
+            due, wait_s = runnable(steps, now=clock.now())
             due = self._thawed(steps, due)
             for step in due:
                 outcome = self._try(step)
@@ -110,7 +112,7 @@ class Runner:
         Step.objects.filter(pk=step.pk).update(
             state=StepState.RUNNING,
             attempts=F("attempts") + 1,
-            started_at=Coalesce("started_at", timezone.now()),
+            started_at=Coalesce("started_at", clock.now()),
         )
         step.refresh_from_db()
         outcome = patient(step, self._outcome(step))
@@ -120,7 +122,11 @@ class Runner:
         return outcome
 
     def _outcome(self, step: Step) -> Outcome:
-        kind, context = step_kind(step.kind), self._context(step)
+        try:
+            kind = step_kind(step.kind)
+        except (KeyError, ImportError):
+            return Blocked(unknown_kind(step.kind))
+        context = self._context(step)
         try:
             return kind.rehearse(context) if self._fence.dry_run else kind.run(context)
         except ClusterError as err:
@@ -164,7 +170,7 @@ class Runner:
             publish(kind="plan", id=str(self._plan.id), version=self._plan.version)
 
     def _columns(self, outcome: Outcome) -> dict[str, Any]:
-        now = timezone.now()
+        now = clock.now()
         match outcome:
             case Done(detail):
                 ended = StepState.REHEARSED if self._fence.dry_run else StepState.DONE
@@ -199,7 +205,7 @@ def _outcome_of(err: ClusterError) -> Outcome:
         case ObjectConflict():
             return Waiting(f"changed while we looked: {err.problem}", CONFLICT_RETRY_S)
         case ClusterUnavailable(retryable=True, retry_after_s=wait_s):
-            return Waiting(str(err), wait_s)
+            return Waiting(str(err), min(wait_s, LONGEST_RETRY_S))
         case ObjectMissing():
             return Failed(f"gone: {err.problem}")
         case InvalidRequest():

@@ -6,12 +6,14 @@ from typing import get_args
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from infra_console.access.roles import can, missing_right
 from infra_console.audit.services import record_audit
 from infra_console.fleet.models import Cluster
 from infra_console.live.services import publish
+from infra_console.plans import clock
 from infra_console.plans.errors import ArmingInvalid, NotAllowed
 from infra_console.plans.models import Arming, KillSwitch
 from infra_console.plans.spec import Tier
@@ -36,7 +38,7 @@ def arm(cluster: str, tier: str, *, by: User, hours: float) -> Arming:
     known = _known_cluster(cluster, tier)
     if not 0 < hours <= MAX_ARMED_HOURS:
         raise ArmingInvalid(f"Arm for more than 0 and at most {MAX_ARMED_HOURS} hours.")
-    now = timezone.now()
+    now = clock.now()
     values = {
         "context": known.context,
         "armed_by": by.get_username(),
@@ -101,7 +103,7 @@ def is_killed() -> bool:
 
 def armed_now() -> QuerySet[Arming]:
     """What may be written to now, of clusters that are still those that were armed."""
-    return Arming.objects.filter(_same_context(), expires_at__gt=timezone.now())
+    return Arming.objects.filter(_same_context(), expires_at__gt=Now())
 
 
 def is_armed(cluster: str, tier: str) -> bool:

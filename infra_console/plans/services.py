@@ -12,8 +12,9 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Max
-from django.utils import timezone
+from django.db.models.functions import Now
 
+from infra_console.plans import clock
 from infra_console.plans.approvals import approve_plan, reject_plan, take_back_approval
 from infra_console.plans.asking import ask_next, renew, take_turns
 from infra_console.plans.break_glass import break_glass, ratify
@@ -104,7 +105,7 @@ def withdraw_plan(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
 def expire_due() -> int:
     """End plans whose time ran out before they started; return how many."""
     due = Plan.objects.filter(
-        state__in=(PlanState.PROPOSED, PlanState.APPROVED), expires_at__lte=timezone.now()
+        state__in=(PlanState.PROPOSED, PlanState.APPROVED), expires_at__lte=Now()
     )
     expired = 0
     for plan_id in due.values_list("id", flat=True):
@@ -166,7 +167,7 @@ def _standing(spec: PlanSpec) -> Plan | None:
     same = {"moves_key": moves_key(spec), "domain": spec.domain}
     if live := unfinished(LIVE).filter(**same).first():
         return live
-    proposed = Plan.objects.filter(state=PlanState.PROPOSED, expires_at__gt=timezone.now())
+    proposed = Plan.objects.filter(state=PlanState.PROPOSED, expires_at__gt=Now())
     plan = proposed.filter(**same).first()
     return plan if plan and still_the_same(plan, spec) else None
 
@@ -185,7 +186,7 @@ def _with_authors(plan: Plan, authors: Sequence[str], *, urgent: str) -> Plan:
 
 
 def _create(spec: PlanSpec, authors: Sequence[str]) -> Plan:
-    now = timezone.now()
+    now = clock.now()
     last = Plan.objects.aggregate(last=Max("number"))["last"] or 0
     return Plan.objects.create(
         number=last + 1,

@@ -172,6 +172,21 @@ def plan_hash(spec: PlanSpec) -> str:
     return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
 
 
+def is_unchanged(document: dict[str, Any], held_hash: str) -> bool:
+    """Whether a stored document is the one that was hashed.
+
+    As it is stored first: a later version reads members into it that it did not have. As it is
+    read else: a database may write a number in other digits.
+    """
+    stored = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    if hashlib.sha256(stored.encode()).hexdigest() == held_hash:
+        return True
+    try:
+        return plan_hash(PlanSpec.model_validate(document)) == held_hash
+    except ValueError:
+        return False
+
+
 def moves_key(spec: PlanSpec) -> str:
     """SHA-256 of the moves alone: a new cycle with the same moves keeps the plan under review."""
     moves = [

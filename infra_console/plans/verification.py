@@ -11,11 +11,11 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from infra_console.cluster.errors import ClusterError, ObjectMissing
 from infra_console.cluster.reads import read_deployment, read_node
 from infra_console.live.services import publish
+from infra_console.plans import clock
 from infra_console.plans.approvals import locked
 from infra_console.plans.errors import ReasonMissing, WrongState
 from infra_console.plans.fence import EXECUTOR
@@ -46,7 +46,7 @@ def verify(plan: Plan, *, tier_key: str) -> float:
     execution = Execution.objects.get(plan=plan)
     if execution.verified_at is not None:
         return 0.0
-    overdue = execution.verify_until is not None and timezone.now() > execution.verify_until
+    overdue = execution.verify_until is not None and clock.now() > execution.verify_until
     try:
         problems = _cluster_problems(plan, tier_key)
     except ClusterError as err:
@@ -96,7 +96,7 @@ def end_verification(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
         if not reason:
             raise ReasonMissing
         why = f"verification ended by hand, cluster and metrics unknown: {reason}"
-        Execution.objects.filter(plan=plan).update(finished_at=timezone.now(), outcome=why)
+        Execution.objects.filter(plan=plan).update(finished_at=clock.now(), outcome=why)
         release_locks(plan)
         return moves.move(plan.id, to=PlanState.VERIFIED, who=who, why=why)
 
@@ -150,8 +150,9 @@ def _move_problems(move: Move, tier_key: str) -> list[str]:
     else:
         node = read_node(target.cluster, target.name)
         taints = [t.value for t in node.taints if t.key == tier_key]
-        wanted = {"tier": move.to_tier, "taints": [move.to_tier], "closed": False}
-        facts = {"tier": node.labels.get(tier_key), "taints": taints, "closed": node.unschedulable}
+        wanted = {"tier": move.to_tier, "taints": [move.to_tier], "closed": False, "ready": True}
+        facts = {"tier": node.labels.get(tier_key), "taints": taints}
+        facts |= {"closed": node.unschedulable, "ready": node.ready}
     return [
         f"{target.name}: {fact} is {facts[fact]}, planned {value}"
         for fact, value in wanted.items()
@@ -171,13 +172,13 @@ def _open(plan: Plan) -> QuerySet[Execution]:
 def _wait_for_cluster(plan: Plan, err: ClusterError) -> None:
     _open(plan).update(
         outcome=f"waits to verify, unknown how it stands: {err}",
-        verify_until=timezone.now() + VERIFY_FOR,
+        verify_until=clock.now() + VERIFY_FOR,
     )
 
 
 def _close(plan: Plan, found: dict[str, Any], *, metrics: bool) -> None:
     """Verification is over: let the locks go; settle later, or end where nothing is measured."""
-    now = timezone.now()
+    now = clock.now()
     with journal() as moves:
         if Plan.objects.select_for_update().get(id=plan.id).state != PlanState.VERIFYING:
             return  # somebody is rolling it back
@@ -200,6 +201,6 @@ def _fail(plan: Plan, problems: list[str]) -> None:
     why = f"the cluster does not stand as planned: {'; '.join(problems[:5])}"
     with journal() as moves:
         Plan.objects.select_for_update().get(id=plan.id)  # before its execution, as everybody here
-        Execution.objects.filter(plan=plan).update(finished_at=timezone.now(), outcome=why)
+        Execution.objects.filter(plan=plan).update(finished_at=clock.now(), outcome=why)
         release_locks(plan)
         moves.move(plan.id, to=PlanState.FAILED, who=EXECUTOR, why=why)

@@ -101,7 +101,8 @@ class Twin:
 class RunningTwin:
     """Starts and stops one Twin in a thread of its own."""
 
-    def __init__(self, folder: Path, tls: TlsFiles) -> None:
+    def __init__(self, folder: Path, tls: TlsFiles, *, size: int = 1, keep: int = 10_000) -> None:
+        self._size, self._keep = size, keep  # of the cluster, and requests that the log keeps
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._folder, self._tls = folder, tls
@@ -109,9 +110,9 @@ class RunningTwin:
     def __enter__(self) -> Twin:
         self._thread.start()
         rng, config = np.random.default_rng(7), ControllerConfig(time_factor=100.0)
-        store = build_cluster(CLUSTER, datetime.now(UTC), rng)
+        store = build_cluster(CLUSTER, datetime.now(UTC), rng, self._size)
         warm_up(store, datetime.now(UTC), rng, config, step_s=0.5)
-        log = RequestLog()
+        log = RequestLog(keep=self._keep)
         opening = serve(
             {CLUSTER: store}, {}, self._tls.server_context(), (EXECUTOR, VIEWER), log=log
         )

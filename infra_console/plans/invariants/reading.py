@@ -20,7 +20,7 @@ from infra_console.plans.invariants.history import (
     TransitionRow,
 )
 from infra_console.plans.models import Approval, Envelope, Execution, Plan, Step, Transition
-from infra_console.plans.spec import plan_hash
+from infra_console.plans.spec import is_unchanged, plan_hash
 from infra_console.plans.states import Mode
 
 DEFAULT_TIER_KEY = "infra-console.dev/tier"
@@ -85,6 +85,8 @@ def _plan(plan: Plan, execution: Execution | None) -> PlanRow:
 
 def _document_hash(plan: Plan) -> str:
     """The hash of the stored document; empty when it is no plan any more."""
+    if is_unchanged(plan.document, plan.hash):
+        return plan.hash
     try:
         return plan_hash(plan.spec)
     except ValueError:

@@ -130,6 +130,11 @@ def _still_cordoned(history: History) -> tuple[list[str], str]:
     opened_by_step = {
         (s.plan, s.name) for s in history.steps if s.kind == "node.uncordon" and s.state == "done"
     }
+    gone = {
+        r.name
+        for r in history.requests or ()
+        if (r.verb, r.resource, r.took_effect) == ("delete", "nodes", True)
+    }
     closed: dict[tuple[str, str], bool] = {}
     for write, _ in sorted(kept.effects, key=lambda pair: pair[0].seq):
         kind, name = kinds.get((write.plan, write.step), ("", ""))
@@ -140,6 +145,9 @@ def _still_cordoned(history: History) -> tuple[list[str], str]:
     found = [
         f"{name} stays closed by {ended[plan]}, which is {ended[plan].state}"
         for (plan, name), shut in closed.items()
-        if shut and plan in ended and (plan, name) not in opened_by_step | _given_back(history)
+        if shut
+        and plan in ended
+        and name not in gone
+        and (plan, name) not in opened_by_step | _given_back(history)
     ]
     return found, NO_LOG if history.requests is None else ""

@@ -13,6 +13,14 @@ def installed_kinds() -> frozenset[str]:
     return frozenset(settings.PLAN_STEP_KINDS)
 
 
+def unknown_kind(kind: str) -> str:
+    """Why a step that another version of the console wrote down waits for a person."""
+    return (
+        f"this version of the console knows no step {kind!r}; "
+        "resume with the version that proposed the plan, or abort"
+    )
+
+
 def step_kind(kind: str) -> "StepKind":
     """A new instance of the class that carries out steps of this kind.
 

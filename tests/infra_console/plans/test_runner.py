@@ -65,7 +65,7 @@ def test_each_refusal_has_its_meaning(error, outcome):
     assert isinstance(_outcome_of(error), outcome)
 
 
-def test_a_step_that_waited_too_long_needs_a_person():
+def test_a_step_that_waited_too_long_needs_a_person(db):
     old = step()
     old.started_at = timezone.now() - PATIENCE - timedelta(seconds=1)
     assert isinstance(patient(old, Waiting("a budget keeps web-7")), Blocked)

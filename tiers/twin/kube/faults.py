@@ -14,6 +14,8 @@ KINDS: dict[str, str] = {
     "latency": "the answer comes `seconds` late",
     "throttle": "429 with Retry-After of `seconds`",
     "error": "500",
+    "conflict": "409, as if somebody else had written in between",
+    "gone": "410, as for a list whose token is too old",
     "unavailable": "503 with Retry-After of `seconds`",
     "reset": "the connection is reset, nothing is done",
     "hang": "the request is taken and never answered, nothing is done",

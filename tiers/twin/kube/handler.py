@@ -12,7 +12,15 @@ from aiohttp import web
 from tiers.twin.kube.access import Account
 from tiers.twin.kube.answering import Answering
 from tiers.twin.kube.call import Call
-from tiers.twin.kube.errors import ApiError, NoSuchPath, internal, too_many_requests, unavailable
+from tiers.twin.kube.errors import (
+    ApiError,
+    NoSuchPath,
+    conflict,
+    gone,
+    internal,
+    too_many_requests,
+    unavailable,
+)
 from tiers.twin.kube.faults import Fault, Faults, Match
 from tiers.twin.kube.request_log import RequestLog
 from tiers.twin.kube.store import ClusterStore
@@ -94,6 +102,10 @@ class ClusterApi:
                                         max(1, round(fault.seconds)))  # fmt: skip
             case "error":
                 raise internal("a fault was asked for")
+            case "conflict":
+                raise conflict(call.target.resource, call.target.name) if call.target else gone("")
+            case "gone":
+                raise gone("The provided continue parameter is too old.")
             case "unavailable":
                 raise unavailable(max(1, round(fault.seconds)))
             case "stall":

@@ -1,0 +1,99 @@
+"""A worker that is a process of its own, so that it can be killed as the kernel kills.
+
+`Workers` starts one helper, which sets Django up once and forks a worker for each order: a line of
+JSON with the plan, the cluster's kubeconfig, and the boundary at which the worker kills itself
+with SIGKILL (0 for none). The helper answers with a line when that worker is gone: how it ended.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import django
+
+PROGRAM = (sys.executable, "-m", "benchmarks.fault_worker")
+
+
+class Workers:
+    """The helper process, and orders to it. Use as a context manager."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+
+    def __enter__(self) -> "Workers":
+        self._helper = subprocess.Popen(
+            PROGRAM,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._helper.stdin.close()  # type: ignore[union-attr]  # it was asked for as a pipe
+        self._helper.wait(20)
+
+    def work(self, plan: UUID, kubeconfig: str, *, kill_at: int = 0) -> int:
+        """One turn of one worker; its exit code, -9 when it was killed."""
+        order = {"plan": str(plan), "kubeconfig": kubeconfig, "kill_at": kill_at}
+        self._helper.stdin.write(json.dumps(order) + "\n")  # type: ignore[union-attr]
+        return int(self._helper.stdout.readline())  # type: ignore[union-attr]
+
+    def start(self, plan: UUID, kubeconfig: str) -> int:
+        """Start a worker and do not wait; its process id."""
+        order = {"plan": str(plan), "kubeconfig": kubeconfig, "kill_at": 0, "wait": False}
+        self._helper.stdin.write(json.dumps(order) + "\n")  # type: ignore[union-attr]
+        return int(self._helper.stdout.readline())  # type: ignore[union-attr]
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "infra_console.settings")
+    django.setup()
+    from benchmarks.fault_timers import short_timers  # noqa: PLC0415 - after the set-up
+
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with short_timers():
+        for line in sys.stdin:
+            order = json.loads(line)
+            pid = os.fork()
+            if pid == 0:
+                _work(order)
+            sys.stdout.write(f"{_ended(pid) if order.get('wait', True) else pid}\n")
+            sys.stdout.flush()
+
+
+def _ended(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _work(order: Mapping[str, Any]) -> None:
+    """In the fork: one turn at the plan, and the end of the process whatever happens."""
+    from django.conf import settings  # noqa: PLC0415 - after the set-up
+
+    from benchmarks.fault_boundaries import (  # noqa: PLC0415
+        Boundaries,
+        kill_process,
+        watched,
+    )
+    from infra_console.plans import executor  # noqa: PLC0415
+
+    code = 1
+    try:
+        settings.KUBECONFIG = order["kubeconfig"]
+        with watched(Boundaries(order["kill_at"], kill_process)):
+            executor.execute(UUID(order["plan"]), sleep=time.sleep)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
