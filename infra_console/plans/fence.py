@@ -1,5 +1,6 @@
 """The last look before every write: is this still our execution, and may anything be written?"""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -40,6 +41,7 @@ class Fence:
         self.lease = lease
         self.dry_run = dry_run
         self._state = state
+        self._asking = threading.Lock()  # the steps of a wave share the fence
         self._owned_until: dict[str, float] = {}  # by this process's monotonic clock
 
     def check(self, cluster: str, tier: str) -> None:
@@ -83,13 +85,14 @@ class Fence:
 
     def _check_owned(self, cluster: str) -> bool:
         """Of two consoles one writes; a rehearsal writes nothing. Whether the cluster was asked."""
-        if self.dry_run or time.monotonic() < self._owned_until.get(cluster, 0.0):
-            return False
-        try:
-            hold(cluster)
-        except NotOwned as err:
-            raise Halted(str(err), retry_s=NOT_OWNED_RETRY_S) from err
-        self._owned_until[cluster] = time.monotonic() + RENEW_EVERY_S
+        with self._asking:
+            if self.dry_run or time.monotonic() < self._owned_until.get(cluster, 0.0):
+                return False
+            try:
+                hold(cluster)
+            except NotOwned as err:
+                raise Halted(str(err), retry_s=NOT_OWNED_RETRY_S) from err
+            self._owned_until[cluster] = time.monotonic() + RENEW_EVERY_S
         return True
 
     def _audited(self, step: str, what: str, call: Callable[[], Any]) -> Any:

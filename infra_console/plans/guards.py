@@ -35,7 +35,11 @@ def ready_gpus(nodes: Iterable[NodeState], *, tier_key: str, tier: str) -> int:
 
 
 class GuardRail:
-    """A plan's guards over one cluster. Each check reads the nodes anew."""
+    """A plan's guards over one cluster, for one try of one step, which reads the nodes once.
+
+    From a check that a write will follow, nobody else of this execution checks until that write is
+    done. A step that reads first what it will write asks to be alone before it reads.
+    """
 
     def __init__(
         self,
@@ -45,16 +49,25 @@ class GuardRail:
         guards: Sequence[Guard],
         budgets: Sequence[Budget],
         list_nodes: NodeReader,
+        alone: Callable[[], None] = lambda: None,
     ) -> None:
         self._cluster = cluster
         self._tier_key = tier_key
         self._guards = [g for g in guards if g.cluster == cluster]
         self._budgets = [b for b in budgets if b.cluster == cluster]
         self._list_nodes = list_nodes
+        self.alone = alone
+        self._read: list[NodeState] | None = None
+
+    def _nodes(self) -> list[NodeState]:
+        if self._read is None:
+            self._read = self._list_nodes(self._cluster)
+        return self._read
 
     def broken_by(self, node: NodeState) -> str:
         """Why taking this node out of service would break a floor; empty when none breaks."""
-        nodes = self._list_nodes(self._cluster)
+        self.alone()
+        nodes = self._nodes()
         after = [n for n in nodes if n.name != node.name]
         for guard in self._guards:
             before = ready_gpus(nodes, tier_key=self._tier_key, tier=guard.tier)
@@ -68,7 +81,7 @@ class GuardRail:
 
     def below_floor(self, tier: str) -> str:
         """Whether a tier is under its floor now, for whatever reason; empty when it is not."""
-        nodes = self._list_nodes(self._cluster)
+        nodes = self._nodes()
         for guard in (g for g in self._guards if g.tier == tier):
             held = ready_gpus(nodes, tier_key=self._tier_key, tier=guard.tier)
             if held < guard.min_ready_gpus:
@@ -80,9 +93,10 @@ class GuardRail:
 
     def over_budget(self, node: NodeState) -> str:
         """Why one more node may not move now; empty when it may."""
+        self.alone()
         moving = [
             n
-            for n in self._list_nodes(self._cluster)
+            for n in self._nodes()
             if n.unschedulable and PLAN in n.annotations and n.name != node.name
         ]
         for budget in self._budgets:

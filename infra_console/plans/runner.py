@@ -1,12 +1,17 @@
 """Carrying out the steps of one execution, wave by wave in each cluster.
 
-Clusters do not wait for each other, and a step that waits does not hold up its wave. Each result is
-recorded under the lease before the next step begins, so a worker that dies loses at most one
-record, and the step that is tried again finds its write already there.
+Clusters do not wait for each other, and a step that waits does not hold up its wave. The steps of a
+wave are tried at once; one that asks about floors or budgets is alone in its cluster from that
+question to the end of its try, so that no two rely on the same room. Each result is recorded under
+the lease before the next step begins, so a worker that dies loses a record of each step that it was
+at, and the step that is tried again finds its write already there.
 """
 
+import threading
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +30,7 @@ from infra_console.cluster.errors import (
 from infra_console.cluster.reads import list_nodes
 from infra_console.live.services import publish
 from infra_console.plans import clock
+from infra_console.plans.crew import try_all
 from infra_console.plans.fence import Fence, Halted
 from infra_console.plans.freezes import thawed
 from infra_console.plans.guards import GuardRail
@@ -39,6 +45,7 @@ from infra_console.plans.steps.registry import step_kind, unknown_kind
 # How long one task keeps at it before it lets go.
 WORK_S = 20.0
 CONFLICT_RETRY_S = 2.0
+FIRST_RETRY_S, LONGEST_BACKOFF_S = 0.25, 8.0  # where the server does not say when
 # A server that asks for an hour would have a closed node wait for it, and nobody told.
 LONGEST_RETRY_S = 60.0
 FREEZE_RETRY_S = 15.0
@@ -71,6 +78,8 @@ class Runner:
         self._fence = fence
         self._tier_key = tier_key
         self._sleep = sleep
+        self._failures: Counter[int] = Counter()  # of each step in a row, by this worker
+        self._floors: dict[str, threading.RLock] = defaultdict(threading.RLock)
 
     def run(self) -> Progress:
         """Try what can be tried until all is done, somebody must look, or the turn is over."""
@@ -84,8 +93,7 @@ class Runner:
                 return Progress(finished=True)
             due, wait_s = runnable(steps, now=clock.now())
             due = self._thawed(steps, due)
-            for step in due:
-                outcome = self._try(step)
+            for outcome in try_all(due, self._try):
                 if isinstance(outcome, Blocked | Failed):
                     return Progress(stop=outcome)
             if time.monotonic() + wait_s > turn_ends:
@@ -126,13 +134,20 @@ class Runner:
             kind = step_kind(step.kind)
         except (KeyError, ImportError):
             return Blocked(unknown_kind(step.kind))
-        context = self._context(step)
         try:
-            return kind.rehearse(context) if self._fence.dry_run else kind.run(context)
+            with ExitStack() as held:
+                context = self._context(step, held)
+                outcome = kind.rehearse(context) if self._fence.dry_run else kind.run(context)
+            self._failures.pop(step.pk, None)
+            return outcome
         except ClusterError as err:
-            return _outcome_of(err)
+            self._failures[step.pk] += 1
+            return _outcome_of(err, failures=self._failures[step.pk])
 
-    def _context(self, step: Step) -> StepContext:
+    def _context(self, step: Step, held: ExitStack) -> StepContext:
+        def alone() -> None:
+            held.enter_context(self._floors[step.cluster])
+
         def write(what: str, call: Callable[[], Any]) -> Any:
             return self._fence.write(
                 cluster=step.cluster, tier=step.tier, step=step.key, what=what, call=call
@@ -156,6 +171,7 @@ class Runner:
                 guards=self._spec.guards,
                 budgets=self._spec.budgets,
                 list_nodes=list_nodes,
+                alone=alone,
             ),
             dry_run=self._fence.dry_run,
             authorised_write=write,
@@ -199,13 +215,14 @@ def runnable(steps: list[Step], *, now: datetime) -> tuple[list[Step], float]:
     return due, max(0.0, min(waits, default=0.0))
 
 
-def _outcome_of(err: ClusterError) -> Outcome:
-    """What a cluster's refusal means for the step."""
+def _outcome_of(err: ClusterError, *, failures: int = 1) -> Outcome:
+    """What a cluster's refusal means for the step, which has failed so often in a row."""
     match err:
         case ObjectConflict():
             return Waiting(f"changed while we looked: {err.problem}", CONFLICT_RETRY_S)
         case ClusterUnavailable(retryable=True, retry_after_s=wait_s):
-            return Waiting(str(err), min(wait_s, LONGEST_RETRY_S))
+            backoff_s = min(FIRST_RETRY_S * 2 ** (failures - 1), LONGEST_BACKOFF_S)
+            return Waiting(str(err), min(max(wait_s, backoff_s), LONGEST_RETRY_S))
         case ObjectMissing():
             return Failed(f"gone: {err.problem}")
         case InvalidRequest():

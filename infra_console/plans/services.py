@@ -76,6 +76,7 @@ def propose_plan(spec: PlanSpec, *, authors: Sequence[str]) -> Plan:
     with journal() as moves:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PROPOSALS_LOCK])
+        _hold_open(spec.domain)
         if standing := _standing(spec):
             return _with_authors(standing, authors)
         plan = _create(spec, authors)
@@ -150,6 +151,12 @@ def abort_execution(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
         plan = moves.move(plan_id, to=PlanState.ABORTED, who=by.get_username(), why=reason)
         order_again(plan.id)
     return plan
+
+
+def _hold_open(domain: str) -> None:
+    """Whoever decides on an open plan now is waited for, or waits for what is proposed here."""
+    open_plans = Plan.objects.filter(state=PlanState.PROPOSED, domain=domain).order_by("id")
+    list(open_plans.select_for_update().values_list("id"))
 
 
 def _standing(spec: PlanSpec) -> Plan | None:

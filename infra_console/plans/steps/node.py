@@ -36,6 +36,7 @@ class Cordon:
     """Close a node to new pods, and mark it as ours."""
 
     def run(self, step: StepContext) -> Outcome:
+        step.guards.alone()
         node = read_target(step)
         if refusal := refuse_other(step, node):
             return refusal
@@ -74,9 +75,10 @@ class Drain:
             return Done("no pod is left that must leave")
         if lost := _for_good(pods):
             return lost
-        if broken := step.guards.below_floor(step.tier):
+        staying = [p for p in pods if not p.deleting]
+        if staying and (broken := step.guards.below_floor(step.tier)):
             return Blocked(f"floor: {broken}")
-        blocked = _evict_all(step, [p for p in pods if not p.deleting])
+        blocked = _evict_all(step, staying)
         if blocked:
             wait_s = min(MAX_RETRY_S, max(b.retry_after_s for b in blocked.values()))
             names = _names(blocked)
