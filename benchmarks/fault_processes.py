@@ -27,9 +27,10 @@ WORKER = ("worker", "-Q", "execute,control", "--pool", "solo", "--without-gossip
 
 
 class Processes:
-    """One worker and one beat at first; what dies is started again, as in life."""
+    """A worker and a beat unless others are named; what dies is started again, as in life."""
 
-    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], folder: Path, *first: str) -> None:
+        self._first = first or ("worker", "beat")
         self._folder = folder
         self.kubeconfig = folder / "kubeconfig"
         self._environment = {
@@ -42,7 +43,7 @@ class Processes:
         )
 
     def __enter__(self) -> "Processes":
-        self.start("worker", "beat")
+        self.start(*self._first)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,8 +59,19 @@ class Processes:
         children.kill_session(running.process)
         running.process.wait()
         if for_good:
-            for group in self._supervisor.groups:
-                group[:] = [r for r in group if r is not running]
+            self.forget(name)
+
+    def forget(self, name: str) -> None:
+        """Start it no more when it dies."""
+        for group in self._supervisor.groups:
+            group[:] = [r for r in group if r.child.name != name]
+
+    def ended(self, name: str, *, within_s: float) -> bool:
+        """Wait for the end of a process that is not started again meanwhile."""
+        deadline, process = time.monotonic() + within_s, self._running(name).process
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return process.poll() is not None
 
     def wait(self, condition: Callable[[], bool], *, within_s: float) -> bool:
         """Look after the processes until the condition holds; the database may be away."""

@@ -4,14 +4,12 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import fault_api, fault_servers, fault_time, fault_workers, fault_world
-from benchmarks.fault_processes import Processes
-from benchmarks.fault_worker import Workers
-from benchmarks.faults_bench import Bench
+from benchmarks.faults_bench import Bench, Helpers
 
 FAULTS: Mapping[str, Callable[[Bench], None]] = {
     **fault_workers.FAULTS,
@@ -20,14 +18,6 @@ FAULTS: Mapping[str, Callable[[Bench], None]] = {
     **fault_time.FAULTS,
     **fault_servers.FAULTS,
 }
-
-
-@dataclass(frozen=True)
-class Helpers:
-    """Processes that some kinds of faults need; None where they are not to run."""
-
-    workers: Workers | None = None
-    processes: Processes | None = None
 
 
 def measure(seeds: Sequence[int], kinds: Iterable[str], helpers: Helpers) -> dict[str, Any]:
@@ -56,10 +46,11 @@ def measure(seeds: Sequence[int], kinds: Iterable[str], helpers: Helpers) -> dic
 
 def survive(kind: str, seed: int, helpers: Helpers) -> Bench:
     """One kind of fault with one seed; the bench remembers what came of it."""
-    processes = helpers.processes if kind in fault_servers.FAULTS else None
+    if kind not in fault_servers.FAULTS:
+        helpers = replace(helpers, processes=None)
     with (
         tempfile.TemporaryDirectory() as folder,
-        Bench(Path(folder), seed, name=kind, workers=helpers.workers, processes=processes) as bench,
+        Bench(Path(folder), seed, name=kind, helpers=helpers) as bench,
     ):
         try:
             FAULTS[kind](bench)

@@ -60,7 +60,7 @@ class Busy:
         self._thread.join(20)
 
     def _work(self) -> None:
-        while not self._over.wait(0.01):
+        while not self._over.wait(0.1):
             try:
                 self._do_something()
                 self.writes += 1
@@ -69,6 +69,7 @@ class Busy:
 
     def _do_something(self) -> None:
         # What a plan's node gets is a heartbeat's worth: nothing that the plan relies on.
-        self._stranger.annotate(self._touched, beat=str(self.writes))
+        if self.writes % 10 == 0:
+            self._stranger.annotate(self._touched, beat=str(self.writes))
         other = self._rng.choice(self._nodes)
         self._rng.choice((self._stranger.close_node, self._stranger.open_node))(other)

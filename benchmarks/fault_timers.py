@@ -25,6 +25,7 @@ from infra_console.plans.steps import node, workload
 SCALE = 20
 # The twin of the runs lives a hundred times faster than a cluster: its polls are shorter still.
 POLL_S = 0.05
+VERIFY_S = 4.0  # for the fifteen minutes in which a cluster must stand as planned
 
 
 def scaled(seconds: float) -> float:
@@ -46,7 +47,11 @@ def shortened() -> dict[tuple[Any, str], Any]:
         (patience, "PATIENCE"): timedelta(seconds=scaled(1800)),
         (runner, "WORK_S"): scaled(20),
         (runner, "CONFLICT_RETRY_S"): POLL_S,
+        (runner, "FIRST_RETRY_S"): POLL_S,
+        (runner, "LONGEST_BACKOFF_S"): scaled(8),
         (runner, "LONGEST_RETRY_S"): scaled(5),  # a server's Retry-After is whole seconds
+        (executor, "VERIFY_FOR"): timedelta(seconds=VERIFY_S),
+        (verification, "VERIFY_FOR"): timedelta(seconds=VERIFY_S),
         (verification, "POLL_S"): scaled(5),
         (verification, "UNREAD_POLL_S"): scaled(15),
         (node, "DRAIN_POLL_S"): POLL_S,

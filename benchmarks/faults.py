@@ -6,6 +6,10 @@ run the checker replays database and API log. Every wait of the executor is shor
 (`fault_timers.py`); `resume_seconds_max` is the longest time from a kill to the plan's end.
 JSON: `runs, violations, resume_seconds_max, seeds`, one line of `faults` a kind, and what was
 violated. `--kind` picks kinds by a part of their name.
+
+Instead of the table: `--races 1000` (two at one plan at the same moment, one winner each),
+`--state-machine-steps 100000` (random orders of events against a model) and `--big-plan` (200
+nodes, 50 ms latency, every tenth request fails).
 """
 
 import argparse
@@ -29,18 +33,34 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--kind", action="append", help="only kinds whose name holds this")
     parser.add_argument("--json", action="store_true", help="kept for symmetry: it is always JSON")
+    parser.add_argument("--races", type=int, metavar="N")
+    parser.add_argument("--state-machine-steps", type=int, metavar="N")
+    parser.add_argument("--big-plan", action="store_true")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     with own_servers():
-        print(json.dumps(_faults(list(seeds), options.kind or [""])))
+        print(json.dumps(_apart(options) or _faults(list(seeds), options.kind or [""])))
+
+
+def _apart(options: argparse.Namespace) -> dict[str, object] | None:
+    """What is measured instead of the table; None when the table is asked for."""
+    from benchmarks import fault_apart  # noqa: PLC0415 - Django must be set up first
+
+    environment, seed = child_environment(), options.first_seed
+    if options.races:
+        return fault_apart.races(options.races)
+    if options.state_machine_steps:
+        return fault_apart.state_machine(options.state_machine_steps, seed)
+    return fault_apart.big_plan(environment, seed) if options.big_plan else None
 
 
 def _faults(seeds: list[int], parts: list[str]) -> dict[str, object]:
     # Django must be set up before anything of the product is imported.
     from benchmarks import fault_servers  # noqa: PLC0415
     from benchmarks.fault_processes import Processes  # noqa: PLC0415
-    from benchmarks.fault_runs import FAULTS, Helpers, measure  # noqa: PLC0415
+    from benchmarks.fault_runs import FAULTS, measure  # noqa: PLC0415
     from benchmarks.fault_worker import Workers  # noqa: PLC0415
+    from benchmarks.faults_bench import Helpers  # noqa: PLC0415
 
     kinds = [kind for kind in FAULTS if any(part in kind for part in parts)]
     environment = child_environment()

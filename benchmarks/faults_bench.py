@@ -4,7 +4,8 @@ import json
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -43,6 +44,18 @@ FINISH_S = 40.0
 RESTS = frozenset({"paused"})
 
 
+@dataclass(frozen=True)
+class Helpers:
+    """Processes that some kinds of faults need; None where they are not to run.
+
+    `few`: a few boundaries of each run instead of all.
+    """
+
+    workers: Workers | None = None
+    processes: Processes | None = None
+    few: bool = False
+
+
 class Bench:
     """One twin cluster; its plans give one node to and fro. Use as a context manager.
 
@@ -56,19 +69,23 @@ class Bench:
         seed: int,
         *,
         name: str,
-        workers: Workers | None = None,
-        processes: Processes | None = None,
+        helpers: Helpers,
         size: int = 1,
+        time_factor: float = 100.0,
+        real_timers: bool = False,
     ) -> None:
-        self._workers, self._processes = workers, processes
+        self._workers, self._processes = helpers.workers, helpers.processes
+        self._real_timers, self.few = real_timers, helpers.few
         self.seed, self.name, self.rng = seed, name, Random(f"{seed} {name}")  # noqa: S311
         self.runs, self.violations, self.resumed = 0, list[str](), list[float]()
-        self._running = RunningTwin(folder, ensure_tls(folder / "tls"), size=size, keep=200_000)
+        self._running = RunningTwin(
+            folder, ensure_tls(folder / "tls"), size=size, keep=200_000, time_factor=time_factor
+        )
         self._made = 0
 
     def __enter__(self) -> "Bench":
         self.twin = self._running.__enter__()
-        self._timers = short_timers()
+        self._timers = nullcontext() if self._real_timers else short_timers()
         self._timers.__enter__()
         self._quiet = ExitStack()
         if self._processes is None:  # no broker: `finish` hands the orders out
@@ -77,8 +94,9 @@ class Bench:
             self._processes.point_at(self.twin.kubeconfig())
         settings.KUBECONFIG = self.twin.kubeconfig()
         clean_slate()
-        _name_cluster()
-        self.approver, self.operator = person("approver", name="bo"), person("operator", name="cy")
+        name_cluster()
+        self.operator = person("operator", name="cy")
+        self.approvers = [person("approver", name=name) for name in ("bo", "di")]
         for tier in (*TIERS, "operational"):
             services.arm(CLUSTER, tier, by=self.operator, hours=24)
         self._nodes = {CLUSTER: self.twin.call(self.twin.store.all, NODES)}
@@ -107,6 +125,11 @@ class Bench:
         return self._processes
 
     @property
+    def nodes(self) -> list[Any]:
+        """The nodes as they were before the first plan."""
+        return list(self._nodes[CLUSTER])
+
+    @property
     def faults(self) -> Faults:
         return self.twin.servers.apis[CLUSTER].faults
 
@@ -125,9 +148,12 @@ class Bench:
     def next_plan(self, document: PlanSpec | None = None) -> Plan:
         """An approved plan, ordered and not begun."""
         plan = services.propose_plan(document or self.document(), authors=["planner"])
-        return services.approve_plan(
-            plan.id, by=self.approver, plan_hash=plan.hash, reason="a fault to survive"
-        )
+        for approver in self.approvers:
+            if plan.state == "proposed":  # a large plan needs more than one
+                plan = services.approve_plan(
+                    plan.id, by=approver, plan_hash=plan.hash, reason="a fault to survive"
+                )
+        return plan
 
     def deliver(self, plan: Plan) -> None:
         """One task for the plan, as a worker runs it: what it raises is logged by Celery."""
@@ -179,6 +205,11 @@ class Bench:
         if plan.state not in ends:
             self.violations.append(f"{run}: {plan} is {plan.state}: {plan.state_reason}")
 
+    def boundaries(self, total: int, *, few: int = 3) -> list[int]:
+        """Where to strike: everywhere, or at a few places that the seed chooses."""
+        every = list(range(1, total + 1))
+        return sorted(self.rng.sample(every, min(few, total))) if self.few else every
+
     def expect(self, held: bool, otherwise: str) -> None:
         """Something that a run must show beside its end and the promises."""
         if not held:
@@ -202,7 +233,7 @@ def clean_slate() -> None:
         cursor.execute(f"TRUNCATE {tables}, audit_auditrow, fleet_region, auth_user CASCADE")
 
 
-def _name_cluster() -> None:
+def name_cluster() -> None:
     place = {"place": "Virginia", "latitude": 37.4, "longitude": -79.8, "jurisdiction": "US"}
     region = Region.objects.create(id=CLUSTER, **place)
     Cluster.objects.create(id=CLUSTER, context=CLUSTER, region=region)

@@ -32,10 +32,13 @@ class ClusterNotConfigured(ClusterError):
 
 
 class ClusterUnavailable(ClusterError):
-    """No usable answer. A write may or may not have taken effect: read before writing again."""
+    """No usable answer. A write may or may not have taken effect: read before writing again.
+
+    `retry_after_s` is what the server asked for; 0 when it said nothing.
+    """
 
     def __init__(
-        self, cluster: str, problem: str, *, retryable: bool = True, retry_after_s: float = 2.0
+        self, cluster: str, problem: str, *, retryable: bool = True, retry_after_s: float = 0.0
     ) -> None:
         super().__init__(cluster, problem)
         self.retryable = retryable
@@ -127,7 +130,7 @@ def status_message(err: ApiException) -> str:
     return str(status_body(err).get("message") or f"HTTP {err.status} {err.reason}")
 
 
-def retry_after_s(err: ApiException, *, default_s: float = 2.0) -> float:
+def retry_after_s(err: ApiException, *, default_s: float = 0.0) -> float:
     """Seconds that the server asks us to wait, from the header or the Status details."""
     told = (err.headers or {}).get("Retry-After")
     if told is None:

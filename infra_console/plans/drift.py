@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from infra_console.cluster.errors import ClusterError, ObjectMissing
-from infra_console.cluster.reads import read_deployment, read_node
+from infra_console.cluster.reads import read_deployment
 from infra_console.plans.errors import Drifted
 from infra_console.plans.facts import FACTS
 from infra_console.plans.models import Plan, Step
+from infra_console.plans.snapshot import Nodes
 from infra_console.plans.spec import ObjectRef, Precondition
 from infra_console.plans.states import STEP_ENDED
 
@@ -22,7 +23,8 @@ def check_drift(preconditions: Iterable[Precondition], *, tier_key: str) -> None
     Raises:
         Drifted: something changed, with one line each. ClusterError: it could not be read.
     """
-    if changes := [c for p in preconditions for c in _changes(p, tier_key)]:
+    nodes = Nodes()
+    if changes := [c for p in preconditions for c in _changes(p, nodes, tier_key)]:
         raise Drifted(changes)
 
 
@@ -31,13 +33,13 @@ def changes_ahead(plan: Plan, *, tier_key: str) -> list[str]:
 
     An object that cannot be read now tells nothing: the steps on it wait for its cluster.
     """
-    begun = _begun(plan)
+    begun, nodes = _begun(plan), Nodes()
     changes: list[str] = []
     for precondition in plan.spec.preconditions:
         if precondition.target in begun:
             continue
         try:
-            changes += _changes(precondition, tier_key)
+            changes += _changes(precondition, nodes, tier_key)
         except ClusterError:
             continue
     return changes
@@ -52,10 +54,10 @@ def _begun(plan: Plan) -> set[ObjectRef]:
     }
 
 
-def _changes(precondition: Precondition, tier_key: str) -> list[str]:
+def _changes(precondition: Precondition, nodes: Nodes, tier_key: str) -> list[str]:
     name = _name(precondition.target)
     try:
-        held = facts_of(precondition.target, tier_key=tier_key)
+        held = facts_of(precondition.target, nodes, tier_key=tier_key)
     except ObjectMissing:
         return [f"{name} is gone"]
     return [
@@ -65,10 +67,10 @@ def _changes(precondition: Precondition, tier_key: str) -> list[str]:
     ]
 
 
-def facts_of(target: ObjectRef, *, tier_key: str) -> dict[str, Any]:
+def facts_of(target: ObjectRef, nodes: Nodes, *, tier_key: str) -> dict[str, Any]:
     """The facts of one object that a precondition may name; none for kinds we do not read."""
     if target.kind == "Node":
-        node = read_node(target.cluster, target.name)
+        node = nodes.get(target.cluster, target.name)
         return {
             "uid": node.uid,
             "tier": node.labels.get(tier_key),

@@ -6,6 +6,7 @@ record, and the step that is tried again finds its write already there.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,6 +40,7 @@ from infra_console.plans.steps.registry import step_kind, unknown_kind
 # How long one task keeps at it before it lets go.
 WORK_S = 20.0
 CONFLICT_RETRY_S = 2.0
+FIRST_RETRY_S, LONGEST_BACKOFF_S = 0.25, 8.0  # where the server does not say when
 # A server that asks for an hour would have a closed node wait for it, and nobody told.
 LONGEST_RETRY_S = 60.0
 FREEZE_RETRY_S = 15.0
@@ -71,6 +73,7 @@ class Runner:
         self._fence = fence
         self._tier_key = tier_key
         self._sleep = sleep
+        self._failures: Counter[int] = Counter()  # of each step in a row, by this worker
 
     def run(self) -> Progress:
         """Try what can be tried until all is done, somebody must look, or the turn is over."""
@@ -128,9 +131,12 @@ class Runner:
             return Blocked(unknown_kind(step.kind))
         context = self._context(step)
         try:
-            return kind.rehearse(context) if self._fence.dry_run else kind.run(context)
+            outcome = kind.rehearse(context) if self._fence.dry_run else kind.run(context)
         except ClusterError as err:
-            return _outcome_of(err)
+            self._failures[step.pk] += 1
+            return _outcome_of(err, failures=self._failures[step.pk])
+        self._failures.pop(step.pk, None)
+        return outcome
 
     def _context(self, step: Step) -> StepContext:
         def write(what: str, call: Callable[[], Any]) -> Any:
@@ -199,13 +205,14 @@ def runnable(steps: list[Step], *, now: datetime) -> tuple[list[Step], float]:
     return due, max(0.0, min(waits, default=0.0))
 
 
-def _outcome_of(err: ClusterError) -> Outcome:
-    """What a cluster's refusal means for the step."""
+def _outcome_of(err: ClusterError, *, failures: int = 1) -> Outcome:
+    """What a cluster's refusal means for the step, which has failed so often in a row."""
     match err:
         case ObjectConflict():
             return Waiting(f"changed while we looked: {err.problem}", CONFLICT_RETRY_S)
         case ClusterUnavailable(retryable=True, retry_after_s=wait_s):
-            return Waiting(str(err), min(wait_s, LONGEST_RETRY_S))
+            backoff_s = min(FIRST_RETRY_S * 2 ** (failures - 1), LONGEST_BACKOFF_S)
+            return Waiting(str(err), min(max(wait_s, backoff_s), LONGEST_RETRY_S))
         case ObjectMissing():
             return Failed(f"gone: {err.problem}")
         case InvalidRequest():

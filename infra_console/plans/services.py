@@ -77,6 +77,7 @@ def propose_plan(spec: PlanSpec, *, authors: Sequence[str]) -> Plan:
         raise ValueError("a plan needs an author")
     with journal() as moves:
         take_turns()
+        _hold_open(spec.domain)
         if plan := _standing(spec):
             plan = _with_authors(plan, authors, urgent=spec.urgent)
         else:
@@ -157,6 +158,12 @@ def abort_execution(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
         plan = moves.move(plan_id, to=PlanState.ABORTED, who=by.get_username(), why=reason)
         order_again(plan.id)
     return plan
+
+
+def _hold_open(domain: str) -> None:
+    """Whoever decides on an open plan now is waited for, or waits for what is proposed here."""
+    open_plans = Plan.objects.filter(state=PlanState.PROPOSED, domain=domain).order_by("id")
+    list(open_plans.select_for_update().values_list("id"))
 
 
 def _standing(spec: PlanSpec) -> Plan | None:

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 
 from infra_console.cluster.errors import ClusterError, ObjectMissing
-from infra_console.cluster.reads import read_deployment, read_node
+from infra_console.cluster.reads import read_deployment
 from infra_console.live.services import publish
 from infra_console.plans import clock
 from infra_console.plans.approvals import locked
@@ -26,6 +26,7 @@ from infra_console.plans.models import Execution, Plan, Step
 from infra_console.plans.promises import Verdict, judge_now
 from infra_console.plans.safety import require_right
 from infra_console.plans.settlement import settle_at
+from infra_console.plans.snapshot import Nodes
 from infra_console.plans.spec import Move
 from infra_console.plans.states import PlanState
 from infra_console.plans.steps.looks import Looks
@@ -114,9 +115,10 @@ def _cluster_problems(plan: Plan, tier_key: str) -> list[str]:
         ClusterError: it cannot be read, which says nothing about how it stands.
     """
     problems: list[str] = []
+    nodes = Nodes()
     for move in plan.spec.moves:
         try:
-            problems += _move_problems(move, tier_key)
+            problems += _move_problems(move, nodes, tier_key)
         except ObjectMissing:
             problems.append(f"{move.target.name} is gone")
     return problems + _step_problems(plan)
@@ -136,7 +138,7 @@ def _step_problems(plan: Plan) -> list[str]:
     return problems
 
 
-def _move_problems(move: Move, tier_key: str) -> list[str]:
+def _move_problems(move: Move, nodes: Nodes, tier_key: str) -> list[str]:
     """How one object differs from what its move promised."""
     target = move.target
     if target.kind == "ClusterQueue":
@@ -148,7 +150,7 @@ def _move_problems(move: Move, tier_key: str) -> list[str]:
         wanted: dict[str, Any] = {"replicas": move.to_replicas, "ready": move.to_replicas}
         facts: dict[str, Any] = {"replicas": held.replicas, "ready": held.ready}
     else:
-        node = read_node(target.cluster, target.name)
+        node = nodes.get(target.cluster, target.name)
         taints = [t.value for t in node.taints if t.key == tier_key]
         wanted = {"tier": move.to_tier, "taints": [move.to_tier], "closed": False, "ready": True}
         facts = {"tier": node.labels.get(tier_key), "taints": taints}

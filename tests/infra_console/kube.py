@@ -101,15 +101,24 @@ class Twin:
 class RunningTwin:
     """Starts and stops one Twin in a thread of its own."""
 
-    def __init__(self, folder: Path, tls: TlsFiles, *, size: int = 1, keep: int = 10_000) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tls: TlsFiles,
+        *,
+        size: int = 1,
+        keep: int = 200_000,
+        time_factor: float = 100.0,
+    ) -> None:
         self._size, self._keep = size, keep  # of the cluster, and requests that the log keeps
+        self._config = ControllerConfig(time_factor=time_factor)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._folder, self._tls = folder, tls
 
     def __enter__(self) -> Twin:
         self._thread.start()
-        rng, config = np.random.default_rng(7), ControllerConfig(time_factor=100.0)
+        rng, config = np.random.default_rng(7), self._config
         store = build_cluster(CLUSTER, datetime.now(UTC), rng, self._size)
         warm_up(store, datetime.now(UTC), rng, config, step_s=0.5)
         log = RequestLog(keep=self._keep)

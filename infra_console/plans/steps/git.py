@@ -19,6 +19,7 @@ from infra_console.plans.drift import facts_of
 from infra_console.plans.errors import FieldUnusable
 from infra_console.plans.models import Plan
 from infra_console.plans.repository import Clone, cloned, repository
+from infra_console.plans.snapshot import Nodes
 from infra_console.plans.spec import ObjectRef, StepSpec
 from infra_console.plans.steps.base import Done, Failed, Outcome, StepContext, Undo, Waiting
 from infra_console.plans.steps.looks import Look
@@ -149,7 +150,7 @@ def _where(step: StepContext) -> dict[str, str]:
 
 
 def _stands(target: ObjectRef, params: Mapping[str, Any], tier_key: str = "") -> Any:
-    return facts_of(target, tier_key=tier_key).get(params["fact"])
+    return facts_of(target, Nodes(), tier_key=tier_key).get(params["fact"])
 
 
 def _synced(step: StepContext) -> Outcome:

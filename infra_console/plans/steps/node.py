@@ -76,9 +76,11 @@ class Drain:
         pods = leaving(step)
         if not pods:
             return Done("no pod is left that must leave")
-        if refusal := _for_good(pods) or below_floor(step) or gangs_first(step, pods):
+        staying = [p for p in pods if not p.deleting]
+        floor = below_floor(step) if staying else None
+        if refusal := _for_good(pods) or floor or gangs_first(step, pods):
             return refusal
-        blocked = _evict_all(step, [p for p in pods if not p.deleting])
+        blocked = _evict_all(step, staying)
         if blocked:
             wait_s = min(MAX_RETRY_S, max(b.retry_after_s for b in blocked.values()))
             names = _names(blocked)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from infra_console.audit.models import AuditRow
 from infra_console.cluster.errors import ClusterUnavailable
-from infra_console.plans import promises, verification
+from infra_console.plans import promises, snapshot, verification
 from infra_console.plans.errors import NotAllowed, ReasonMissing, WrongState
 from infra_console.plans.models import Execution, LockRow, Plan, Settlement
 from infra_console.plans.promises import judge_span
@@ -123,10 +123,10 @@ def test_a_cluster_that_cannot_be_read_is_waited_for_not_failed(done, monkeypatc
     plan = done(moves=(node_move(),))
     Execution.objects.update(verify_until=timezone.now() - timedelta(seconds=1))
 
-    def away(cluster, name):
-        raise ClusterUnavailable(cluster, f"read node {name}: connection refused")
+    def away(cluster):
+        raise ClusterUnavailable(cluster, "list nodes: connection refused")
 
-    monkeypatch.setattr(verification, "read_node", away)
+    monkeypatch.setattr(snapshot, "list_nodes", away)
     assert verify(plan, tier_key=TIER_KEY) > 0
     run = Execution.objects.get(plan=plan)
     assert Plan.objects.get(id=plan.id).state == "verifying"
