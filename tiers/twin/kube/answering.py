@@ -75,13 +75,13 @@ class Answering:
     async def _answer_review(self) -> web.StreamResponse:
         if self.http.method != "POST":
             raise method_not_allowed()
-        self.call.body, self.call.verb = await self.call.read_body(), "create"
-        kind = REVIEW_KINDS[self.call.review]
-        if not isinstance(self.call.body, dict) or self.call.body.get("kind", kind) != kind:
+        body, kind = await self.call.read_body(), REVIEW_KINDS[self.call.review]
+        self.call.body, self.call.verb = body, "create"
+        if not isinstance(body, dict) or body.get("kind", kind) != kind:
             raise bad_request(f"the object provided is unrecognized (must be of type {kind})")
         if self.call.account is None:
             raise unauthorized()
-        return self.call.reply(REVIEWS[self.call.review](self.call.account, self.call.body), 201)
+        return self.call.reply(REVIEWS[self.call.review](self.call.account, body), 201)
 
     async def _answer_resource(self) -> web.StreamResponse:
         query, target = self.query, self._target

@@ -69,7 +69,7 @@ def _pod(obj: Obj) -> None:
 
 
 def _lasts(toleration: Obj) -> bool:
-    return toleration.get("effect", "NoExecute") == "NoExecute"
+    return str(toleration.get("effect", "NoExecute")) == "NoExecute"
 
 
 def qos_class(spec: Obj) -> str:

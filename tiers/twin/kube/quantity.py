@@ -17,7 +17,7 @@ def parse(text: object) -> Decimal:
     if found[3]:
         return number.scaleb(int(found[3]))
     if suffix in _BINARY:
-        return number * 1024 ** (_BINARY.index(suffix) + 1)
+        return number * Decimal(1024 ** (_BINARY.index(suffix) + 1))
     return number.scaleb(_DECIMAL[suffix])
 
 

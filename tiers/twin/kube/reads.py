@@ -163,8 +163,8 @@ async def watch(
             changed.clear()
             changes, seen = query.store.changes_since(query.resource, seen), query.store.revision
             for change in changes:
-                if event := _event(query, change):
-                    yield event
+                if told := _event(query, change):
+                    yield told
             left_s = ends_at - loop.time()
             if left_s > 0 and await _wait(changed, min(left_s, bookmark_every_s)):
                 continue

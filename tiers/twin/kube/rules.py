@@ -222,7 +222,7 @@ def _stateful_set_change(before: Obj, after: Obj) -> Causes:
 
 
 def _job_change(before: Obj, after: Obj) -> Causes:
-    frozen = ("completions", "selector", "completionMode")
+    frozen: tuple[str, ...] = ("completions", "selector", "completionMode")
     if not before["spec"].get("suspend"):
         frozen = (*frozen, "template")
     return [

@@ -135,7 +135,8 @@ class ClusterStore:
         after = {**obj, "metadata": metadata}
         if _same(before, after):
             return before
-        if resource.counts_generation and _spec(resource, after) != _spec(resource, before):
+        changed = after.get("spec") is not before.get("spec") and resource.counts_generation
+        if changed and _spec(resource, after) != _spec(resource, before):
             metadata["generation"] = int(before["metadata"].get("generation", 0)) + 1
         return after if dry_run else self._commit(resource, "MODIFIED", before, after)
 

@@ -82,12 +82,13 @@ def refuse_unsupported(resource: Resource, content_type: str) -> None:
 
 def patched(resource: Resource, content_type: str, before: Obj, body: Any) -> Obj:
     """A document after a patch of one of the three formats. Raises 400 and 422."""
-    if not isinstance(body, list if content_type == JSON_PATCH else dict):
-        raise bad_request("error decoding patch: the body does not fit its content type")
     if content_type == JSON_PATCH:
         return json_patch(before, body)
+    if not isinstance(body, dict):
+        raise bad_request("error decoding patch: the body does not fit its content type")
     if content_type == MERGE_PATCH:
-        return patches.merge_patch(before, body)
+        merged: Obj = patches.merge_patch(before, body)
+        return merged
     return patches.strategic_merge(before, body, shape_of(resource))
 
 
