@@ -118,8 +118,8 @@ def _given_back(history: History) -> set[tuple[str, str]]:
         (plan.id, name)
         for plan in history.plans
         for step in plan.document.get("steps", ())
-        if step["kind"] == "machines.scale" and (plan.id, step["key"]) in done
-        for name in step["params"].get("leaves", ())
+        if step.get("kind") == "machines.scale" and (plan.id, step["key"]) in done
+        for name in step.get("params", {}).get("leaves", ())
     }
 
 
