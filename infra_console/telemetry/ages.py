@@ -34,12 +34,16 @@ class ClusterFreshness:
 
 @dataclass(frozen=True, slots=True)
 class FleetFreshness:
-    """The whole fleet: one state, its oldest age, each cluster, and what silent sources said."""
+    """The whole fleet: one state, its oldest age, each cluster, and what silent sources said.
+
+    `notes` tell how numbers are obtained where that is not the usual way.
+    """
 
     state: Freshness
     age_s: float | None
     clusters: Mapping[str, ClusterFreshness]
     errors: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def ages_from_up(answer: Answer, *, at_s: float) -> dict[tuple[str, str], float | None]:
@@ -109,7 +113,9 @@ def cluster_freshness(
 
 
 def fleet_freshness_of(
-    clusters: Mapping[str, ClusterFreshness], errors: Mapping[str, str]
+    clusters: Mapping[str, ClusterFreshness],
+    errors: Mapping[str, str],
+    notes: tuple[str, ...] = (),
 ) -> FleetFreshness:
     """The fleet from its clusters; a silent source makes it partial, or down when all are."""
     known: Iterable[float] = [c.age_s for c in clusters.values() if c.age_s is not None]
@@ -118,4 +124,5 @@ def fleet_freshness_of(
         age_s=max(known, default=None),
         clusters=dict(sorted(clusters.items())),
         errors=dict(errors),
+        notes=notes,
     )

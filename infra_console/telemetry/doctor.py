@@ -39,7 +39,7 @@ def _check(bound: BoundSource, now: datetime) -> Iterable[Check]:
 
 
 def _since(finding: Finding, health: SourceHealth) -> str:
-    """When it was last there, or since when the source is silent; nothing where nobody knows."""
+    """When it was last well, or since when the source is silent; nothing where nobody knows."""
     if finding.since:
-        return f"; last there {finding.since:%d %b %H:%M} UTC"
+        return f"; last well {finding.since:%d %b %H:%M} UTC"
     return f"; since {health.since:%d %b %H:%M} UTC" if health.problem else ""

@@ -117,10 +117,18 @@ MOVES = " or ".join(
     f"changes({metric}{{{{match}}}}[10m])"
     for metric in ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "DCGM_FI_DEV_POWER_USAGE")
 )
-MOVED_BEFORE = " or ".join(
-    f"{metric}{{{{match}}}} offset 10m"
+METERS = " or ".join(
+    f"{metric}{{{{match}}}}@WHEN"
     for metric in ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "DCGM_FI_DEV_POWER_USAGE")
 )
+
+
+def metered(when: str = "") -> str:
+    """The nodes whose GPUs' power is read, now or some time ago."""
+    selector = f"({METERS.replace('@WHEN', when)})"
+    return f"max by (cluster, node) ({with_node(selector)})"
+
+
 DATED = {
     DCGM: ("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_PROF_GR_ENGINE_ACTIVE"),
     VLLM: ("vllm:num_requests_running",),
@@ -150,7 +158,8 @@ WITNESS_QUERIES: Mapping[tuple[str, str], str] = MappingProxyType({
     (DCGM, "gpus_measured"): f"count by (cluster) (max by (cluster, UUID) {ACTIVE})",
     # A GPU draws power at every moment: a meter that stands still is not read any more.
     (DCGM, "nodes_flat"): f"count by (cluster) (max by (cluster, node) ({with_node(f'({MOVES})')})"
-    f" == 0 and on (cluster, node) max by (cluster, node) ({with_node(f'({MOVED_BEFORE})')}))",
+    f" == 0 and on (cluster, node) {metered()}"
+    f" and on (cluster, node) {metered(' offset 10m')})",
     (KSM, "nodes"): NODES,
     (KSM, "nodes_ready"): NODES_READY,
     **{(exporter, "lag_s"): lag(exporter) for exporter in EXPORTERS},

@@ -4,7 +4,7 @@ It asks the source itself when something was last there; how long the source has
 remembered by services.py. Costs about a dozen small queries.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,14 +19,15 @@ from infra_console.telemetry.ages import (
     targets_from_up,
 )
 from infra_console.telemetry.catalogue import CATALOGUE, fallback_query, main_query, spec_of
-from infra_console.telemetry.doubts import doubts_of, witnesses_of
+from infra_console.telemetry.doubts import Doubt, Witnesses, doubts_of, witnesses_of
 from infra_console.telemetry.errors import SourceError
-from infra_console.telemetry.fragments import EXPORTERS, VLLM, Jobs, scrapes_query
-from infra_console.telemetry.series import LIVE_MARGIN_S, Answer, Freshness
+from infra_console.telemetry.fragments import EXPORTERS, VLLM, scrapes_query
+from infra_console.telemetry.series import LIVE_MARGIN_S, Answer, Freshness, RawSeries
 from infra_console.telemetry.sources import BoundSource
 
 LOOK_BACK = timedelta(hours=24)
 STEP_S = 900.0
+DOUBT_STEP_S = 300.0
 HISTORY_DAYS = 28
 # What pages and planner cannot do without; a cluster that serves no model has no vLLM.
 NEEDED = ("nodes_total", "gpus_requested", "gpus_present", "gpus_busy", "arrivals_rps",
@@ -96,7 +97,8 @@ def _clusters(bound: BoundSource, up: Answer, now: datetime) -> Finding:
     return Finding(
         "clusters", False, detail + said,
         "every target needs the label `cluster`; see the source's target page",
-        since=_last_seen(bound, scrapes_query(bound.jobs), old, now),
+        # When all of its targets last answered.
+        since=_last_seen(bound, f"min by (cluster) ({scrapes_query(bound.jobs)}) == 1", old, now),
     )  # fmt: skip
 
 
@@ -131,7 +133,7 @@ def _last_exporter(
     bound: BoundSource, unknown: dict[str, list[str]], now: datetime
 ) -> datetime | None:
     seen = [
-        _last_seen(bound, scrapes_query(_only(bound.jobs, name)), [cluster], now)
+        _last_seen(bound, _any(scrapes_query({name: bound.jobs[name]})), [cluster], now)
         for cluster, names in unknown.items()
         for name in names
         if name != VLLM
@@ -139,8 +141,8 @@ def _last_exporter(
     return max((at for at in seen if at), default=None)
 
 
-def _only(jobs: Jobs, exporter: str) -> Jobs:
-    return {exporter: jobs[exporter]}
+def _any(selector: str) -> str:
+    return f"count by (cluster) ({selector})"
 
 
 def _rules_and_series(bound: BoundSource, now: datetime) -> Iterator[Finding]:
@@ -155,7 +157,7 @@ def _rules_and_series(bound: BoundSource, now: datetime) -> Iterator[Finding]:
         else "cluster:nodes:count has no series: numbers are computed from raw series, which is "
         "slower, and reaches back only as far as these are kept",
         remedy="" if recorded else "load deploy/prometheus/rules.yml at the source",
-        since=None if recorded else _last_seen(bound, rule, (), now),
+        since=None if recorded else _last_seen(bound, _any(rule), (), now),
     )
     absent = [name for name in NEEDED if not _has_series(bound, name, now)]
     needed = f"{len(NEEDED) - len(absent)} of {len(NEEDED)} numbers that planning needs are there"
@@ -166,8 +168,14 @@ def _rules_and_series(bound: BoundSource, now: datetime) -> Iterator[Finding]:
         remedy="they stay unknown; see docs/connect.md for what each exporter needs"
         if absent
         else "",
-        since=_last_seen(bound, main_query(spec_of(absent[0]), {}), (), now) if absent else None,
+        since=_last_seen(bound, _any(main_query(spec_of(absent[0]), {})), (), now)
+        if absent
+        else None,
     )
+
+
+def _last_number(bound: BoundSource, name: str, now: datetime) -> datetime | None:
+    return _last_seen(bound, _any(main_query(spec_of(name), {})), (), now)
 
 
 def _has_series(bound: BoundSource, name: str, now: datetime) -> bool:
@@ -182,6 +190,7 @@ def _has_series(bound: BoundSource, name: str, now: datetime) -> bool:
 
 
 def _doubts(bound: BoundSource, up: Answer, now: datetime) -> Iterator[Finding]:
+    """What is doubted of each exporter, and when it was last told without a doubt."""
     spec = spec_of("witnesses")
     try:
         told = bound.source.instant(main_query(spec, {}), at=now)
@@ -192,15 +201,51 @@ def _doubts(bound: BoundSource, up: Answer, now: datetime) -> Iterator[Finding]:
         return
     recent_s = 2 * bound.scrape_interval_s + LIVE_MARGIN_S
     targets = targets_from_up(up, at_s=now.timestamp(), recent_s=recent_s)
+    for key, found in _of_all(bound, witnesses_of(told), targets).items():
+        grave = _is_grave(found)
+        yield Finding(
+            f"{key[1]} in {key[0]}",
+            not grave,
+            "; ".join(doubt.why for doubt in found),
+            "see the exporter's log" if grave else "",
+            since=_last_well(bound, key, now) if grave else None,
+        )
+
+
+def _of_all(
+    bound: BoundSource, witnesses: Witnesses, targets: Mapping[tuple[str, str], tuple[int, int]]
+) -> dict[tuple[str, str], tuple[Doubt, ...]]:
+    doubts: dict[tuple[str, str], tuple[Doubt, ...]] = {}
     for cluster in sorted(bound.clusters):
-        doubts = doubts_of(
-            witnesses_of(told), targets, cluster=cluster, jobs=bound.jobs,
+        doubts |= doubts_of(
+            witnesses, targets, cluster=cluster, jobs=bound.jobs,
             scrape_interval_s=bound.scrape_interval_s,
         )  # fmt: skip
-        for (_, exporter), found in doubts.items():
-            grave = any(doubt.state is not Freshness.LIVE for doubt in found)
-            said = "; ".join(doubt.why for doubt in found)
-            yield Finding(f"{exporter} in {cluster}", not grave, said, "see the exporter's log")
+    return doubts
+
+
+def _is_grave(doubts: tuple[Doubt, ...]) -> bool:
+    return any(doubt.state is not Freshness.LIVE for doubt in doubts)
+
+
+def _last_well(bound: BoundSource, key: tuple[str, str], now: datetime) -> datetime | None:
+    """The last of the past day's moments whose recorded witnesses raise no doubt."""
+    query = main_query(spec_of("witnesses"), {"cluster": key[0]})
+    try:
+        answer = bound.source.range(query, start=now - LOOK_BACK, end=now, step_s=DOUBT_STEP_S)
+    except SourceError:
+        return None
+    moments = sorted({float(t) for series in answer.series for t in series.times}, reverse=True)
+    for at_s in moments:
+        then = Answer(tuple(_at(series, at_s) for series in answer.series if at_s in series.times))
+        if not _is_grave(_of_all(bound, witnesses_of(then), {}).get(key, ())):
+            return datetime.fromtimestamp(at_s, UTC)
+    return None
+
+
+def _at(series: RawSeries, at_s: float) -> RawSeries:
+    one = series.times == at_s
+    return RawSeries(series.labels, series.times[one], series.values[one])
 
 
 def _history(bound: BoundSource, now: datetime) -> Iterator[Finding]:
@@ -218,13 +263,11 @@ def _history(bound: BoundSource, now: datetime) -> Iterator[Finding]:
 
 
 def _last_seen(
-    bound: BoundSource, selector: str, clusters: Sequence[str], now: datetime
+    bound: BoundSource, query: str, clusters: Sequence[str], now: datetime
 ) -> datetime | None:
-    """When the last of these clusters last had a series in the past day; None when never."""
+    """When one of these clusters last had a series of the query in the past day, else None."""
     try:
-        answer = bound.source.range(
-            f"count by (cluster) ({selector})", start=now - LOOK_BACK, end=now, step_s=STEP_S
-        )
+        answer = bound.source.range(query, start=now - LOOK_BACK, end=now, step_s=STEP_S)
     except SourceError:
         return None
     last = [

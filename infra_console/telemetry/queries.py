@@ -64,6 +64,7 @@ class _Scrapes:
     ages: Mapping[tuple[str, str], float | None]
     errors: Mapping[str, str] = field(default_factory=dict)
     doubts: Doubts = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 # Every page asks for the pill and most readings ask for ages: one look a few seconds is enough.
@@ -148,7 +149,7 @@ def fleet_freshness(*, sources: Sequence[BoundSource] | None = None) -> FleetFre
         for source in bound
         for cluster in source.clusters
     }
-    return fleet_freshness_of(clusters, scrapes.errors)
+    return fleet_freshness_of(clusters, scrapes.errors, scrapes.notes)
 
 
 def owners() -> dict[str, str]:
@@ -175,6 +176,7 @@ def _look(bound: Sequence[BoundSource], at: datetime) -> _Scrapes:
     asked = _ask_all(bound, lambda source: _look_at(source, at))
     ages: dict[tuple[str, str], float | None] = {}
     errors: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
     doubts: dict[tuple[str, str], tuple[Doubt, ...]] = {}
     for source, look in asked:
         if isinstance(look, SourceError):
@@ -182,42 +184,56 @@ def _look(bound: Sequence[BoundSource], at: datetime) -> _Scrapes:
         else:
             ages |= look.ages
             doubts |= look.doubts
-    return _Scrapes(ages, errors, doubts)
+            notes += look.notes
+    return _Scrapes(ages, errors, doubts, notes)
 
 
 def _look_at(bound: BoundSource, at: datetime) -> _Scrapes:
     """One source's scrapes and witnesses, of the clusters that it owns."""
     up = bound.source.window(scrapes_query(bound.jobs), at=at, window_s=WINDOW_S)
     told = _witnesses_at(bound, at)
+    ages = ages_from_up(up, at_s=at.timestamp())
+    return _Scrapes(
+        ages={key: age for key, age in ages.items() if key[0] in bound.clusters},
+        doubts=_doubts_at(bound, up, told.answer, at),
+        notes=tuple(f"{bound.id}: {note}" for note in told.notes),
+    )
+
+
+def _doubts_at(
+    bound: BoundSource, up: Answer, told: Answer, at: datetime
+) -> dict[tuple[str, str], tuple[Doubt, ...]]:
+    """What is doubted of each exporter; an answer in part is doubted as a whole."""
     recent_s = 2 * bound.scrape_interval_s + LIVE_MARGIN_S
     targets = targets_from_up(up, at_s=at.timestamp(), recent_s=recent_s)
     witnesses = witnesses_of(told, of_now=datetime.now(UTC) - at < _ABOUT_NOW)
+    part = tuple(
+        Doubt(f"{bound.id} answers in part: {warning}", Freshness.PARTIAL)
+        for warning in up.warnings[:1]
+    )
     doubts: dict[tuple[str, str], tuple[Doubt, ...]] = {}
     for cluster in bound.clusters:
-        doubts |= doubts_of(
+        found = doubts_of(
             witnesses, targets, cluster=cluster, jobs=bound.jobs,
             scrape_interval_s=bound.scrape_interval_s,
         )  # fmt: skip
-        if up.warnings:
-            part = Doubt(f"{bound.id} answers in part: {up.warnings[0]}", Freshness.PARTIAL)
-            for exporter in bound.jobs:
-                found = doubts.get((cluster, exporter), ())
-                doubts[cluster, exporter] = (*found, part)
-    ages = ages_from_up(up, at_s=at.timestamp())
-    return _Scrapes({k: age for k, age in ages.items() if k[0] in bound.clusters}, {}, doubts)
+        if part:
+            found = {(cluster, e): (*found.get((cluster, e), ()), *part) for e in bound.jobs}
+        doubts |= found
+    return doubts
 
 
-def _witnesses_at(bound: BoundSource, at: datetime) -> Answer:
+def _witnesses_at(bound: BoundSource, at: datetime) -> SourceAnswer:
     """What can be told of the exporters' truth; nothing where it costs the source too much, which
     without the recording rules it may: then it is left alone for a while."""
     if _unasked.get(bound.id, 0.0) > time.monotonic():
-        return Answer(())
+        return SourceAnswer(Answer(()))
     try:
-        return _ask_instant(bound, _WITNESSES, {}, at).answer
+        return _ask_instant(bound, _WITNESSES, {}, at)
     except SourceError as err:
         log.warning("No witnesses from %s: %s", bound.id, err.problem)
         _unasked[bound.id] = time.monotonic() + _WITNESS_REST_S
-        return Answer(())
+        return SourceAnswer(Answer(()))
 
 
 def _ask_all(

@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
 from infra_console.access.decorators import needs
@@ -12,7 +13,7 @@ from infra_console.fleet.queries import list_clusters
 from infra_console.overview.pages import render_page
 from infra_console.telemetry import services
 from infra_console.telemetry.cards import source_cards
-from infra_console.telemetry.drafts import Draft
+from infra_console.telemetry.drafts import SECRET_NAMES, Draft
 from infra_console.telemetry.errors import SourceInvalid, SourceMissing
 from infra_console.telemetry.forms import FLAVOURS, draft_from, values_of
 from infra_console.telemetry.health import examine_and_note
@@ -46,6 +47,7 @@ def edit(request: HttpRequest, source_id: str) -> HttpResponse:
 
 
 @require_POST
+@sensitive_post_parameters(*SECRET_NAMES, "headers")
 @needs("source.manage")
 def save(request: HttpRequest, source_id: str) -> HttpResponse:
     is_new, draft = source_id == NEW, None

@@ -39,8 +39,8 @@ class Gate:
             SourceUnreachable: it was silent a moment ago, or no place came free in time.
         """
         silent = self._silent
-        if silent and (left_s := silent[0] + self._rest_s - self._clock()) > 0:
-            raise SourceUnreachable(source, f"{silent[1]}; asked again in {left_s:.0f} s")
+        if silent and self._clock() < silent[0] + self._rest_s:
+            raise SourceUnreachable(source, silent[1])
         if not self._places.acquire(timeout=wait_s):
             raise SourceUnreachable(source, f"{self._at_once} questions are under way already")
         try:

@@ -63,7 +63,7 @@ def _of_now(entry: Payload, now_s: float, *, dated: bool) -> Payload:
 
 
 def bound(url: str, **limits: float) -> BoundSource:
-    source = PrometheusSource(url, **({"timeout_s": 2.0, "tries": 1} | limits))
+    source = PrometheusSource(url, **({"timeout_s": 10.0, "tries": 1} | limits))
     return BoundSource("main", frozenset({"a"}), 15.0, source)
 
 
@@ -143,6 +143,21 @@ def test_a_healthy_source_is_live() -> None:
     assert (seen.busy.state, seen.busy.value(cluster="a")) == (LIVE, 7.5)
     assert 4 < (seen.busy.age_s or 0) < 20
     assert seen.busy.source_ids == ("main",)
+    assert seen.planner_goes_on
+
+
+def test_without_the_rules_the_numbers_are_there_and_every_page_says_how() -> None:
+    def no_rules(payload: Payload) -> None:
+        busy = payload.pop("cluster_namespace:dcgm_gr_engine_active:sum{")
+        payload["sum by (cluster, namespace) (max by (cluster, UUID"] = busy
+        payload["label_replace(label_replace(count"] = payload.pop(
+            "cluster_exporter_check:witness:value{"
+        )
+
+    seen = see(spoiled(no_rules))
+    assert (seen.busy.state, seen.busy.value(cluster="a")) == (LIVE, 7.5)
+    assert "recording rules are not installed" in seen.busy.notes[0]
+    assert seen.fleet.notes == (f"main: {seen.busy.notes[0]}",)
     assert seen.planner_goes_on
 
 
@@ -274,8 +289,8 @@ DEAD: list[tuple[str, Callable[..., None], str]] = [
 def test_a_source_that_gives_no_answer_is_down_and_says_why(row) -> None:
     _, answer, words = row
     began = time.monotonic()
-    seen = see(answer, timeout_s=0.3)
-    assert time.monotonic() - began < 5
+    seen = see(answer, timeout_s=0.3 if "0.3 s" in words else 10.0)
+    assert time.monotonic() - began < 15
     for reading in (seen.waiting, seen.busy):
         assert (reading.state, reading.age_s, reading.series) == (DOWN, None, ())
         assert re.search(words, reading.error)
@@ -287,7 +302,7 @@ def test_a_silent_source_leaves_the_others() -> None:
     with liar(silence) as dead, liar(spoiled(unchanged)) as alive:
         sources = [
             BoundSource("east", frozenset({"b"}), 15.0,
-                        PrometheusSource(dead.url, timeout_s=0.3)),
+                        PrometheusSource(dead.url, timeout_s=0.5)),
             bound(alive.url),
         ]  # fmt: skip
         forget_cached()
@@ -318,7 +333,7 @@ def _mib(name: str) -> float:
 )
 def test_a_monstrous_answer_is_refused_within_bounds(answer, words: str) -> None:
     with memory_grows_by(200):
-        seen = see(answer, timeout_s=10)
+        seen = see(answer, timeout_s=30)
     assert (seen.busy.state, seen.busy.series) == (DOWN, ())
     assert words in seen.busy.error
     assert not seen.planner_goes_on

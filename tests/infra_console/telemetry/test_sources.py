@@ -13,7 +13,7 @@ from infra_console.telemetry.cache import ShortCache
 from infra_console.telemetry.catalogue import main_query, spec_of
 from infra_console.telemetry.errors import SourceUnreachable
 from infra_console.telemetry.fragments import scrapes_query
-from infra_console.telemetry.probe import NEEDED
+from infra_console.telemetry.probe import NEEDED, examine
 from infra_console.telemetry.sources import BoundSource, current_sources
 from tests.infra_console.telemetry.samples import http_server, raw, success
 
@@ -148,3 +148,23 @@ def test_a_kept_value_is_computed_again_when_it_is_old_and_failures_are_not_kept
     assert cache.get(lambda: 2) == 1
     now_s[0] = 5.0
     assert cache.get(lambda: 3) == 3
+
+
+def test_the_test_says_since_when_an_exporter_is_doubted() -> None:
+    now = datetime.now(UTC)
+    source = scrapes("a", "b")
+    hour = [now.timestamp() - 60.0 * minute for minute in range(60, -1, -1)]
+    dcgm = {"cluster": "a", "exporter": "dcgm"}
+    source.data = {
+        **source.data,
+        "cluster_exporter_check:witness:value": [
+            raw({**dcgm, "check": "nodes"}, hour, [2] * 61),
+            raw({**dcgm, "check": "nodes_flat"}, hour[-20:], [2] * 20),
+        ],
+    }
+    found = examine(BoundSource("main", frozenset({"a", "b"}), 15.0, source), now=now)
+    (doubted,) = [f for f in found if f.name == "dcgm in a"]
+    assert not doubted.ok
+    assert "the exporter repeats itself" in doubted.detail
+    assert doubted.since is not None
+    assert 1200 <= (now - doubted.since).total_seconds() <= 1200 + 300
