@@ -1,7 +1,7 @@
 """The handover: what changed since a given hour and by whom, for the person who takes over."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from infra_console.audit.models import AuditRow
@@ -11,6 +11,7 @@ from tiers.queries import clusters_in
 
 LONGEST = timedelta(days=7)
 MOST_ROWS = 300
+ONE_GO = timedelta(minutes=5)
 # What machines do a hundred times a shift; each plan's page tells its steps.
 NOISE = ("step.", "token.", "cycle.")
 
@@ -24,6 +25,7 @@ class Deed:
     action: str
     object: str
     plan_id: str = ""
+    times: int = 1  # how often in a row; `object` names the first of them
 
 
 def deeds(*, since: datetime, region: str = "") -> tuple[list[Deed], bool]:
@@ -42,7 +44,20 @@ def deeds(*, since: datetime, region: str = "") -> tuple[list[Deed], bool]:
         name = f"plan {plan.number}: {plan.document['title']}" if plan else ""
         kind = f"{row.object_kind} {row.object_id}".strip()
         told.append(Deed(row.at, row.actor, row.action, name or kind, str(plan.pk) if plan else ""))
-    return told, len(found) > MOST_ROWS
+    return _in_rows(told), len(found) > MOST_ROWS
+
+
+def _in_rows(told: list[Deed]) -> list[Deed]:
+    """What one person did many times in a row, as one line with the newest time."""
+    lines: list[Deed] = []
+    for deed in told:
+        last = lines[-1] if lines else None
+        alike = last and (last.actor, last.action) == (deed.actor, deed.action)
+        if last and alike and not deed.plan_id and last.at - deed.at < ONE_GO:
+            lines[-1] = replace(last, times=last.times + 1)
+        else:
+            lines.append(deed)
+    return lines
 
 
 def _plans(ids: Iterable[str]) -> dict[str, Plan]:

@@ -10,7 +10,7 @@ from infra_console.fleet.models import Reservation
 from tests.observations import observed, tier
 from tests.people import person
 from tiers.core.forecast.quantiles import QUANTILES
-from tiers.handover import since_of
+from tiers.handover import deeds, since_of
 from tiers.models import Cycle, FleetChange, WorkloadForecast
 from tiers.outlook import outlook
 
@@ -103,6 +103,20 @@ def test_what_runs_short_comes_apart_from_the_page(viewer, metrics):
     part = viewer.get("/tiers/handover/", headers=headers).content.decode()
     assert "<html" not in part
     assert "no forecast is in force" in part
+
+
+def test_what_somebody_did_many_times_in_a_row_is_one_line():
+    for number in range(5):
+        record_audit(
+            actor="rosa", action="cluster.armed", object_kind="arming", object_id=str(number),
+            detail={},
+        )  # fmt: skip
+    record_audit(
+        actor="sam", action="cluster.armed", object_kind="arming", object_id="9", detail={}
+    )
+    told, more = deeds(since=timezone.now() - timedelta(hours=1))
+    assert [(d.actor, d.times) for d in told[:2]] == [("sam", 1), ("rosa", 5)]
+    assert not more
 
 
 def test_since_is_a_past_hour_of_this_week_or_eight_hours_ago():

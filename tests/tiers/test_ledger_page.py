@@ -1,7 +1,10 @@
 """The ledger page: sums, contract, waiting work; unknown said; imports by those who may."""
 
+import json
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
 from django.utils import timezone
 
 from infra_console.fleet.models import Reservation
@@ -100,3 +103,17 @@ def test_a_viewer_may_not_import_and_is_told_who_may(viewer, north):
     answer = viewer.post("/tiers/ledger/reservations", {"file": SimpleUploadedFile("c.csv", CSV)})
     assert answer.status_code == 403
     assert not Reservation.objects.exists()
+
+
+def test_the_command_adds_up_or_says_where_not(north, capsys):
+    kept(north)
+    with pytest.raises(SystemExit) as well:
+        call_command("ledger", "--by", "tier", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert well.value.code == 0
+    assert told["totals"] == {"serving": 8, "training": 8, "free-usable": 8}
+    observed(gpus=32)
+    with pytest.raises(SystemExit) as wanting:
+        call_command("ledger")
+    assert wanting.value.code == 1
+    assert "north: 24 in the ledger, 32 observed" in capsys.readouterr().out

@@ -70,6 +70,8 @@ def _family(state: PodState) -> str:
     if queue:
         return f"queue {queue}"
     owner = state.owner_name or state.name
+    if state.owner_kind == "ReplicaSet":
+        return owner.rpartition("-")[0] or owner
     return owner.rstrip("0123456789").rstrip("-") or owner
 
 

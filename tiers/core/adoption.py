@@ -88,7 +88,7 @@ class Adoption:
 def adopt(found: Inventory, rules: AdoptionRules) -> Adoption:
     """Everything the page and the proposed fleet file say."""
     tiers, words, untiered = _tiers(found, rules)
-    pools, lacking = _pools(found.nodes, rules)
+    pools, lacking = _pools(_with_memory(found), rules)
     uses = [_use(cluster, found, rules) for cluster in found.clusters]
     namespaces, mute = _namespaces(found, rules)
     unplaced = [*_regionless(uses), *lacking, *untiered, *mute]
@@ -117,6 +117,21 @@ def node_gpus(node: FoundNode) -> int:
 
 def _slices(node: FoundNode) -> dict[str, int]:
     return {name: n for name, n in node.resources.items() if "/mig-" in name and n}
+
+
+def _with_memory(found: Inventory) -> list[FoundNode]:
+    """Nodes with the GPU memory that their exporter measures where no label tells it."""
+    measured: dict[tuple[str, str], float] = {}
+    for gpu in found.gpus:
+        if gpu.memory_mib and gpu.node and not gpu.mig_profile:
+            measured[gpu.cluster, gpu.node] = gpu.memory_mib
+    key = "nvidia.com/gpu.memory"
+    return [
+        n.model_copy(update={"labels": {**n.labels, key: str(round(mib))}})
+        if (mib := measured.get((n.cluster, n.name))) and not label_of(n.labels, key)
+        else n
+        for n in found.nodes
+    ]
 
 
 # --- pools ------------------------------------------------------------------------------------

@@ -59,7 +59,12 @@ class ContractLine:
 def contract_lines(
     reservations: Sequence[Reserved], pools: Iterable[PoolSeen], *, now: datetime
 ) -> list[ContractLine]:
-    """Every reserved GPU in exactly one line: by scope, then pools that no reservation names."""
+    """Every reserved GPU in exactly one line: by scope, then pools that no reservation names.
+
+    Without any reservation there is nothing to hold them against, and no line.
+    """
+    if not reservations:
+        return []
     left = [p for p in pools if p.purchase == "reserved"]
     current = [r for r in reservations if r.end > now]
     lines = []

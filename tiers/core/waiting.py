@@ -20,10 +20,11 @@ _SAID: tuple[tuple[str, Reason], ...] = (
     (r"topology|doesn't allow to fit|contiguous", "contiguous block"),
     (r"insufficient (unused )?quota|exceed(s|ed)? (its )?quota|maximum capacity|borrowing limit",
      "quota"),
+    # Nodes of its kind are full; that others are not of its kind is no reason.
+    (r"[Ii]nsufficient nvidia\.com/", "GPUs"),
     (r"untolerated taint|didn't match Pod's node (affinity|selector)|flavor .* (doesn't|does not)"
      r" match|not match.* flavor|no flavor", "flavour"),
     (r"preempt|higher priority", "priority"),
-    (r"[Ii]nsufficient nvidia\.com/", "GPUs"),
 )  # fmt: skip
 
 

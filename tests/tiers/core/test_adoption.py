@@ -157,6 +157,13 @@ def test_gpus_that_only_an_exporter_sees_are_counted_and_all_else_is_unknown():
     assert [(u.lacks, u.what) for u in result.unplaced] == [("region", "cluster (no label)")]
 
 
+def test_memory_is_the_exporters_where_no_label_tells_it():
+    labels = {"nvidia.com/gpu.product": "NVIDIA-L40S", "karpenter.sh/capacity-type": "spot"}
+    gpu = FoundGpu(cluster="prod", id="a", node="n1", memory_mib=46068.0)
+    (pool,) = adopt(found(node("n1", labels), gpus=[gpu]), AdoptionRules()).pools
+    assert pool.memory_gib == 45.0
+
+
 def test_slices_and_time_slices_are_not_more_cards():
     mig = node("m", {**H100, "nvidia.com/gpu.count": "8"}, 0,
                resources={"nvidia.com/mig-1g.10gb": 56})  # fmt: skip

@@ -50,6 +50,10 @@ def test_what_ended_counts_no_more_and_what_starts_later_not_yet():
     assert gpus_not_started(rows, now=NOW) == 32
 
 
+def test_without_a_contract_list_nothing_is_held_against_it():
+    assert contract_lines([], POOLS, now=NOW) == []
+
+
 def test_a_cluster_never_read_is_unknown_not_missing():
     pools = [PoolSeen("fra/H100", "fra", "H100", "reserved", None)]
     (line,) = contract_lines([reserved("h", 8, cluster="fra")], pools, now=NOW)

@@ -40,6 +40,13 @@ def test_what_is_said_is_the_reason(said, reason):
     assert said in wait.words
 
 
+def test_full_nodes_of_its_kind_are_the_reason_not_nodes_of_another():
+    said = "0/14 nodes are available: 6 Insufficient nvidia.com/gpu, 8 node(s) didn't match Pod's"
+    (wait,) = waits([ask(said=(said + " node affinity/selector.",))], [], [])
+    assert wait.reason == "GPUs"
+    assert wait.words.startswith("16 GPUs asked for, 0 free in its tier")
+
+
 def test_scattered_gpus_are_not_a_block():
     free = [FreeNode(f"n{i}", "training", 4) for i in range(6)]
     (wait,) = waits([ask()], free, [])
