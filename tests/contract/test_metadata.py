@@ -189,6 +189,15 @@ def test_foreground_deletion_waits_for_the_garbage_collector(kube, space, lease)
         kube.patch(LEASE, space, "held", {"metadata": {"finalizers": None}})
 
 
+@pytest.mark.needs("deployments", "garbage")
+def test_foreground_deletion_takes_the_dependents_first(cluster, kube, space):
+    kube.create(DEPLOYMENT, space, objects.deployment("chat", "nowhere", replicas=1))
+    until(lambda: kube.items(POD, space), "there is a pod", within_s=cluster.wait_s)
+    kube.delete(DEPLOYMENT, space, "chat", {"propagationPolicy": "Foreground"})
+    until(lambda: not kube.find(DEPLOYMENT, space, "chat"), "it is gone", within_s=cluster.wait_s)
+    assert kube.items(POD, space) == []
+
+
 def test_a_collection_is_deleted_by_selector(kube, space):
     for name, team in (("a", "blue"), ("b", "red"), ("c", "blue")):
         kube.create(LEASE, space, objects.lease(name, labels={"team": team}))

@@ -94,6 +94,8 @@ def _reconcile(
     owned = store.owned_by(replica_set["metadata"]["uid"])
     active = [p for p in owned if not pods.is_over(p) and not pods.is_leaving(p)]
     wanted, failure = int(replica_set["spec"]["replicas"]), ""
+    if replica_set["metadata"].get("deletionTimestamp"):
+        wanted = len(active)  # what leaves makes no pods: the collector waits for the last one
     for _ in range(wanted - len(active)):
         name = f"{replica_set['metadata']['name']}-{pods.suffix(rng)}"
         pod = pods.from_template(replica_set, name, api_version="apps/v1", kind="ReplicaSet")
