@@ -27,7 +27,7 @@ up: $(STAMPS)/embedded $(STAMPS)/frontend
 
 test: $(STAMPS)/test $(STAMPS)/frontend
 	@$(PY) -m infra_console.embedded.prometheus_program
-	@$(PY) -m pytest -n 2 --dist loadfile $(PYTEST)
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: $(STAMPS)/test
 	@$(PY) -m ruff check --fix .

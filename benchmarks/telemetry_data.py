@@ -25,8 +25,10 @@ from tiers.twin.start import start_world
 from tiers.twin.world import World
 
 RULES = Path(__file__).resolve().parents[1] / "deploy" / "prometheus" / "rules.yml"
-STEP_S = 60.0
-ROUNDS = 13  # twelve minutes: a rate of five, five minutes ago
+STEP_S = 120.0
+ROUNDS = 7  # twelve minutes: a rate of five, five minutes ago
+# What promtool may take on a busy machine: samples that end before they are read are worth nothing.
+SECONDS_PER_SAMPLE = 60e-6
 HISTORY_SERIES = 200
 HISTORY_DAYS = 28
 # What other rules look back on: live evaluation alone would need five minutes.
@@ -80,8 +82,8 @@ def make_fleet(home: Path, size: int) -> Fleet:
     took_s = time.time()
     series = _write_round(world, None, 0.0)
     took_s = time.time() - took_s
-    # Blocks are to end when they are ready: what is written is estimated from one round.
-    end_s = time.time() + ROUNDS * (1.6 * took_s + 6e-6 * series) + 10
+    # Blocks are to end when they are ready: that is estimated from one round, and waited for.
+    end_s = time.time() + ROUNDS * (1.6 * took_s + SECONDS_PER_SAMPLE * series) + 10
     samples = home / "samples.om"
     with samples.open("w") as out:
         for number in range(ROUNDS):
@@ -89,6 +91,8 @@ def make_fleet(home: Path, size: int) -> Fleet:
             _write_round(world, out, end_s - STEP_S * (ROUNDS - 1 - number))
         out.write("# EOF\n")
     _blocks(samples, home / "raw")
+    if time.time() > end_s + 60:
+        raise RuntimeError("this machine is too busy: the samples are too old to be read")
     time.sleep(max(0.0, end_s - time.time()))
     nodes = sum(len(store.all(NODES)) for store in world.stores.values())
     return Fleet(home, paths.fleet, nodes, 8 * nodes, series)

@@ -17,6 +17,7 @@ PAGES = {
     "plans": "/plans/?show=all",
     "regions": "/regions/",
     "arming": "/plans/arming/",
+    "sources": "/sources/",
 }
 
 

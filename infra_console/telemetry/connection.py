@@ -50,8 +50,10 @@ class Connection:
 
     def scrubbed(self, text: str) -> str:
         """Somebody else's words without our secrets, which a server may send back."""
-        for secret in (self.password, self.bearer_token, *self.headers.values()):
-            if len(word := secret.get_secret_value()) >= 4:
+        secrets = (self.password, self.bearer_token, *self.headers.values())
+        words = [secret.get_secret_value() for secret in secrets]
+        for word in (*words, urlsplit(self.url).password or ""):
+            if len(word) >= 4:
                 text = text.replace(word, "…")
         return text
 

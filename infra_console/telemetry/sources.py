@@ -66,14 +66,12 @@ def current_sources() -> tuple[BoundSource, ...]:
     declared = declared_sources()
     taken = {cluster for config in declared for cluster in config.clusters}
     names = {config.id for config in declared}
-    return tuple(
-        [bound_config(config) for config in declared]
-        + [
-            bound_row(row, clusters=frozenset(row.clusters) - taken)
-            for row in DataSource.objects.all()
-            if row.id not in names
-        ]
-    )
+    found = [bound_config(config) for config in declared]
+    for row in DataSource.objects.exclude(id__in=names):
+        free = frozenset(row.clusters) - taken
+        found.append(bound_row(row, clusters=free))
+        taken |= free
+    return tuple(found)
 
 
 def declared_sources() -> tuple[SourceConfig, ...]:

@@ -17,6 +17,7 @@ from urllib3.util.retry import Retry
 
 from infra_console.telemetry.adapters.addresses import allowed_addresses
 from infra_console.telemetry.adapters.deadline import Deadline
+from infra_console.telemetry.adapters.samples import read_answer
 from infra_console.telemetry.adapters.tls import tls_context
 from infra_console.telemetry.connection import Connection
 
@@ -77,6 +78,8 @@ class BoundedSession(requests.Session):
                     raise
                 raise requests.ConnectionError("the answer broke off") from err
         response._content = body  # what requests itself sets when it reads a whole body
+        if response.ok:
+            response.json = lambda **_: read_answer(body)  # type: ignore[method-assign]
         self.answer = response
         return response
 

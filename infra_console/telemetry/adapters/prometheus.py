@@ -173,10 +173,12 @@ class PrometheusSource:
 
 
 def _read_series(entry: dict[str, Any]) -> RawSeries:
+    labels = {str(name): str(value) for name, value in entry["metric"].items()}
     pairs = entry["values"] if "values" in entry else [entry["value"]]
+    if isinstance(pairs, tuple):  # arrays, see samples.py
+        return RawSeries(labels, *pairs)
     times: Array = np.array([float(time_s) for time_s, _ in pairs], dtype=np.float64)
     values: Array = np.array([as_value(text) for _, text in pairs], dtype=np.float64)
-    labels = {str(name): str(value) for name, value in entry["metric"].items()}
     return RawSeries(labels=labels, times=times, values=values)
 
 

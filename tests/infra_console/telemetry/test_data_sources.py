@@ -300,3 +300,12 @@ def test_the_test_says_what_works_and_what_is_missing(fleet, client):
     assert "a has no job called" in page
     assert "deploy/prometheus/rules.yml" in page
     assert "without series: nodes_total" in page
+
+
+def test_a_cluster_that_two_rows_claim_all_the_same_is_read_once(fleet):
+    for name in ("first", "second"):
+        DataSource.objects.create(
+            id=name, url="http://127.0.0.1:9", clusters=["a"], changed_by="x", changed_at=NOW
+        )
+    assert [s.clusters for s in current_sources()] == [{"a"}, frozenset()]
+    assert owners() == {"a": "first"}
