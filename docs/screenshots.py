@@ -14,6 +14,10 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 PAGES = {
     "overview": "/",
     "tiers": "/tiers/",
+    "ledger": "/tiers/ledger/?region=eastus&by=pool",
+    "handover": "/tiers/handover/",
+    "prices": "/tiers/prices/?region=eastus",
+    "adoption": "/tiers/adoption/",
     "plans": "/plans/?show=all",
     "regions": "/regions/",
     "arming": "/plans/arming/",

@@ -11,6 +11,7 @@ from tiers.queries import clusters_in
 
 LONGEST = timedelta(days=7)
 MOST_ROWS = 300
+UNDECIDED = ("plan.proposed", "plan.superseded", "plan.expired")
 ONE_GO = timedelta(minutes=5)
 # What machines do a hundred times a shift; each plan's page tells its steps.
 NOISE = ("step.", "token.", "cycle.")
@@ -33,6 +34,8 @@ def deeds(*, since: datetime, region: str = "") -> tuple[list[Deed], bool]:
     rows = AuditRow.objects.filter(at__gte=since).order_by("-seq")
     for prefix in NOISE:
         rows = rows.exclude(action__startswith=prefix)
+    # What the console proposed and dropped by itself decided nothing.
+    rows = rows.exclude(actor__startswith="system:", action__in=UNDECIDED)
     found = list(rows[: MOST_ROWS + 1])
     plans = _plans(r.object_id for r in found if r.object_kind == "plan")
     clusters = set(clusters_in(region)) if region else None

@@ -60,9 +60,19 @@ def read_inventory(source: BoundSource, *, now: datetime) -> Inventory:
         nodes=tuple(_nodes(found)),
         pods=tuple(_pods(found)),
         gpus=tuple(_gpus(found)),
-        problems=tuple(dict.fromkeys(f"{name}: {error}" for name, error in failed.items())),
+        problems=tuple(_problems(failed)),
         unknown=tuple(_WHAT_IS_LOST[name] for name in silent),
     )
+
+
+def _problems(failed: Mapping[str, str]) -> Iterable[str]:
+    """Each thing a source said instead of an answer, once, with the queries it was said to."""
+    names: dict[str, list[str]] = {}
+    for name, error in failed.items():
+        names.setdefault(error, []).append(name)
+    for error, asked in names.items():
+        what = "everything" if len(asked) == len(QUERIES) else ", ".join(asked)
+        yield f"{what}: {error}"
 
 
 def merged(parts: Iterable[Inventory], *, now: datetime) -> Inventory:

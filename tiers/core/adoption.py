@@ -98,9 +98,21 @@ def adopt(found: Inventory, rules: AdoptionRules) -> Adoption:
         tiers=dict(tiers),
         tier_words=dict(words),
         namespaces=namespaces,
-        unplaced=sorted(unplaced, key=lambda u: (-u.gpus, u.lacks, u.what)),
+        unplaced=_by_rule(unplaced),
         unknown=[*found.unknown, *found.problems],
     )
+
+
+def _by_rule(unplaced: Iterable[Unplaced]) -> list[Unplaced]:
+    """What one rule would place, as one line; the largest first."""
+    lines: dict[tuple[str, str], list[Unplaced]] = defaultdict(list)
+    for gap in unplaced:
+        lines[gap.lacks, gap.rule].append(gap)
+    merged = []
+    for (lacks, rule), gaps in lines.items():
+        more = f" and {len(gaps) - 1} more like it" if len(gaps) > 1 else ""
+        merged.append(Unplaced(lacks, gaps[0].what + more, sum(g.gpus for g in gaps), rule))
+    return sorted(merged, key=lambda u: (-u.gpus, u.lacks, u.what))
 
 
 def node_gpus(node: FoundNode) -> int:
@@ -381,7 +393,9 @@ def _regionless(uses: Iterable[Use]) -> list[Unplaced]:
     return [
         Unplaced(
             "region", f"cluster {u.cluster or '(no label)'}", u.gpus,
-            f"region_of_cluster: {{{u.cluster or 'NAME'}: REGION}}",
+            f"region_of_cluster: {{{u.cluster}: REGION}}"
+            if u.cluster
+            else "give every series the label cluster (docs/connect.md)",
         )
         for u in uses
         if not u.region

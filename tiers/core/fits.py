@@ -1,11 +1,13 @@
 """Why a workload could not run on the nodes of a pool and tier, and the stanza that would allow it.
 
-A place is what all its nodes share: a label or taint that only some carry is no obstacle, for the
-scheduler has the others. The tier label and taint of the operator's own key are left aside: a
+A place is what all its nodes share: a label that only some carry is no obstacle, for the scheduler
+has the others, and a taint counts where every node of the pool has it, not where some are set apart
+for their health. The tier label and taint of the operator's own key are left aside: a
 move changes them, and keeping tiers apart is what they are for.
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,6 +15,8 @@ from typing import Any, Literal
 Kind = Literal["toleration", "selector", "affinity", "size", "GPU type", "memory"]
 REPELLING = frozenset({"NoSchedule", "NoExecute"})
 # Cordons and node conditions come and go; they are no reason to change a workload.
+# What a health agent sets says that the node is ill: nobody should be helped to tolerate it.
+ILL = re.compile(r"health|xid|sick|problem|error|repair|quarantine|not-ready|unreachable")
 PASSING = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "karpenter.sh/disrupt")
 
 
@@ -76,8 +80,10 @@ def places_of(
         pools: GPU type and memory by pool.
     """
     groups: dict[tuple[str, str], list[Any]] = {}
+    shared: dict[str, set[Taint]] = {}
     for pool, tier, labels, taints, gpus in nodes:
         groups.setdefault((pool, tier), []).append((labels, taints, gpus))
+        shared[pool] = shared.get(pool, set(taints)) & set(taints)
     found = []
     for (pool, tier), held in sorted(groups.items()):
         keys = set.intersection(*(set(labels) for labels, _, _ in held))
@@ -89,10 +95,7 @@ def places_of(
                 node_gpus=max(gpus for _, _, gpus in held), nodes=len(held),
                 labels={k: next(iter(v)) for k, v in values.items() if len(v) == 1},
                 label_values=values,
-                taints=tuple(sorted(
-                    set.intersection(*(set(taints) for _, taints, _ in held)),
-                    key=lambda t: (t.key, t.value, t.effect),
-                )),
+                taints=tuple(sorted(shared[pool], key=lambda t: (t.key, t.value, t.effect))),
             )
         )  # fmt: skip
     return found
@@ -116,7 +119,9 @@ def obstacles(
 
 def _taints(work: WorkNeeds, place: Place, tier_key: str) -> Iterator[Obstacle]:
     for taint in place.taints:
-        if taint.effect not in REPELLING or taint.key == tier_key or taint.key.startswith(PASSING):
+        if taint.effect not in REPELLING or taint.key == tier_key:
+            continue
+        if taint.key.startswith(PASSING) or ILL.search(taint.key):
             continue
         if any(_tolerates(t, taint) for t in work.tolerations):
             continue

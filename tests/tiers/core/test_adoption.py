@@ -90,6 +90,14 @@ def test_nothing_is_guessed_and_each_gap_comes_with_the_rule_that_closes_it():
     assert result.tiers == {"": 16}
 
 
+def test_what_one_rule_would_place_in_many_clusters_is_one_line():
+    nodes = [node("n1", {"agentpool": "a"}), node("n2", {"agentpool": "a"}, cluster="stage")]
+    tiers = [u for u in adopt(found(*nodes), AdoptionRules()).unplaced if u.lacks == "tier"]
+    assert [(u.what, u.gpus) for u in tiers] == [
+        ("prod: nodes with agentpool=a and 1 more like it", 16)
+    ]
+
+
 def test_the_rule_that_was_named_places_it():
     rules = AdoptionRules.model_validate({
         "tiers": [{"label": "cloud.google.com/gke-nodepool", "value": "train-*",

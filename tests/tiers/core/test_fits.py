@@ -75,6 +75,13 @@ def test_what_only_some_nodes_of_a_place_have_keeps_nobody_off():
     assert kinds(work(selector={"disk": "ssd"}), held) == ["selector"]
 
 
+def test_nobody_is_helped_to_tolerate_an_ill_node():
+    ill = Taint("nvidia.com/gpu-health", "xid-79", NOT)
+    assert kinds(work(), place(ill)) == []
+    nodes = [("p", "training", {}, [Taint("own", "", NOT)], 8), ("p", "inference", {}, [], 8)]
+    assert all(not held.taints for held in places_of(nodes, cluster="north", pools={}))
+
+
 def test_a_selector_says_what_the_nodes_have():
     (found,) = obstacles(
         work(selector={"gpu": "H100"}), place(labels={"gpu": "L40S"}), tier_key=KEY, memory_gib={}
