@@ -7,7 +7,8 @@ from datetime import datetime
 from infra_console.plans.invariants.history import AuditEntry, History, Request
 
 OPENED = "step.writing"
-CLOSED = frozenset({"step.written", "step.refused", "step.interrupted"})
+REFUSED = "step.refused"
+CLOSED = frozenset({"step.written", REFUSED, "step.interrupted"})
 # Our ownership Lease and its namespace say who we are and move no capacity.
 HOUSEKEEPING = frozenset({"leases", "namespaces"})
 
@@ -59,10 +60,11 @@ def account(history: History) -> Account:
     clusters = {(s.plan, s.key): s.cluster for s in history.steps}
     left, effects, unexplained = list(writes), [], []
     for request in sorted(our_mutations(history), key=lambda r: r.at):
-        found = next((w for w in left if _explains(w, request, clusters, history)), None)
-        if found is None:
+        able = [w for w in left if _explains(w, request, clusters, history)]
+        if not able:
             unexplained.append(request)
             continue
+        found = min(able, key=lambda w: (not _was_open(w, request), w.outcome == REFUSED, w.seq))
         left.remove(found)
         effects.append((found, request))
     return Account(writes, effects, unexplained)
@@ -83,6 +85,17 @@ def _write(row: AuditEntry, closing: AuditEntry | None) -> Write:
         opened_at=row.at,
         closed_at=closing.at if closing else None,
         outcome=closing.action if closing else "",
+    )
+
+
+def _was_open(write: Write, request: Request) -> bool:
+    """Whether the write was open at that very moment, clocks taken at their word.
+
+    Within the skew of clocks a refused write and the one that tried again both explain a request;
+    it belongs to the one that was open.
+    """
+    return write.opened_at <= request.at and (
+        write.closed_at is None or request.at <= write.closed_at
     )
 
 

@@ -231,7 +231,7 @@ def test_killed_after_a_mark_was_written_it_is_set_and_taken_off_once(
     steps = [s for s in node_steps() if s.kind != "node.drain"]
     plan = survive(monkeypatch, approved(protected(*steps)), "after the write", number)
     assert plan.state == "verified", plan.state_reason
-    assert (kept(twin), twin.count(f"patch nodes {NODE}")) == ({}, 5)
+    assert (kept(twin), twin.count(f"patch nodes {NODE}")) == ({}, 6)
 
 
 def test_an_abort_lets_the_node_go(twin, armed, approved, operator, monkeypatch):

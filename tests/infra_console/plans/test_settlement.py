@@ -159,11 +159,11 @@ def test_a_worker_that_was_still_looking_changes_nothing_of_what_was_ended_by_ha
 ):
     plan = done(moves=(node_move(),))
 
-    def away(cluster, name):
+    def away(cluster):
         end_verification(plan.id, by=operator, reason="gone")
         raise ClusterUnavailable(cluster, "connection refused")
 
-    monkeypatch.setattr(verification, "read_node", away)
+    monkeypatch.setattr(snapshot, "list_nodes", away)
     verify(plan, tier_key=TIER_KEY)
     assert "ended by hand" in Execution.objects.get(plan=plan).outcome
     assert Plan.objects.get(id=plan.id).state == "verified"

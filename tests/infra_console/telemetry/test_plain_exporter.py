@@ -39,7 +39,7 @@ def test_these_gpus_are_seen_and_nothing_is_zero(prometheus_program: Path, tmp_p
             }
             fleet = fleet_freshness(sources=[bound])
     known = {name for name, reading in readings.items() if reading.series}
-    assert known == {"gpus_seen", "gpus_present"}
+    assert known == {"gpus_seen", "gpus_present", "gpu_inventory"}
     assert {s.labels["UUID"] for s in readings["gpus_seen"].series} == {"GPU-aaaa", "GPU-bbbb"}
     assert readings["gpus_present"].value(cluster="one") == 2
     for reading in readings.values():
