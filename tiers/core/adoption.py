@@ -192,7 +192,7 @@ def _pool_lacks(pool: FoundPool, nodes: Sequence[FoundNode]) -> Iterable[Unplace
     if not pool.purchase:
         for (key, value), held in _by_node_pool(nodes).items():
             rule = (
-                f'purchases: [{{label: "{key}", value: "{value}", purchase: on_demand}}]'
+                f'purchases: [{{label: "{key}", value: "{value}", purchase: KIND}}]'
                 if key
                 else "no label tells these nodes apart: give them one"
             )
@@ -261,9 +261,9 @@ def _tierless(
 ) -> Unplaced:
     cluster, label, value = key
     rule = (
-        f'tiers: [{{label: "{label}", value: "{value}", tier: training}}]'
+        f'tiers: [{{label: "{label}", value: "{value}", tier: TIER}}]'
         if label
-        else f"label the nodes: {rules.tier_label}=training"
+        else f"label the nodes: {rules.tier_label}=TIER"
     )
     what = f"{cluster}: nodes {_group_words(label, value, nodes)}"
     return Unplaced("tier", what, sum(map(node_gpus, nodes)), rule)
@@ -291,7 +291,7 @@ def _namespaces(found: Inventory, rules: AdoptionRules) -> tuple[dict[str, str],
     return placed, [
         Unplaced(
             "tier", f"pods of namespace {name}", gpus,
-            f'tiers: [{{namespace: "{name}", tier: inference}}]',
+            f'tiers: [{{namespace: "{name}", tier: TIER}}]',
         )
         for name, gpus in sorted(asked.items())
         if name not in placed

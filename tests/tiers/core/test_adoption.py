@@ -83,9 +83,9 @@ def test_nothing_is_guessed_and_each_gap_comes_with_the_rule_that_closes_it():
     result = adopt(found(node("n1", GKE), node("n2", GKE)), AdoptionRules())
     assert {(u.lacks, u.gpus, u.rule) for u in result.unplaced} == {
         ("purchase kind", 16, 'purchases: [{label: "cloud.google.com/gke-nodepool", value: '
-         '"train-a", purchase: on_demand}]'),
+         '"train-a", purchase: KIND}]'),
         ("tier", 16, 'tiers: [{label: "cloud.google.com/gke-nodepool", value: "train-a", tier: '
-         "training}]"),
+         "TIER}]"),
     }  # fmt: skip
     assert result.tiers == {"": 16}
 
