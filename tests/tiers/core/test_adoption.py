@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tiers.core.adoption import adopt, node_gpus
+from tiers.core.adoption import adopt
 from tiers.core.adoption_rules import (
     AdoptionRules,
     PurchaseRule,
@@ -13,6 +13,7 @@ from tiers.core.adoption_rules import (
     memory_gib_of,
     purchase_of,
 )
+from tiers.core.adoption_use import node_gpus
 from tiers.core.inventory import FoundGpu, FoundNode, FoundPod, Inventory
 from tiers.core.proposal import fleet_proposal
 
