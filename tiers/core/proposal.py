@@ -9,8 +9,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from tiers.core.adoption import HOLDING, Adoption, FoundPool, Use
+from tiers.core.adoption import Adoption, FoundPool
 from tiers.core.adoption_rules import PRODUCT_LABELS, AdoptionRules, first_of, gpu_type_of
+from tiers.core.adoption_use import HOLDING, Use
 from tiers.core.inventory import Inventory
 
 _NOT_SLUG = re.compile(r"[^a-z0-9_.-]+")

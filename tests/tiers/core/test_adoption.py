@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tiers.core.adoption import adopt, node_gpus
+from tiers.core.adoption import adopt
 from tiers.core.adoption_rules import (
     AdoptionRules,
     PurchaseRule,
@@ -13,6 +13,7 @@ from tiers.core.adoption_rules import (
     memory_gib_of,
     purchase_of,
 )
+from tiers.core.adoption_use import node_gpus
 from tiers.core.inventory import FoundGpu, FoundNode, FoundPod, Inventory
 from tiers.core.proposal import fleet_proposal
 
@@ -83,9 +84,9 @@ def test_nothing_is_guessed_and_each_gap_comes_with_the_rule_that_closes_it():
     result = adopt(found(node("n1", GKE), node("n2", GKE)), AdoptionRules())
     assert {(u.lacks, u.gpus, u.rule) for u in result.unplaced} == {
         ("purchase kind", 16, 'purchases: [{label: "cloud.google.com/gke-nodepool", value: '
-         '"train-a", purchase: on_demand}]'),
+         '"train-a", purchase: KIND}]'),
         ("tier", 16, 'tiers: [{label: "cloud.google.com/gke-nodepool", value: "train-a", tier: '
-         "training}]"),
+         "TIER}]"),
     }  # fmt: skip
     assert result.tiers == {"": 16}
 
