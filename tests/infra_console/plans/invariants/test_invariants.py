@@ -7,6 +7,7 @@ import pytest
 
 from infra_console.plans.invariants.checker import INVARIANTS, as_json, check
 from infra_console.plans.invariants.history import ApprovalRow, AuditEntry, StepRow
+from infra_console.plans.invariants.writes import account
 from tests.infra_console.plans.invariants.made_up import (
     CLUSTER,
     NODE,
@@ -207,3 +208,19 @@ def test_a_step_back_is_the_plans_own_only_if_it_was_written_down(undo, allowed)
     verdict = check(history(plans=[plan(document=listed)], steps=steps))["I3"]
     assert bool(verdict.ok) is allowed
     assert allowed or "does not list" in verdict.violations[0]
+
+
+def test_a_refused_write_does_not_take_the_request_of_the_one_that_tried_again():
+    first, refused = writes()[0], writes()[1]
+    early = replace(first, seq=6, at=at(29.0))
+    closed = replace(
+        refused,
+        seq=7,
+        at=at(29.1),
+        action="step.refused",
+        detail=refused.detail | {"opened": 6},
+    )
+    decided = history().audit[0]
+    held = history(audit=[decided, early, closed, *writes()])
+    assert [w.seq for w, _ in account(held).effects] == [10, 12, 14]
+    assert check(held)["I1"].violations == ()
