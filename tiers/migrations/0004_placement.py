@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tiers', '0100_ledger'),
+        ('tiers', '0003_ledger'),
     ]
 
     operations = [
