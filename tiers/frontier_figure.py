@@ -47,17 +47,22 @@ def _band(bands: Mapping[str, Sequence[Sequence[float]]]) -> list[Figure]:
     low, high = bands["p50"], bands["p975"]
     if not low or not high:
         return []
-    edge = {"type": "scatter", "mode": "lines", "line": {"width": 0, "shape": "hv"}}
+    outline = [*_stairs(low), *reversed(_stairs(high))]
     return [
         {
-            **edge, "x": [p[0] for p in low], "y": [p[1] for p in low], "showlegend": False,
-            "hoverinfo": "skip",
-        },
-        {
-            **edge, "x": [p[0] for p in high], "y": [p[1] for p in high], "fill": "tonexty",
-            "fillcolor": "--chart-band", "name": "Demand p50 to p97.5", "hoverinfo": "skip",
+            "type": "scatter", "mode": "lines", "x": [p[0] for p in outline],
+            "y": [p[1] for p in outline], "fill": "toself", "fillcolor": "--chart-band",
+            "line": {"width": 0}, "name": "Demand p50 to p97.5", "hoverinfo": "skip",
         },
     ]  # fmt: skip
+
+
+def _stairs(points: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
+    """Corners of the line that keeps a point's latency until the next is paid for."""
+    corners = [(points[0][0], points[0][1])]
+    for usd, ratio in points[1:]:
+        corners += [(usd, corners[-1][1]), (usd, ratio)]
+    return corners
 
 
 def _marks(
@@ -82,7 +87,7 @@ def _mark(name: str, at: Mapping[str, Any], colour: str, symbol: str, top: float
         "x": [at["usd_per_hour"]],
         "y": [at["latency_ratio"] if stable else top],
         "text": [name if stable else f"{name}: not stable"],
-        "textposition": "top right",
+        "textposition": "top left" if name == "You are here" else "bottom right",
         "textfont": {"color": "--chart-ink"},
         "marker": {"color": colour, "size": 13, "symbol": symbol, "line": {"width": 2}},
         "hovertemplate": "%{x:,.0f} USD/h"
