@@ -21,6 +21,7 @@ PAGES = {
     "plans": "/plans/?show=all",
     "regions": "/regions/",
     "arming": "/plans/arming/",
+    "frontier": "/tiers/frontier/",
     "sources": "/sources/",
 }
 
