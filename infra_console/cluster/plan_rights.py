@@ -2,10 +2,7 @@
 
 from collections.abc import Mapping
 
-from kubernetes.client import AuthorizationV1Api
-
-from infra_console.cluster.answers import read_json
-from infra_console.cluster.client import client_for
+from infra_console.cluster import rights
 
 # By what a plan changes: (API group, resource with its subresource, verb); all are needed.
 Right = tuple[str, str, str]
@@ -36,8 +33,8 @@ NEEDED: Mapping[str, tuple[Right, ...]] = {
 def lacking(cluster_id: str) -> dict[str, list[str]]:
     """What is not granted, in words, by what plans cannot change then. Raises ClusterError."""
     missing = {
-        what: [_words(right) for right in rights if not may(cluster_id, right)]
-        for what, rights in NEEDED.items()
+        what: [_words(right) for right in needed if not may(cluster_id, right)]
+        for what, needed in NEEDED.items()
     }
     return {what: words for what, words in missing.items() if words}
 
@@ -46,15 +43,7 @@ def may(cluster_id: str, right: Right) -> bool:
     """Whether we may do this in every namespace."""
     group, resource, verb = right
     plural, _, sub = resource.partition("/")
-    asked = {"group": group, "resource": plural, "subresource": sub, "verb": verb}
-    body = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": asked},
-    }
-    call = AuthorizationV1Api(client_for(cluster_id)).create_self_subject_access_review
-    answer = read_json(cluster_id, f"ask about {_words(right)}", call, body=body)
-    return bool((answer.get("status") or {}).get("allowed"))
+    return rights.granted(cluster_id, rights.Right(verb, group, plural, part="", subresource=sub))
 
 
 def _words(right: Right) -> str:

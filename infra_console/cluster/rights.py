@@ -63,7 +63,7 @@ def review_rights(cluster_id: str) -> Rights:
     parts = {NODES, KUEUE} if serves_kueue(cluster_id) else {NODES}
     reads = [r for r in READS if r.part in parts]
     writes = [r for r in WRITES if r.part in parts]
-    missing = {r for r in (*reads, *writes) if not _may(cluster_id, r)}
+    missing = {r for r in (*reads, *writes) if not granted(cluster_id, r)}
     return Rights(
         missing_reads=tuple(r for r in reads if r in missing),
         missing_writes=tuple(r for r in writes if r in missing),
@@ -71,7 +71,8 @@ def review_rights(cluster_id: str) -> Rights:
     )
 
 
-def _may(cluster_id: str, right: Right) -> bool:
+def granted(cluster_id: str, right: Right) -> bool:
+    """Whether the authorizer allows it in every namespace. Raises ClusterError."""
     asked = {"verb": right.verb, "group": right.group, "resource": right.resource}
     if right.subresource:
         asked["subresource"] = right.subresource

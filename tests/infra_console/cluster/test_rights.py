@@ -20,9 +20,9 @@ def test_an_executor_holds_every_right_and_a_reader_none_of_the_writes(twin, set
 
 
 def test_half_of_the_rights_is_said_with_the_file_that_grants_the_rest(twin, monkeypatch):
-    real = rights._may
+    real = rights.granted
     lacking = "patch workloads"
-    monkeypatch.setattr(rights, "_may", lambda c, r: real(c, r) and str(r) != lacking)
+    monkeypatch.setattr(rights, "granted", lambda c, r: real(c, r) and str(r) != lacking)
     check = _check(CLUSTER)
     assert not check.ok
     assert f"may not {lacking}" in check.detail

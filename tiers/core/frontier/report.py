@@ -30,8 +30,6 @@ def frontier_report(
     millisecond of the slowest cell costs an hour.
     """
     found = frontier_of(snapshot, listed=listed)
-    shown = np.unique(np.linspace(0, max(0, len(found) - 1), points).round().astype(int))
-    shown = shown[: len(found)]
     bands = {
         key: [
             [round(float(usd), 4), round(float(ratio), 5)]
@@ -45,7 +43,7 @@ def frontier_report(
         "schema": "frontier/1",
         "listed": listed,
         "quantile": snapshot.quantile,
-        "points": [_point(found, int(i)) for i in shown],
+        "points": [_point(found, int(i)) for i in _shown(found, points)],
         "total_points": len(found),
         "stopped_by": found.stopped_by,
         "assumed_latency": sorted({c.workload for c in found.cells if c.curve.assumed}),
@@ -140,9 +138,14 @@ def _usd_per_ms(found: Frontier, point: int, groups: Ints) -> float | None:
 
 
 def _thinned(found: Frontier, points: int) -> tuple[list[float], list[float]]:
-    shown = np.unique(np.linspace(0, max(0, len(found) - 1), points).round().astype(int))
-    shown = shown[: len(found)]
+    shown = _shown(found, points)
     return found.usd_per_hour[shown].tolist(), found.ratio[shown].tolist()
+
+
+def _shown(found: Frontier, points: int) -> Ints:
+    """At most `points` places, evenly chosen, both ends kept."""
+    places = np.linspace(0, max(0, len(found) - 1), points).round().astype(np.int64)
+    return np.asarray(np.unique(places)[: len(found)])
 
 
 def _gap(found: Frontier, at: Mapping[str, Any] | None) -> float | None:

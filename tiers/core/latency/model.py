@@ -21,6 +21,7 @@ NODES = 7
 QUANTILE = 0.95
 # Beyond this share of saturation no steady state is reached within the hours that a plan is for.
 STABLE_SHARE = 0.995
+RARE = 1e-5  # share of requests that wait below which the wait moves no quantile
 _EDGES = np.concatenate([[0.0], np.geomspace(1e-3, 1e4, 4000)])
 
 
@@ -98,7 +99,7 @@ def _histogram(values: Floats, weights: Floats) -> Floats:
 def _quantile(shares: Floats, quantile: float, state: Occupancy | None) -> float:
     """Quantile of a time, after the wait for a place where there is one."""
     upto = np.concatenate([[0.0], np.cumsum(shares) / shares.sum()])
-    if state is None or state.waits * (1 - quantile) <= 0 or state.waits < 1e-5:
+    if state is None or state.waits < RARE:
         return float(np.interp(quantile, upto, _EDGES))
     middles = (_EDGES[1:] + _EDGES[:-1]) / 2
 
