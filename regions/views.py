@@ -1,11 +1,12 @@
 """Pages of the regions."""
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.overview.pages import render_page
 from infra_console.overview.scope import scope_of
 from regions.figures import map_figure
@@ -18,7 +19,7 @@ LAND_MAX_AGE_S = 86_400
 
 @require_safe
 @needs("view")
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: PageRequest) -> HttpResponse:
     only = scope_of(request).region
     context = {"regions": lambda: region_states(only=only)}
     return render_page(request, "regions/index.html", context, parts=PARTS)
@@ -26,7 +27,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @needs("view")
-def chart(request: HttpRequest) -> JsonResponse:
+def chart(request: PageRequest) -> JsonResponse:
     """The map; a click on a region scopes the tiers page to it."""
     scope = scope_of(request)
     regions = region_states(only=scope.region)
@@ -39,7 +40,7 @@ def chart(request: HttpRequest) -> JsonResponse:
 @require_safe
 @cache_control(private=True, max_age=LAND_MAX_AGE_S)
 @needs("view")
-def land(_request: HttpRequest) -> HttpResponse:
+def land(_request: PageRequest) -> HttpResponse:
     """The thumbnail's land as a mask: the page gives it the theme's colour."""
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 360 180">'

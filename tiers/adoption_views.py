@@ -2,11 +2,12 @@
 
 from django.contrib import messages
 from django.db.models import ProtectedError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.access.roles import missing_right
 from infra_console.fleet.errors import FleetFileInvalid
 from infra_console.overview.pages import render_page
@@ -19,12 +20,12 @@ MOST_TEXT = 1_000_000
 
 @require_safe
 @needs("view")
-def adoption(request: HttpRequest) -> HttpResponse:
+def adoption(request: PageRequest) -> HttpResponse:
     return _page(request)
 
 
 def _page(
-    request: HttpRequest,
+    request: PageRequest,
     *,
     rules: str | None = None,
     proposal: str | None = None,
@@ -59,7 +60,7 @@ def _lacks(text: str) -> str:
 
 @require_POST
 @needs("fleet.manage")
-def look_again(request: HttpRequest) -> HttpResponse:
+def look_again(request: PageRequest) -> HttpResponse:
     services.request_look(by=request.user.get_username())
     messages.success(request, "A look was asked for; what it finds appears here within a minute.")
     return redirect("tiers:adoption")
@@ -67,7 +68,7 @@ def look_again(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @needs("fleet.manage")
-def save_rules(request: HttpRequest) -> HttpResponse:
+def save_rules(request: PageRequest) -> HttpResponse:
     text = request.POST.get("rules", "")[:MOST_TEXT]
     try:
         adopting.save_rules(text, by=request.user.get_username())
@@ -80,7 +81,7 @@ def save_rules(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @needs("fleet.manage")
-def apply(request: HttpRequest) -> HttpResponse:
+def apply(request: PageRequest) -> HttpResponse:
     text = request.POST.get("proposal", "")[:MOST_TEXT]
     try:
         config = adopting.apply_proposal(text, by=request.user.get_username())

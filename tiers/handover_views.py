@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.overview.pages import render_page
 from infra_console.overview.scope import scope_of
 from tiers.handover import deeds, fleet_changes, since_of
@@ -18,7 +19,7 @@ PARTS = {"ahead": "tiers/ahead.html"}  # apart from the page: it may wait for a 
 
 @require_safe
 @needs("view")
-def handover(request: HttpRequest) -> HttpResponse:
+def handover(request: PageRequest) -> HttpResponse:
     scope, now = scope_of(request), timezone.now()
     since = since_of(request.GET.get("since", ""), now=now)
     context = {

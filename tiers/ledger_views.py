@@ -1,13 +1,14 @@
 """The ledger page, and the contract list that it is held against."""
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.access.roles import missing_right
 from infra_console.fleet.errors import TableInvalid
 from infra_console.fleet.imports import import_reservations
@@ -25,7 +26,7 @@ PARTS = {"ledger": "tiers/ledger_body.html"}
 
 @require_safe
 @needs("view")
-def ledger(request: HttpRequest) -> HttpResponse:
+def ledger(request: PageRequest) -> HttpResponse:
     scope = scope_of(request)
     by, state = request.GET.get("by", ""), request.GET.get("state", "")
     by = by if by in GROUPS else GROUPS[0]
@@ -46,7 +47,7 @@ def ledger(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @needs("fleet.manage")
-def reservations(request: HttpRequest) -> HttpResponse:
+def reservations(request: PageRequest) -> HttpResponse:
     try:
         name, data = uploaded(request)
         rows = read_table(data, name=name, row=ReservationRow)

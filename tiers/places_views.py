@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.overview.pages import render_page
 from infra_console.overview.scope import scope_of
 from tiers.models import PlacementCheck
@@ -14,7 +15,7 @@ from tiers.queries import clusters_in
 
 @require_safe
 @needs("view")
-def places(request: HttpRequest) -> HttpResponse:
+def places(request: PageRequest) -> HttpResponse:
     scope = scope_of(request)
     checks = list(PlacementCheck.objects.filter(cluster__in=clusters_in(scope.region)))
     context = {

@@ -1,13 +1,14 @@
 """The prices page: what GPUs and tokens cost, and the price book."""
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.access.roles import missing_right
 from infra_console.fleet.errors import TableInvalid
 from infra_console.fleet.imports import import_prices
@@ -22,7 +23,7 @@ PARTS = {"costs": "tiers/costs.html"}  # apart from the page: it may wait for a 
 
 @require_safe
 @needs("view")
-def prices(request: HttpRequest) -> HttpResponse:
+def prices(request: PageRequest) -> HttpResponse:
     scope = scope_of(request)
     asked = request.GET.get("by", "")
     by = next((b for b in BYS if b == asked), BYS[0])
@@ -37,7 +38,7 @@ def prices(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @needs("fleet.manage")
-def prices_import(request: HttpRequest) -> HttpResponse:
+def prices_import(request: PageRequest) -> HttpResponse:
     try:
         name, data = uploaded(request)
         rows = read_table(data, name=name, row=PriceRow)

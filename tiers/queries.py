@@ -42,8 +42,9 @@ class TierSummary:
 
     @property
     def headroom_gpus(self) -> int | None:
-        known = self.gpus_ready is not None and self.floor_gpus is not None
-        return self.gpus_ready - self.floor_gpus if known else None
+        if self.gpus_ready is None or self.floor_gpus is None:
+            return None
+        return self.gpus_ready - self.floor_gpus
 
 
 @dataclass(frozen=True, slots=True)

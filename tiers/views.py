@@ -4,13 +4,14 @@ from collections import Counter
 from datetime import timedelta
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.access.roles import missing_right
 from infra_console.overview.pages import render_page
 from infra_console.overview.scope import Scope, scope_of
@@ -27,7 +28,7 @@ SPARK_STEP_S = 600
 
 @require_safe
 @needs("view")
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: PageRequest) -> HttpResponse:
     scope = scope_of(request)
     target = (request.htmx.target or "").removeprefix("tier-")
 
@@ -54,7 +55,7 @@ def _forecast_words(scope: Scope) -> list[dict[str, object]]:
 
 @require_safe
 @needs("view")
-def chart(request: HttpRequest, tier: str) -> JsonResponse:
+def chart(request: PageRequest, tier: str) -> JsonResponse:
     """One tier's figure in the scope of the query."""
     scope, now = scope_of(request), timezone.now()
     start = scope.start(now)
@@ -70,7 +71,7 @@ def chart(request: HttpRequest, tier: str) -> JsonResponse:
 
 @require_safe
 @needs("view")
-def spark(request: HttpRequest, tier: str) -> HttpResponse:
+def spark(request: PageRequest, tier: str) -> HttpResponse:
     """A card's small picture: busy GPUs of the last hours and the band of the next four."""
     scope, now = scope_of(request), timezone.now()
     start, end = now - SPARK_PAST, now + timedelta(hours=4)
@@ -98,7 +99,7 @@ def spark(request: HttpRequest, tier: str) -> HttpResponse:
 
 @require_POST
 @needs("plan.propose")
-def cycles(request: HttpRequest) -> HttpResponse:
+def cycles(request: PageRequest) -> HttpResponse:
     """Run a cycle now; whoever asks becomes an author of the plans it proposes."""
     services.request_cycle(by=request.user.get_username())
     messages.success(request, "A cycle was asked for. Its plans will name you as an author.")

@@ -8,7 +8,7 @@ not about a role, and lives with the plans.
 from collections.abc import Mapping
 from typing import Literal
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 
 Right = Literal[
     "view",
@@ -28,7 +28,7 @@ Right = Literal[
     "token.manage",
     "user.manage",
 ]
-Person = AbstractBaseUser | AnonymousUser
+Person = User | AnonymousUser
 
 ROLES: Mapping[str, frozenset[Right]] = {
     "viewer": frozenset({"view"}),
@@ -74,7 +74,7 @@ def roles_of(user: Person) -> frozenset[str]:
     if cached is None:
         names = set(user.groups.values_list("name", flat=True)) & set(ROLES)
         cached = frozenset(names | {"admin"} if user.is_superuser else names)
-        user._role_names = cached
+        vars(user)["_role_names"] = cached
     return cached
 
 

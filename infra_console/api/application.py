@@ -20,7 +20,7 @@ class ConsoleAPI(NinjaAPI):
     def urls(self) -> tuple[list[URLResolver | URLPattern], str, str]:
         patterns, app_name, namespace = super().urls
         for pattern in patterns:
-            if pattern.name != "api-root":
+            if isinstance(pattern, URLPattern) and pattern.name != "api-root":
                 pattern.callback = login_not_required(pattern.callback)
         return patterns, app_name, namespace
 

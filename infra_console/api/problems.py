@@ -37,12 +37,17 @@ def problem_response(status: int, code: str, detail: str, **extra: Any) -> HttpR
 
 def install_problem_handlers(api: NinjaAPI) -> None:
     """Every error that leaves the API is a problem document."""
-    api.add_exception_handler(Problem, _problem)
-    api.add_exception_handler(AuthenticationError, _not_signed_in)
-    api.add_exception_handler(ValidationError, _invalid)
-    api.add_exception_handler(Http404, _not_found)
-    api.add_exception_handler(HttpError, _http_error)
-    api.add_exception_handler(Exception, _unexpected)
+    # Ninja's annotation says that a handler may be given the class; it gives the instance.
+    handlers: dict[type[Exception], Any] = {
+        Problem: _problem,
+        AuthenticationError: _not_signed_in,
+        ValidationError: _invalid,
+        Http404: _not_found,
+        HttpError: _http_error,
+        Exception: _unexpected,
+    }
+    for kind, handler in handlers.items():
+        api.add_exception_handler(kind, handler)
 
 
 def _problem(_request: HttpRequest, err: Problem) -> HttpResponse:

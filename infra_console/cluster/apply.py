@@ -14,7 +14,7 @@ from kubernetes.client.exceptions import ApiException
 
 from infra_console.cluster.client import FIELD_MANAGER
 from infra_console.cluster.errors import FieldOwned, status_body, status_message
-from infra_console.cluster.writes import _write
+from infra_console.cluster.patching import write
 
 APPLY_PATCH = "application/apply-patch+yaml"
 OWNER = re.compile(r'conflict with "([^"]+)"')
@@ -85,8 +85,8 @@ def apply_fields(
                 raise FieldOwned(cluster_id, status_message(err), owners=owners) from err
             raise
 
-    options = {"name": held.name, "body": body, **place}
-    return _write(cluster_id, f"apply {held.words}", refusing, dry_run, kind=APPLY_PATCH, **options)
+    options: dict[str, Any] = {"name": held.name, "body": body, **place}
+    return write(cluster_id, f"apply {held.words}", refusing, dry_run, kind=APPLY_PATCH, **options)
 
 
 def _owners(err: ApiException) -> tuple[str, ...]:

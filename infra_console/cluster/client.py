@@ -54,7 +54,7 @@ def close_clients() -> None:
     with _making:
         while _clients:
             _, made = _clients.popitem()
-            made.close()
+            made.close()  # type: ignore[no-untyped-call]
 
 
 def kubeconfig_path(cluster_id: str) -> Path:
@@ -94,7 +94,7 @@ def _make_client(cluster_id: str, path: Path, context: str) -> ApiClient:
     configuration.retries = False
     configuration.connection_pool_maxsize = POOL_CONNECTIONS
     try:
-        load_kube_config(
+        load_kube_config(  # type: ignore[no-untyped-call]
             config_file=str(path),
             context=context,
             client_configuration=configuration,

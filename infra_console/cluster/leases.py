@@ -27,7 +27,7 @@ class LeaseState:
 
 def read_lease(cluster_id: str, namespace: str, name: str) -> LeaseState | None:
     """The Lease; None when it, or its namespace, is not there."""
-    call = CoordinationV1Api(client_for(cluster_id)).read_namespaced_lease
+    call: Any = CoordinationV1Api(client_for(cluster_id)).read_namespaced_lease
     try:
         with translated(cluster_id, f"read lease {namespace}/{name}"):
             held = json.loads(call(name=name, namespace=namespace, _preload_content=False).data)
@@ -74,8 +74,8 @@ def write_lease(
     else:
         metadata["resourceVersion"] = held.resource_version
         call, options["name"] = api.replace_namespaced_lease, name
-    body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
-    body |= {"metadata": metadata, "spec": spec}
+    kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+    body = {**kind, "metadata": metadata, "spec": spec}
     with translated(cluster_id, f"write lease {namespace}/{name}"):
         call(**options, body=body, field_manager=FIELD_MANAGER, _preload_content=False).drain_conn()
 
@@ -83,7 +83,7 @@ def write_lease(
 def create_namespace(cluster_id: str, name: str) -> None:
     """Make a namespace; one that is there already is as good."""
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    call = CoreV1Api(client_for(cluster_id)).create_namespace
+    call: Any = CoreV1Api(client_for(cluster_id)).create_namespace
     try:
         with translated(cluster_id, f"create namespace {name}"):
             call(body=body, field_manager=FIELD_MANAGER, _preload_content=False).drain_conn()

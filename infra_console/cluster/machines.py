@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from infra_console.cluster.patching import MERGE_PATCH, write
 from infra_console.cluster.places import Kind, list_objects
 from infra_console.cluster.scaling import ScaleState
-from infra_console.cluster.writes import MERGE_PATCH, _write
 
 MACHINE = Kind("cluster.x-k8s.io", "v1beta2", "Machine", "machines")
 NODE_CLAIM = Kind("karpenter.sh", "v1", "NodeClaim", "nodeclaims", namespaced=False)
@@ -80,4 +80,4 @@ def mark_machine(
     what = f"patch {MACHINE.words(machine.namespace, machine.name)}"
     place = MACHINE.place(machine.namespace)
     body = {"metadata": metadata}
-    _write(cluster_id, what, call, dry_run, kind=MERGE_PATCH, name=machine.name, body=body, **place)
+    write(cluster_id, what, call, dry_run, kind=MERGE_PATCH, name=machine.name, body=body, **place)

@@ -103,7 +103,7 @@ def node_state(item: Mapping[str, Any]) -> NodeState:
 def pod_state(item: Mapping[str, Any]) -> PodState:
     meta, spec, status = _parts(item)
     owner = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), None)
-    owner = owner or next(iter(meta.get("ownerReferences") or ()), {})
+    owner = owner or next(iter(meta.get("ownerReferences") or ()), None) or {}
     return PodState(
         namespace=meta["namespace"],
         name=meta["name"],

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra_console.cluster.objects import PodState
+from infra_console.cluster.patching import write
 from infra_console.cluster.places import Kind, list_objects, owners_of, read_object
-from infra_console.cluster.writes import _write
 
 KINDS: Mapping[str, Kind] = {
     kind.kind: kind
@@ -103,7 +103,7 @@ def scale_object(cluster_id: str, held: ScaleState, replicas: int, *, dry_run: b
     call = kind.verb(cluster_id, "replace", "scale")
     what = f"scale {kind.words(held.namespace, held.name)} to {replicas}"
     place = kind.place(held.namespace)
-    _write(cluster_id, what, call, dry_run, name=held.name, body=body, **place)
+    write(cluster_id, what, call, dry_run, name=held.name, body=body, **place)
 
 
 def numbered_pods(held: ScaleState, pods: Iterable[PodState]) -> dict[int, list[PodState]]:

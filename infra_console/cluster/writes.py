@@ -23,10 +23,14 @@ from infra_console.cluster.errors import (
     translated,
 )
 from infra_console.cluster.objects import DeploymentState, NodeState, PodState, Taint, node_state
-from infra_console.cluster.patching import JSON_PATCH, MERGE_PATCH, Operations
-from infra_console.cluster.patching import map_operations as _map_operations
-from infra_console.cluster.patching import op as _op
-from infra_console.cluster.patching import write as _write
+from infra_console.cluster.patching import (
+    JSON_PATCH,
+    MERGE_PATCH,
+    Operations,
+    map_operations,
+    op,
+    write,
+)
 from infra_console.cluster.reads import read_node
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -52,9 +56,9 @@ def change_node(
         ObjectConflict: the node changed since `node` was read; nothing was written.
         InvalidRequest: the node is as it was read, and the server refuses the change itself.
     """
-    patch: Operations = [_op("test", "/metadata/resourceVersion", node.resource_version)]
-    patch += _map_operations("/metadata/labels", node.labels, labels or {})
-    patch += _map_operations("/metadata/annotations", node.annotations, annotations or {})
+    patch: Operations = [op("test", "/metadata/resourceVersion", node.resource_version)]
+    patch += map_operations("/metadata/labels", node.labels, labels or {})
+    patch += map_operations("/metadata/annotations", node.annotations, annotations or {})
     if taints is not None:
         patch += _taint_operations(node.taints, taints)
     if unschedulable is not None:
@@ -62,7 +66,7 @@ def change_node(
     call = CoreV1Api(client_for(cluster_id)).patch_node
     what = f"patch node {node.name}"
     try:
-        written = _write(
+        written = write(
             cluster_id,
             what,
             call,
@@ -103,7 +107,7 @@ def scale_deployment(
     }
     call = AppsV1Api(client_for(cluster_id)).replace_namespaced_deployment_scale
     what = f"scale {namespace}/{name} to {replicas}"
-    _write(cluster_id, what, call, dry_run, name=name, namespace=namespace, body=body)
+    write(cluster_id, what, call, dry_run, name=name, namespace=namespace, body=body)
 
 
 def set_deletion_cost(cluster_id: str, pod: PodState, cost: int, *, dry_run: bool) -> None:
@@ -132,7 +136,7 @@ def annotate_pod(
     }
     call = CoreV1Api(client_for(cluster_id)).patch_namespaced_pod
     what, place = f"patch pod {pod.namespace}/{pod.name}", {"namespace": pod.namespace}
-    _write(cluster_id, what, call, dry_run, name=pod.name, body=body, kind=MERGE_PATCH, **place)
+    write(cluster_id, what, call, dry_run, name=pod.name, body=body, kind=MERGE_PATCH, **place)
 
 
 def evict_pod(cluster_id: str, pod: PodState, *, dry_run: bool) -> None:
@@ -151,7 +155,7 @@ def evict_pod(cluster_id: str, pod: PodState, *, dry_run: bool) -> None:
         "metadata": {"name": pod.name, "namespace": pod.namespace},
         "deleteOptions": options,
     }
-    call = CoreV1Api(client_for(cluster_id)).create_namespaced_pod_eviction
+    call: Any = CoreV1Api(client_for(cluster_id)).create_namespaced_pod_eviction
     what = f"evict {pod.namespace}/{pod.name}"
     with translated(cluster_id, what):
         try:
@@ -184,7 +188,7 @@ def _taint_operations(held: Sequence[Taint], wanted: Sequence[Taint]) -> Operati
     """Replace the one atomic list, resting on the resourceVersion tested before."""
     if tuple(held) == tuple(wanted):
         return []
-    return [_op("add", "/spec/taints", [_taint_json(t) for t in wanted])]
+    return [op("add", "/spec/taints", [_taint_json(t) for t in wanted])]
 
 
 def _taint_json(taint: Taint) -> dict[str, str]:
@@ -195,5 +199,5 @@ def _taint_json(taint: Taint) -> dict[str, str]:
 
 def _cordon_operations(node: NodeState, unschedulable: bool) -> Operations:
     """The cordon flag; absent means schedulable and cannot be tested by every server."""
-    test = [_op("test", "/spec/unschedulable", True)] if node.unschedulable else []
-    return [*test, _op("add", "/spec/unschedulable", unschedulable)]
+    test = [op("test", "/spec/unschedulable", True)] if node.unschedulable else []
+    return [*test, op("add", "/spec/unschedulable", unschedulable)]

@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 
+from infra_console.access.requests import PageRequest
 from infra_console.overview.scope import scope_of
 
 
 def render_page(
-    request: HttpRequest,
+    request: PageRequest,
     template: str,
     context: Mapping[str, Any],
     *,

@@ -2,11 +2,12 @@
 
 from functools import cache
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.overview.cards import Alert, Card, contributed_cards
 from infra_console.overview.looks import look_of
 from infra_console.overview.pages import render_page
@@ -32,7 +33,7 @@ PARTS = {
 
 
 @needs("view")
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: PageRequest) -> HttpResponse:
     scope = scope_of(request)
     cards = cache(lambda: contributed_cards(scope))
     card_parts = {f"card-{key}": "overview/card.html" for key in ("tiers", "map")}
@@ -85,7 +86,7 @@ def _unratified() -> list[Alert]:
 
 
 @needs("view")
-def freshness(request: HttpRequest) -> HttpResponse:
+def freshness(request: PageRequest) -> HttpResponse:
     """The pill: apart from the page, because it may wait for a metric source."""
     seen = fleet_freshness()
     context = {"freshness": seen, "look": look_of("freshness", str(seen.state))}
@@ -93,10 +94,10 @@ def freshness(request: HttpRequest) -> HttpResponse:
 
 
 @needs("view")
-def badges(request: HttpRequest) -> HttpResponse:
+def badges(request: PageRequest) -> HttpResponse:
     return render_page(request, "shell/badges.html", {})
 
 
 @needs("view")
-def waiting(request: HttpRequest) -> HttpResponse:
+def waiting(request: PageRequest) -> HttpResponse:
     return render_page(request, "shell/waiting.html", {})

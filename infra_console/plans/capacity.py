@@ -89,7 +89,7 @@ def _spec(
         promises=(),
         preconditions=tuple(_relied_on(wish, held, nodes, key)),
         evidence=Evidence(cycle_id="", taken_at=now, ages_s={}, states={}),
-        usd_per_hour_delta=_usd_per_hour(nodes, cluster, fleet.pools),
+        usd_per_hour_delta=usd_per_hour_of(nodes, cluster, fleet.pools),
     )
     words = f"{'; '.join(paying(spec))}. No other step of this plan changes what is paid."
     return spec.model_copy(update={"summary": words})
@@ -164,15 +164,19 @@ def _relied_on(
         )
 
 
-def _usd_per_hour(
+def usd_per_hour_of(
     nodes: Sequence[NodeState], cluster: str, pools: Iterable[PoolConfig]
 ) -> float | None:
     """What the nodes that go cost; None where the fleet file does not price one, or some come."""
-    priced = [p for p in pools if p.cluster == cluster]
+    priced = [
+        (p.selector, p.usd_per_gpu_hour)
+        for p in pools
+        if p.cluster == cluster and p.usd_per_gpu_hour is not None
+    ]
     found = [
-        -n.gpus_capacity * pool.usd_per_gpu_hour
+        -n.gpus_capacity * usd
         for n in nodes
-        for pool in priced
-        if pool.selector.items() <= n.labels.items()
+        for selector, usd in priced
+        if selector.items() <= n.labels.items()
     ]
     return sum(found) if nodes and len(found) == len(nodes) else None

@@ -55,8 +55,10 @@ def _pays(step: StepSpec) -> str:
 class StepRow(Protocol):
     """A step as stored; only these are read here."""
 
-    cluster: str
-    target: Any
+    @property
+    def cluster(self) -> str: ...
+    @property
+    def target(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +112,12 @@ def workload_changes(spec: PlanSpec) -> list[WorkloadChange]:
 def lanes(steps: Iterable[StepRow]) -> list[Lane]:
     """Steps gathered by the object they touch, objects in order of their first step."""
 
-    def touched(step: StepRow) -> tuple[str, ...]:
-        return (step.cluster, *(step.target[part] for part in ("kind", "namespace", "name")))
+    def touched(step: StepRow) -> tuple[str, str, str, str]:
+        target = step.target
+        return step.cluster, target["kind"], target["namespace"], target["name"]
 
     ordered = list(steps)
-    first: dict[tuple[str, ...], int] = {}
+    first: dict[tuple[str, str, str, str], int] = {}
     for place, step in enumerate(ordered):
         first.setdefault(touched(step), place)
     rows = sorted(ordered, key=lambda step: first[touched(step)])

@@ -6,11 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.plans import services
 from infra_console.plans.comments import add_comment
 from infra_console.plans.errors import PlanError
@@ -31,7 +32,7 @@ CONTROLS: Mapping[str, tuple[Callable[..., Any], str]] = {
 
 @require_POST
 @needs("plan.approve")
-def approve(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+def approve(request: PageRequest, plan_id: UUID) -> HttpResponse:
     """Approve exactly the plan that was on the page: its hash comes with the form."""
     try:
         start_at = _start_at(request)
@@ -48,7 +49,7 @@ def _approved(plan: Plan) -> str:
     return "Approved." if plan.state != PlanState.PROPOSED else "Approved; others must approve too."
 
 
-def _start_at(request: HttpRequest) -> datetime | None:
+def _start_at(request: PageRequest) -> datetime | None:
     """The form's time is in UTC, as every time on the pages."""
     text = request.POST.get("start_at", "")
     return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
@@ -56,14 +57,14 @@ def _start_at(request: HttpRequest) -> datetime | None:
 
 @require_POST
 @needs("plan.approve")
-def take_back(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+def take_back(request: PageRequest, plan_id: UUID) -> HttpResponse:
     said = "Your approval is taken back; the plan is under review."
     return _decide(request, plan_id, services.take_back_approval, said, reason=_reason(request))
 
 
 @require_POST
 @needs("plan.break_glass")
-def break_glass(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+def break_glass(request: PageRequest, plan_id: UUID) -> HttpResponse:
     return _decide(
         request, plan_id, services.break_glass, "Approved alone; a colleague is to ratify it.",
         plan_hash=request.POST.get("hash", ""), reason=_reason(request),
@@ -72,20 +73,20 @@ def break_glass(request: HttpRequest, plan_id: UUID) -> HttpResponse:
 
 @require_POST
 @needs("plan.approve")
-def ratify(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+def ratify(request: PageRequest, plan_id: UUID) -> HttpResponse:
     return _decide(request, plan_id, services.ratify, "Ratified.", reason=_reason(request))
 
 
 @require_POST
 @needs("plan.comment")
-def comment(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+def comment(request: PageRequest, plan_id: UUID) -> HttpResponse:
     text = request.POST.get("text", "")
     return _decide(request, plan_id, add_comment, "Your comment is kept.", text=text)
 
 
 @require_POST
 @needs("plan.reject")
-def reject(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+def reject(request: PageRequest, plan_id: UUID) -> HttpResponse:
     return _decide(
         request, plan_id, services.reject_plan, "Rejected.",
         plan_hash=request.POST.get("hash", ""), reason=_reason(request),
@@ -94,7 +95,7 @@ def reject(request: HttpRequest, plan_id: UUID) -> HttpResponse:
 
 @require_POST
 @needs("plan.withdraw")
-def withdraw(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+def withdraw(request: PageRequest, plan_id: UUID) -> HttpResponse:
     return _decide(
         request, plan_id, services.withdraw_plan, "Withdrawn.", reason=_reason(request)
     )  # fmt: skip
@@ -102,7 +103,7 @@ def withdraw(request: HttpRequest, plan_id: UUID) -> HttpResponse:
 
 @require_POST
 @needs("execution.control")
-def control(request: HttpRequest, plan_id: UUID, verb: str) -> HttpResponse:
+def control(request: PageRequest, plan_id: UUID, verb: str) -> HttpResponse:
     if verb not in CONTROLS:
         raise Http404
     act, said = CONTROLS[verb]
@@ -110,7 +111,7 @@ def control(request: HttpRequest, plan_id: UUID, verb: str) -> HttpResponse:
 
 
 def _decide(
-    request: HttpRequest,
+    request: PageRequest,
     plan_id: UUID,
     act: Callable[..., Any],
     said: str | Callable[[Plan], str],
@@ -125,13 +126,13 @@ def _decide(
     return redirect("plans:detail", plan_id)
 
 
-def _reason(request: HttpRequest) -> str:
+def _reason(request: PageRequest) -> str:
     return request.POST.get("reason", "").strip()[:2000]
 
 
 @require_POST
 @needs("cluster.arm")
-def arm(request: HttpRequest) -> HttpResponse:
+def arm(request: PageRequest) -> HttpResponse:
     """Arm or disarm the ticked (cluster, tier) pairs."""
     hours = request.POST.get("hours", "")
     pairs = [pair.partition("/")[::2] for pair in request.POST.getlist("pair")]
@@ -158,7 +159,7 @@ def _hours(text: str) -> int:
 
 @require_POST
 @needs("killswitch")
-def killswitch(request: HttpRequest) -> HttpResponse:
+def killswitch(request: PageRequest) -> HttpResponse:
     try:
         if request.POST.get("engage") == "yes":
             services.engage_kill_switch(by=request.user, reason=_reason(request))

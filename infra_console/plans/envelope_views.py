@@ -5,12 +5,13 @@ from datetime import UTC, datetime, time
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.access.roles import missing_right
 from infra_console.fleet.queries import list_clusters
 from infra_console.overview.pages import render_page
@@ -31,7 +32,7 @@ VERBS: Mapping[str, tuple[Callable[..., Envelope], str]] = {
 
 @require_safe
 @needs("view")
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: PageRequest) -> HttpResponse:
     lacks = missing_right(request.user, envelopes.RIGHT)
     context = {
         "rows": lambda: _rows(request.user.get_username()),
@@ -64,7 +65,7 @@ def _rows(who: str) -> list[dict[str, Any]]:
 
 @require_POST
 @needs("envelope.manage")
-def propose(request: HttpRequest) -> HttpResponse:
+def propose(request: PageRequest) -> HttpResponse:
     form = request.POST
     try:
         draft = envelopes.Draft(
@@ -92,7 +93,7 @@ def propose(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @needs("view")  # each verb asks for its own right
-def decide(request: HttpRequest, envelope_id: int, verb: str) -> HttpResponse:
+def decide(request: PageRequest, envelope_id: int, verb: str) -> HttpResponse:
     if verb not in VERBS:
         raise Http404
     act, said = VERBS[verb]

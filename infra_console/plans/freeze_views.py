@@ -3,12 +3,13 @@
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.access.roles import missing_right
 from infra_console.fleet.queries import list_clusters
 from infra_console.overview.pages import render_page
@@ -20,7 +21,7 @@ from infra_console.plans.models import FreezeWindow
 
 @require_safe
 @needs("view")
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: PageRequest) -> HttpResponse:
     context = {
         "windows": _rows,
         "frozen": freezes.frozen_now,
@@ -39,7 +40,7 @@ def _rows() -> list[tuple[FreezeWindow, object]]:
 
 @require_POST
 @needs("freeze.manage")
-def add(request: HttpRequest) -> HttpResponse:
+def add(request: PageRequest) -> HttpResponse:
     form = request.POST
     minutes = form.get("minutes", "")
     draft = freezes.Draft(
@@ -62,7 +63,7 @@ def add(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @needs("freeze.manage")
-def remove(request: HttpRequest, window_id: int) -> HttpResponse:
+def remove(request: PageRequest, window_id: int) -> HttpResponse:
     freezes.remove_window(window_id, by=request.user)
     messages.success(request, "The window is removed.")
     return redirect("plans:freezes")
@@ -70,7 +71,7 @@ def remove(request: HttpRequest, window_id: int) -> HttpResponse:
 
 @require_POST
 @needs("freeze.manage")
-def override(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+def override(request: PageRequest, plan_id: UUID) -> HttpResponse:
     try:
         freezes.override_freeze(plan_id, by=request.user, reason=request.POST.get("reason", ""))
     except PlanError as err:

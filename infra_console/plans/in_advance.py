@@ -1,6 +1,7 @@
 """What envelopes do to plans: approve one that fits, take it back when revoked, return what a plan
 did not use."""
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -79,7 +80,7 @@ def _approve(moves: Journal, plan: Plan, envelope: Envelope) -> Plan:
     )
     approved = conclude(moves, plan, given)
     envelope.refresh_from_db()
-    taken = {"plan": plan.number, "gpus": gpus}
+    taken: dict[str, Any] = {"plan": plan.number, "gpus": gpus}
     moves.after(lambda: tell(envelope, "envelope.used", who=given.by, **taken))
     return approved
 
@@ -133,6 +134,6 @@ def _return(use: EnvelopeUse) -> bool:
         return False
     Envelope.objects.filter(id=use.envelope_id).update(used_gpus=F("used_gpus") - use.gpus)
     row = Envelope.objects.get(id=use.envelope_id)
-    taken = {"plan": use.plan.number, "gpus": use.gpus}
+    taken: dict[str, Any] = {"plan": use.plan.number, "gpus": use.gpus}
     tell(row, "envelope.returned", who=SYSTEM, why=f"the plan is {use.plan.state}", **taken)
     return True

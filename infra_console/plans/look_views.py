@@ -4,11 +4,12 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.access.roles import Person, missing_right
 from infra_console.plans.look_models import LookKind
 from infra_console.plans.looks import RIGHT, look_of, request_look
@@ -20,7 +21,7 @@ PAGES = {LookKind.REHEARSAL: "plans:detail", LookKind.WAY_BACK: "plans:way-back"
 
 @require_POST
 @needs("plan.comment")
-def ask(request: HttpRequest, plan_id: UUID, kind: str) -> HttpResponse:
+def ask(request: PageRequest, plan_id: UUID, kind: str) -> HttpResponse:
     """Ask; the page hears of the answer by itself."""
     if kind not in LookKind.values:
         raise Http404

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.utils import timezone
@@ -51,7 +52,7 @@ def review_parts(plan: Plan, user: Person) -> dict[str, Callable[[], Any]]:
         "override": lambda: FreezeOverride.objects.filter(plan=plan).first(),
         "lacks_ratify": lambda: _lacks_ratify(plan, user),
         "comments": lambda: list(plan.comments.all()),
-        **{name: lambda words=words: words for name, words in lacks.items()},
+        **{name: partial(str, words) for name, words in lacks.items()},
     }
 
 

@@ -3,12 +3,13 @@
 from datetime import timedelta
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.access.roles import missing_right
 from infra_console.overview.pages import render_page
 from infra_console.plans import looks
@@ -23,7 +24,7 @@ OLD = timedelta(seconds=60)
 
 @require_safe
 @needs("view")
-def page(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+def page(request: PageRequest, plan_id: UUID) -> HttpResponse:
     """What a rollback would do to each object, as a worker saw it, and who may start it."""
     plan = get_object_or_404(Plan, id=plan_id)
     look = looks.look_of(plan.id, LookKind.WAY_BACK)
@@ -50,5 +51,4 @@ def is_stale(plan: Plan, look: Look | None) -> bool:
 
 
 def _is_old(look: Look | None) -> bool:
-    newest = look and (look.answered_at or look.asked_at)
-    return newest is None or newest < timezone.now() - OLD
+    return look is None or (look.answered_at or look.asked_at) < timezone.now() - OLD

@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from infra_console.access.roles import can, missing_right
+from infra_console.access.roles import Person, can, missing_right
 from infra_console.audit.services import record_audit
 from infra_console.fleet.models import Cluster
 from infra_console.live.services import publish
@@ -21,7 +21,7 @@ from infra_console.plans.spec import Tier
 MAX_ARMED_HOURS = 168  # a week
 
 
-def require_right(user: User, right: str) -> None:
+def require_right(user: Person, right: str) -> None:
     """Raise NotAllowed, which says who holds the right, unless the user does."""
     if not can(user, right):
         raise NotAllowed(right, missing_right(user, right))
@@ -71,7 +71,9 @@ def disarm_changed(*, by: str) -> int:
     changed = list(Arming.objects.exclude(_same_context()))
     for arming in changed:
         pair = f"{arming.cluster}/{arming.tier}"
-        detail = {"why": f"the fleet file no longer leads to the context {arming.context!r}"}
+        detail: dict[str, object] = {
+            "why": f"the fleet file no longer leads to the context {arming.context!r}"
+        }
         arming.delete()
         _tell("arming", pair, timezone.now())
         _audit(by, "cluster.disarmed", "arming", pair, detail)

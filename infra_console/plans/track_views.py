@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.overview.pages import render_page
 from infra_console.overview.scope import scope_of
 from infra_console.plans.track_figures import kept_figure, ratio_figure
@@ -17,7 +18,7 @@ PLOTTED = 500  # settled plans whose promises are drawn one by one
 
 @require_safe
 @needs("view")
-def page(request: HttpRequest) -> HttpResponse:
+def page(request: PageRequest) -> HttpResponse:
     days, region = _days(request), scope_of(request).region
     harmful = request.GET.get("show") == "harmful"
     context = {
@@ -33,7 +34,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @needs("view")
-def figure(request: HttpRequest, name: str) -> JsonResponse:
+def figure(request: PageRequest, name: str) -> JsonResponse:
     days, region = _days(request), scope_of(request).region
     if name == "kept":
         return JsonResponse(kept_figure(track_record(days=days, region=region)))
@@ -44,6 +45,6 @@ def figure(request: HttpRequest, name: str) -> JsonResponse:
     raise Http404
 
 
-def _days(request: HttpRequest) -> int:
+def _days(request: PageRequest) -> int:
     text = request.GET.get("days", "")
     return int(text) if text in {str(span) for span in SPANS} else DAYS

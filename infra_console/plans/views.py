@@ -5,11 +5,12 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.access.roles import missing_right
 from infra_console.overview.pages import render_page
 from infra_console.overview.queries import kill_switch
@@ -51,7 +52,7 @@ CONTROLS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
 
 @require_safe
 @needs("view")
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: PageRequest) -> HttpResponse:
     """Plans of one group of states, newest first."""
     group, before = request.GET.get("show", "all"), request.GET.get("before", "")
     group = group if group in pages.GROUPS else "all"
@@ -73,7 +74,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @needs("view")
-def detail(request: HttpRequest, plan_id: UUID) -> HttpResponse:
+def detail(request: PageRequest, plan_id: UUID) -> HttpResponse:
     """One plan whole; each part refreshes by itself."""
     plan = get_object_or_404(Plan.objects.select_related("superseded_by"), id=plan_id)
     steps = cache(lambda: list(plan.steps.all()))
@@ -114,7 +115,7 @@ def controls_of(plan: Plan, run: Execution | None) -> tuple[tuple[str, str, str]
     return CONTROLS.get(plan.state, ())
 
 
-def _lacks(request: HttpRequest) -> dict[str, Any]:
+def _lacks(request: PageRequest) -> dict[str, Any]:
     rights = {
         "lacks_reject": "plan.reject",
         "lacks_withdraw": "plan.withdraw",
@@ -125,7 +126,7 @@ def _lacks(request: HttpRequest) -> dict[str, Any]:
 
 @require_safe
 @needs("view")
-def arming(request: HttpRequest) -> HttpResponse:
+def arming(request: PageRequest) -> HttpResponse:
     context = {
         "rows": pages.arming_rows,
         "tiers": TIERS,

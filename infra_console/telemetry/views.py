@@ -1,13 +1,14 @@
 """The page of data sources: thin doors to services.py and health.py."""
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.access.roles import missing_right
 from infra_console.fleet.queries import list_clusters
 from infra_console.overview.pages import render_page
@@ -25,7 +26,7 @@ NEW = "new"
 
 @require_safe
 @needs("view")
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: PageRequest) -> HttpResponse:
     owned = {cluster for source in current_sources() for cluster in source.clusters}
     context = {
         "cards": source_cards,
@@ -37,7 +38,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @needs("source.manage")
-def edit(request: HttpRequest, source_id: str) -> HttpResponse:
+def edit(request: PageRequest, source_id: str) -> HttpResponse:
     if source_id == NEW:
         return _form(request, None)
     row = DataSource.objects.filter(id=source_id).first()
@@ -49,7 +50,7 @@ def edit(request: HttpRequest, source_id: str) -> HttpResponse:
 @require_POST
 @sensitive_post_parameters(*SECRET_NAMES, "headers")
 @needs("source.manage")
-def save(request: HttpRequest, source_id: str) -> HttpResponse:
+def save(request: PageRequest, source_id: str) -> HttpResponse:
     is_new, draft = source_id == NEW, None
     wanted = request.POST.get("id", "") if is_new else source_id
     try:
@@ -65,7 +66,7 @@ def save(request: HttpRequest, source_id: str) -> HttpResponse:
 
 
 def _form(
-    request: HttpRequest,
+    request: PageRequest,
     shown: DataSource | Draft | None,
     *,
     row: DataSource | None = None,
@@ -85,7 +86,7 @@ def _form(
 
 @require_POST
 @needs("source.manage")
-def remove(request: HttpRequest, source_id: str) -> HttpResponse:
+def remove(request: PageRequest, source_id: str) -> HttpResponse:
     try:
         services.remove_source(source_id, by=request.user)
     except SourceMissing as err:
@@ -96,7 +97,7 @@ def remove(request: HttpRequest, source_id: str) -> HttpResponse:
 
 @require_POST
 @needs("source.manage")
-def test(request: HttpRequest, source_id: str) -> HttpResponse:
+def test(request: PageRequest, source_id: str) -> HttpResponse:
     """Ask one source everything, now."""
     bound = next((s for s in current_sources() if s.id == source_id), None)
     if bound is None:

@@ -16,7 +16,7 @@ TOOLS = {
     "ruff finds nothing to correct": [BIN / "ruff", "check", "."],
     "ruff finds nothing to format": [BIN / "ruff", "format", "--check", "."],
     "imports point inward and down": [BIN / "lint-imports"],
-    "types are strict where they are promised": [BIN / "mypy"],
+    "types are strict everywhere": [BIN / "mypy"],
     "models and migrations agree": [sys.executable, "manage.py", "makemigrations", "--check"],
 }
 

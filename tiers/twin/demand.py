@@ -112,7 +112,8 @@ _OFFSET_S = {region.id: region.utc_offset_hours * HOUR_S for region in REGIONS}
 def day_shape(region: str, t_s: Floats) -> Floats:
     """Share of the weekday peak at Unix times, by the region's local hour."""
     hour = ((t_s + _OFFSET_S[region]) % DAY_S) / HOUR_S
-    return np.interp(hour, np.arange(25), np.append(HOUR_SHAPE, HOUR_SHAPE[0]))
+    shape: Floats = np.interp(hour, np.arange(25), np.append(HOUR_SHAPE, HOUR_SHAPE[0]))
+    return shape
 
 
 def _week(region: str, model: str, t_s: Floats) -> Floats:

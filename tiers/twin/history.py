@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 import numpy as np
+import numpy.typing as npt
 
 from tiers.core.simulate.buckets import TTFT_EDGES_S
 from tiers.twin.demand import Demand, operational_pods
@@ -100,7 +101,7 @@ def _model(
     *,
     rate: Floats,
     load: Floats,
-    replicas: Floats,
+    replicas: npt.NDArray[np.int64],
     rng: np.random.Generator,
 ) -> Iterator[Series]:
     """vLLM's recorded series of one model; counting noise as a five-minute count has it."""
@@ -118,7 +119,9 @@ def _model(
     waiting = replicas * curve.read(curve.waiting_per_replica, load)
     running = replicas * curve.read(curve.running_per_replica, load)
     yield Series("cluster_model:vllm_requests_waiting:sum", who, np.rint(waiting))
-    yield Series("cluster_model:vllm_requests_running:sum", who, rng.poisson(running) + 0.0)
+    yield Series(
+        "cluster_model:vllm_requests_running:sum", who, rng.poisson(running).astype(np.float64)
+    )
     usage = curve.read(curve.kv_usage, load)
     yield Series("cluster_model:vllm_kv_cache_usage:avg", who, usage)
 

@@ -71,4 +71,5 @@ def quantile_of(within: Floats, quantile: float) -> Floats:
     low = np.where(bucket > 0, edges[bucket - 1], 0.0)
     width = np.maximum(within[rows, bucket] - below, 1e-12)
     share = np.clip((quantile - below) / width, 0.0, 1.0)
-    return low + (edges[bucket] - low) * share
+    seconds: Floats = low + (edges[bucket] - low) * share
+    return seconds

@@ -47,7 +47,8 @@ def _wanted(
         np.ceil(demand.rate_rps(cluster, workload.id, t_s - look) * HEADROOM / per_group)
         for look in looks
     ])  # fmt: skip
-    return np.maximum(workload.floor_groups, need.max(axis=0)).astype(np.int64)
+    wanted = np.maximum(workload.floor_groups, need.max(axis=0))
+    return np.asarray(wanted, dtype=np.int64)
 
 
 def _fit(workloads: list[InferenceWorkload], wanted: Groups, gpus: int) -> Groups:

@@ -52,8 +52,9 @@ class Curve:
         """Rates at Unix times `(n,)`, linear between windows' starts, tiled by the period."""
         whole = int(self.period_s / self.step_s)
         position = ((t_s - self.origin_s) % self.period_s) / self.step_s
-        return np.interp(position, np.arange(whole + 1), np.append(self.rates_rps[:whole],
-                                                                   self.rates_rps[0]))  # fmt: skip
+        closed = np.append(self.rates_rps[:whole], self.rates_rps[0])
+        rates: Floats = np.interp(position, np.arange(whole + 1), closed)
+        return rates
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ def scoped(context: Context, name: str, *args: object, **changes: str | bool) ->
 def here(context: Context, **changes: str | bool) -> str:
     """This page's address with a part of the scope changed."""
     scope = context.get("scope") or Scope()
-    return context["request"].path + scope.query(**changes)
+    path: str = context["request"].path
+    return path + scope.query(**changes)
 
 
 @register.filter

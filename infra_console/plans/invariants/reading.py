@@ -58,7 +58,7 @@ def read_history(
 
 
 def _plan(plan: Plan, execution: Execution | None) -> PlanRow:
-    carried = (
+    carried: dict[str, Any] = (
         {
             "real": execution.mode == Mode.REAL,
             "started_at": execution.started_at,

@@ -8,6 +8,7 @@ need answer: when the grace is over the gang is stopped as it is, and its age is
 import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from infra_console.cluster.errors import ObjectConflict, ObjectMissing
 from infra_console.cluster.objects import PodState
@@ -87,7 +88,7 @@ def _ask(step: StepContext, pod: PodState, at: datetime, before: str) -> None:
         try:
             step.write(
                 f"ask {pod.namespace}/{pod.name} for a checkpoint at {text}",
-                lambda pod=pod: annotate_pod(step.cluster, pod, notes, dry_run=step.dry_run),
+                partial(annotate_pod, step.cluster, pod, notes, dry_run=step.dry_run),
             )
             return
         except ObjectMissing:

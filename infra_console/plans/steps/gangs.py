@@ -12,6 +12,7 @@ back; without them nobody is waited for.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from django.utils import timezone
 
@@ -50,8 +51,8 @@ def let_back(step: StepContext) -> None:
         if is_ours(step, gang) and noted_prior(gang).get("left") == step.target.name:
             step.write(
                 f"reactivate {gang.full_name} that left {step.target.name}",
-                lambda gang=gang: set_active(
-                    step.cluster, gang, True, annotations=CLEARED, dry_run=step.dry_run
+                partial(
+                    set_active, step.cluster, gang, True, annotations=CLEARED, dry_run=step.dry_run
                 ),
             )
 
@@ -65,8 +66,8 @@ def _leave_whole(step: StepContext, pods: Iterable[PodState]) -> Outcome | None:
             ours = marks_of(plan_id=step.plan_id, epoch=step.epoch, prior=prior)
             step.write(
                 f"deactivate {gang.full_name} to leave {step.target.name}",
-                lambda gang=gang, ours=ours: set_active(
-                    step.cluster, gang, False, annotations=ours, dry_run=step.dry_run
+                partial(
+                    set_active, step.cluster, gang, False, annotations=ours, dry_run=step.dry_run
                 ),
             )
     named = ", ".join(w.full_name for w in there)

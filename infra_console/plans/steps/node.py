@@ -9,6 +9,7 @@ and `victims`, the Workloads of Kueue that the plan stops before: see gangs.py.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from infra_console.cluster.errors import EvictionBlocked, ObjectMissing
 from infra_console.cluster.objects import NodeState, PodState, Taint
@@ -287,7 +288,7 @@ def _evict_all(step: StepContext, pods: list[PodState]) -> dict[str, EvictionBlo
         try:
             step.write(
                 f"evict {pod.namespace}/{pod.name}",
-                lambda pod=pod: evict_pod(step.cluster, pod, dry_run=step.dry_run),
+                partial(evict_pod, step.cluster, pod, dry_run=step.dry_run),
             )
         except EvictionBlocked as err:
             blocked[pod.name] = err

@@ -5,7 +5,10 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from infra_console.cluster.objects import NodeState
+from infra_console.fleet.config import PoolConfig
 from infra_console.plans import services
+from infra_console.plans.capacity import usd_per_hour_of
 from infra_console.plans.models import Plan
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.invariants.test_real_runs import judge, nodes_file
@@ -68,3 +71,16 @@ def test_who_may_not_propose_is_told(named_cluster):
     person("viewer", name="vic")
     with pytest.raises(CommandError):
         ask("--to", "3", "--tier", "inference", "--as", "vic")
+
+
+@pytest.mark.parametrize(("price", "said"), [(2.5, -20.0), (None, None)])
+def test_what_stops_is_priced_where_the_fleet_file_has_a_price_else_unknown(price, said):
+    node = NodeState(
+        name="spare-01", uid="u", labels={"pool": "burst"}, annotations={}, taints=(),
+        unschedulable=False, ready=True, gpus_capacity=8, gpus_allocatable=8, resource_version="1",
+    )  # fmt: skip
+    pool = PoolConfig(
+        id="burst", cluster=CLUSTER, gpu_type="H100", purchase="on_demand",
+        usd_per_gpu_hour=price, gpu_memory_gib=80, selector={"pool": "burst"},
+    )  # fmt: skip
+    assert usd_per_hour_of([node], CLUSTER, [pool]) == said

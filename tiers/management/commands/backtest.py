@@ -146,7 +146,7 @@ def _steps(word: str) -> int:
 
 def _scored_from(series: FileSeries, given: str | None) -> int:
     """The first scored origin's column."""
-    length = series.history.shape[1]
+    length: int = series.history.shape[1]
     if given is None:
         place = round((1 - SCORED) * length)
     else:

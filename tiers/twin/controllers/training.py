@@ -117,10 +117,10 @@ def submit(store: ClusterStore, arrival: Arrival, now: datetime, *, done_s: floa
     number = store.counters[SUBMITTED] = store.counters.get(SUBMITTED, 0) + 1
     name = f"train-{number:03d}"
     annotations = {WORK_KEY: f"{arrival.work_s:.1f}", DONE_KEY: f"{done_s:.1f}"}
-    metadata = {"name": name, "namespace": NAMESPACE, "annotations": annotations}
-    metadata["labels"] = {"app": "training"}
+    labels = {"app": "training"}
     if store.find(LOCAL_QUEUES, NAMESPACE, QUEUE):
-        metadata["labels"][QUEUE_KEY] = QUEUE
+        labels[QUEUE_KEY] = QUEUE
+    metadata = {"name": name, "namespace": NAMESPACE, "annotations": annotations, "labels": labels}
     return store.create(JOBS, {"metadata": metadata, "spec": gang_spec(name, arrival.nodes),
                                "status": {}}, now)  # fmt: skip
 
