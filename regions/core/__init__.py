@@ -1,0 +1,1 @@
+"""Geography as numbers and rules: no Django, no I/O, no clock."""
