@@ -11,9 +11,9 @@ from infra_console.overview.pages import render_page
 from infra_console.overview.scope import scope_of
 from regions.figures import map_figure
 from regions.land import land_path
-from regions.queries import region_states
+from regions.queries import region_states, rtt_table
 
-PARTS = {"matrix": "regions/matrix.html"}
+PARTS = {"matrix": "regions/matrix.html", "rtt": "regions/rtt.html"}
 LAND_MAX_AGE_S = 86_400
 
 
@@ -21,7 +21,7 @@ LAND_MAX_AGE_S = 86_400
 @needs("view")
 def index(request: PageRequest) -> HttpResponse:
     only = scope_of(request).region
-    context = {"regions": lambda: region_states(only=only)}
+    context = {"regions": lambda: region_states(only=only), "rtt": rtt_table}
     return render_page(request, "regions/index.html", context, parts=PARTS)
 
 

@@ -170,3 +170,12 @@ WITNESSES = " or ".join(
     f' "check", "{check}", "", "")'
     for (exporter, check), query in WITNESS_QUERIES.items()
 )
+
+# Probes between regions (blackbox_exporter, relabelled with `region` and `target`): a ping, or
+# the handshake of a TCP connection, which is one round trip. Of failed probes nothing is taken.
+_PROBED = "and on (region, target, instance) probe_success == 1"
+RTT = (
+    'min by (region, target) ((probe_icmp_duration_seconds{phase="rtt"}'
+    f' or probe_http_duration_seconds{{phase="connect"}}) {_PROBED})'
+)
+RTT_SEEN = "max by (region, target) (timestamp(probe_success == 1))"
