@@ -325,6 +325,7 @@ PLAN_STEP_KINDS = {
     "git.revert": "infra_console.plans.steps.git.RevertField",
 }
 REGION_STATES = "tiers.queries.region_map"  # who tells the regions page what each is doing
+REGION_LOADS = "tiers.region_loads.region_loads"  # and what is asked there, and could be served
 OVERVIEW_CARDS = ["tiers.overview.tier_cards", "regions.overview.map_card"]
 DOCTOR_CHECKS = [
     "infra_console.embedded.doctor.check_database",

@@ -12,8 +12,13 @@ from infra_console.overview.scope import scope_of
 from regions.figures import map_figure
 from regions.land import land_path
 from regions.queries import region_states, rtt_table
+from regions.what_if import RULES, what_if
 
-PARTS = {"matrix": "regions/matrix.html", "rtt": "regions/rtt.html"}
+PARTS = {
+    "matrix": "regions/matrix.html",
+    "rtt": "regions/rtt.html",
+    "what-if": "regions/what_if.html",
+}
 LAND_MAX_AGE_S = 86_400
 
 
@@ -21,7 +26,13 @@ LAND_MAX_AGE_S = 86_400
 @needs("view")
 def index(request: PageRequest) -> HttpResponse:
     only = scope_of(request).region
-    context = {"regions": lambda: region_states(only=only), "rtt": rtt_table}
+    lost, rule = request.GET.get("lost", ""), request.GET.get("rule", "")
+    context = {
+        "regions": lambda: region_states(only=only),
+        "rtt": rtt_table,
+        "rules": RULES,
+        "question": lambda: what_if(lost, rule),
+    }
     return render_page(request, "regions/index.html", context, parts=PARTS)
 
 

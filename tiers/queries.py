@@ -157,7 +157,7 @@ def _add_up(
 ) -> TierSummary:
     rows = [c["tiers"][tier] for c in clusters.values() if c["tiers"].get(tier)]
     worst = _worst(clusters.values()) if tier == "inference" else (None, "")
-    age_s, state = _age_and_state(clusters.values(), observation, now)
+    age_s, state = age_and_state(clusters.values(), observation, now)
     return TierSummary(
         tier=tier,
         region=region,
@@ -213,7 +213,7 @@ def _worst(clusters: Iterable[Mapping[str, Any]]) -> tuple[float | None, str]:
     return max(ratios, default=(None, ""))
 
 
-def _age_and_state(
+def age_and_state(
     clusters: Iterable[Mapping[str, Any]], observation: Observation, now: datetime
 ) -> tuple[float | None, str]:
     """The oldest part's age, and one word for all of them."""
@@ -264,7 +264,7 @@ def _region(
 ) -> RegionState:
     age_s, state = (None, str(Freshness.DOWN))
     if observation and clusters:
-        age_s, state = _age_and_state(clusters.values(), observation, now)
+        age_s, state = age_and_state(clusters.values(), observation, now)
     services = [s for c in clusters.values() for s in c["workloads"].values()]
     rates = [s["rps"] for s in services if s["rps"] is not None]
     worst, model = _worst(clusters.values())
