@@ -1,19 +1,23 @@
 """A plan of two hundred nodes, a slow API that fails every tenth request, production timers.
 
-Steps come in waves as the planner makes them. The executor runs in a process of its own and is
-handed out by a sweep every five seconds, as in life.
+Steps come in waves as the planner makes them. The executor runs in a process of its own. A turn is
+handed out by a sweep every five seconds, or by the order that the turn before it left in the queue,
+as in life.
 """
 
 import tempfile
 import time
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
+from celery import current_app
 from django.conf import settings
 
 from benchmarks.fault_worker import Workers
 from benchmarks.faults_bench import Bench, Helpers
 from infra_console.plans.models import Plan, Step
+from infra_console.plans.outbox import EXECUTE_TASK
 from infra_console.plans.spec import Budget, Guard, PlanSpec, Precondition, StepSpec
 from infra_console.plans.sweep import orphaned_plans
 from tests.infra_console.kube import CLUSTER
@@ -56,13 +60,23 @@ def big_plan(workers: Workers, seed: int, nodes: int = NODES) -> dict[str, Any]:
 
 
 def _carry_out(bench: Bench, plan: Plan) -> None:
-    deadline = time.monotonic() + END_S
-    while time.monotonic() < deadline and not bench.is_over(plan):
-        swept = time.monotonic()
-        if plan.id in orphaned_plans():
-            bench.workers.work(plan.id, settings.KUBECONFIG)
-        if not bench.is_over(plan):
-            time.sleep(max(0.0, SWEEP_S - (time.monotonic() - swept) % SWEEP_S))
+    began = time.monotonic()
+    with current_app.connection_for_read() as broker:
+        orders = broker.SimpleQueue(current_app.conf.task_routes[EXECUTE_TASK]["queue"])
+        while time.monotonic() < began + END_S and not bench.is_over(plan):
+            ordered = _ordered(orders, SWEEP_S - (time.monotonic() - began) % SWEEP_S)
+            if ordered or plan.id in orphaned_plans():
+                bench.workers.work(plan.id, settings.KUBECONFIG)
+        orders.close()
+
+
+def _ordered(orders: Any, within_s: float) -> bool:
+    """Whether a worker's order for the next turn comes before the next sweep does."""
+    try:
+        orders.get(timeout=within_s).ack()
+    except Empty:
+        return False
+    return True
 
 
 def _document(bench: Bench, count: int) -> PlanSpec:
