@@ -54,7 +54,17 @@ class GuardRail:
 
     def broken_by(self, node: NodeState) -> str:
         """Why taking this node out of service would break a floor; empty when none breaks."""
+        return self._breaks_floor(self._list_nodes(self._cluster), node)
+
+    def refusals(self, node: NodeState) -> tuple[str, str]:
+        """Why closing this node would break a floor, and why one more may not move now.
+
+        Both from one fresh read; each empty when nothing speaks against it.
+        """
         nodes = self._list_nodes(self._cluster)
+        return self._breaks_floor(nodes, node), self._over_budget(nodes, node)
+
+    def _breaks_floor(self, nodes: Sequence[NodeState], node: NodeState) -> str:
         after = [n for n in nodes if n.name != node.name]
         for guard in self._guards:
             before = ready_gpus(nodes, tier_key=self._tier_key, tier=guard.tier)
@@ -78,12 +88,9 @@ class GuardRail:
                 )
         return ""
 
-    def over_budget(self, node: NodeState) -> str:
-        """Why one more node may not move now; empty when it may."""
+    def _over_budget(self, nodes: Sequence[NodeState], node: NodeState) -> str:
         moving = [
-            n
-            for n in self._list_nodes(self._cluster)
-            if n.unschedulable and PLAN in n.annotations and n.name != node.name
+            n for n in nodes if n.unschedulable and PLAN in n.annotations and n.name != node.name
         ]
         for budget in self._budgets:
             if len(moving) >= budget.max_nodes:

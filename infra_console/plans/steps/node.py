@@ -37,7 +37,10 @@ NAMES_SHOWN = 3
 
 
 class Cordon:
-    """Close a node to new pods, and mark it as ours."""
+    """Close a node to new pods, and mark it as ours.
+
+    Never at once with another: each counts what the one before it has left.
+    """
 
     def run(self, step: StepContext) -> Outcome:
         node = read_target(step)
@@ -68,6 +71,8 @@ class Drain:
 
     A pod that nothing would make anew elsewhere is never evicted: a person decides about it.
     """
+
+    side_by_side = True
 
     def run(self, step: StepContext) -> Outcome:
         node = read_target(step)
@@ -104,6 +109,8 @@ class Drain:
 
 class AssignTier:
     """Set the tier label and taint of a node that we hold, two writes that its cordon covers."""
+
+    side_by_side = True
 
     def run(self, step: StepContext) -> Outcome:
         node = read_target(step)
@@ -150,6 +157,8 @@ class AssignTier:
 
 class Uncordon:
     """Open a node again, only if the cordon is this plan's, and take our marks off."""
+
+    side_by_side = True
 
     def run(self, step: StepContext) -> Outcome:
         node = read_target(step)
@@ -209,11 +218,10 @@ def _refuse_cordon(step: StepContext, node: NodeState) -> Outcome | None:
             return _overtaken_by(step, node)
     if foreign := _kept_by_others(step, node):
         return Failed(foreign)
-    if broken := step.guards.broken_by(node):
-        return Blocked(f"floor: {broken}")
-    if over := step.guards.over_budget(node):
-        return Waiting(f"budget: {over}", DRAIN_POLL_S)
-    return None
+    floor, budget = step.guards.refusals(node)
+    if floor:
+        return Blocked(f"floor: {floor}")
+    return Waiting(f"budget: {budget}", DRAIN_POLL_S) if budget else None
 
 
 def _kept_by_others(step: StepContext, node: NodeState) -> str:
