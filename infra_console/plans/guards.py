@@ -35,7 +35,7 @@ def ready_gpus(nodes: Iterable[NodeState], *, tier_key: str, tier: str) -> int:
 
 
 class GuardRail:
-    """A plan's guards over one cluster. Each check reads the nodes anew."""
+    """A plan's guards over one cluster. Each check reads the nodes anew, or is given the list."""
 
     def __init__(
         self,
@@ -54,14 +54,17 @@ class GuardRail:
 
     def broken_by(self, node: NodeState) -> str:
         """Why taking this node out of service would break a floor; empty when none breaks."""
-        return self._breaks_floor(self._list_nodes(self._cluster), node)
+        return self._breaks_floor(self.nodes(), node)
 
-    def refusals(self, node: NodeState) -> tuple[str, str]:
-        """Why closing this node would break a floor, and why one more may not move now.
+    def nodes(self) -> list[NodeState]:
+        """The cluster's nodes now."""
+        return self._list_nodes(self._cluster)
 
-        Both from one fresh read; each empty when nothing speaks against it.
+    def refusals(self, node: NodeState, nodes: Sequence[NodeState]) -> tuple[str, str]:
+        """Why closing one of these nodes would break a floor, and why one more may not move now.
+
+        Each empty when nothing speaks against it.
         """
-        nodes = self._list_nodes(self._cluster)
         return self._breaks_floor(nodes, node), self._over_budget(nodes, node)
 
     def _breaks_floor(self, nodes: Sequence[NodeState], node: NodeState) -> str:
@@ -78,7 +81,7 @@ class GuardRail:
 
     def below_floor(self, tier: str) -> str:
         """Whether a tier is under its floor now, for whatever reason; empty when it is not."""
-        nodes = self._list_nodes(self._cluster)
+        nodes = self.nodes()
         for guard in (g for g in self._guards if g.tier == tier):
             held = ready_gpus(nodes, tier_key=self._tier_key, tier=guard.tier)
             if held < guard.min_ready_gpus:

@@ -78,7 +78,7 @@ class Runner:
         self._fence = fence
         self._tier_key = tier_key
         self._sleep = sleep
-        self._failures: Counter[int] = Counter()  # of each step in a row, by this worker
+        self._failures: Counter[int] = Counter()  # of each step since it got on, by this worker
 
     def run(self) -> Progress:
         """Try what can be tried until all is done, somebody must look, or the turn is over."""
@@ -171,9 +171,11 @@ class Runner:
 
     def _context(self, step: Step) -> StepContext:
         def write(what: str, call: Callable[[], Any]) -> Any:
-            return self._fence.write(
+            written = self._fence.write(
                 cluster=step.cluster, tier=step.tier, step=step.key, what=what, call=call
             )
+            self._failures.pop(step.pk, None)
+            return written
 
         def keep_prior(prior: Mapping[str, Any]) -> None:
             Step.objects.filter(pk=step.pk).update(prior=dict(prior))

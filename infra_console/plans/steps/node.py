@@ -39,24 +39,25 @@ NAMES_SHOWN = 3
 class Cordon:
     """Close a node to new pods, and mark it as ours.
 
-    Never at once with another: each counts what the one before it has left.
+    Never at once with another: each counts what the one before it has left. The node is taken from
+    the very list that floors and budgets are counted on.
     """
 
     def run(self, step: StepContext) -> Outcome:
-        node = read_target(step)
+        node, nodes = _read_all(step)
         if refusal := refuse_other(step, node):
             return refusal
         if _is_ours(step, node) and node.unschedulable:
             return Done("closed to new pods by this plan")
-        if refusal := _refuse_cordon(step, node):
+        if refusal := _refuse_cordon(step, node, nodes):
             return refusal
         step.keep_prior({"unschedulable": False})
         _write_cordon(step, node)
         return Done("closed to new pods")
 
     def rehearse(self, step: StepContext) -> Outcome:
-        node = read_target(step)
-        if refusal := refuse_other(step, node) or _refuse_cordon(step, node):
+        node, nodes = _read_all(step)
+        if refusal := refuse_other(step, node) or _refuse_cordon(step, node, nodes):
             return refusal
         _write_cordon(step, node)
         return Done("the server would close it to new pods")
@@ -127,11 +128,12 @@ class AssignTier:
             "every_taint": every_taint(node),
         }
         step.keep_prior(held)
-        if refusal := label_node(step, node, key, to, held):
-            return refusal
-        node = read_target(step)
-        if refusal := refuse_unheld(step, node):
-            return refusal
+        if node.labels.get(key) != to:
+            if refusal := label_node(step, node, key, to, held):
+                return refusal
+            node = read_target(step)
+            if refusal := refuse_unheld(step, node):
+                return refusal
         _write_taint(step, node)
         return Done(f"{key}: {held['label']} → {to}")
 
@@ -209,7 +211,18 @@ def refuse_other(step: StepContext, node: NodeState) -> Outcome | None:
     return None
 
 
-def _refuse_cordon(step: StepContext, node: NodeState) -> Outcome | None:
+def _read_all(step: StepContext) -> tuple[NodeState, list[NodeState]]:
+    """The step's node, and all of its cluster, from one read."""
+    nodes, name = step.guards.nodes(), step.target.name
+    node = next((n for n in nodes if n.name == name), None)
+    if node is None:
+        raise ObjectMissing(step.cluster, f"node {name}")
+    return node, nodes
+
+
+def _refuse_cordon(
+    step: StepContext, node: NodeState, nodes: Sequence[NodeState]
+) -> Outcome | None:
     """Why this node may not be closed now; None when it may."""
     if holder := held_by(node):
         if holder != step.plan_id:
@@ -218,7 +231,7 @@ def _refuse_cordon(step: StepContext, node: NodeState) -> Outcome | None:
             return _overtaken_by(step, node)
     if foreign := _kept_by_others(step, node):
         return Failed(foreign)
-    floor, budget = step.guards.refusals(node)
+    floor, budget = step.guards.refusals(node, nodes)
     if floor:
         return Blocked(f"floor: {floor}")
     return Waiting(f"budget: {budget}", DRAIN_POLL_S) if budget else None
