@@ -33,6 +33,7 @@ from infra_console.cluster.patching import (
 )
 from infra_console.cluster.reads import read_node
 
+TWO_BUDGETS = "more than one PodDisruptionBudget"  # the API server's words
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
@@ -174,10 +175,14 @@ def evict_pod(cluster_id: str, pod: PodState, *, dry_run: bool) -> None:
 
 
 def _blocked(cluster_id: str, what: str, err: ApiException) -> EvictionBlocked | None:
-    """A budget's refusal: 429 with its cause, or 500 for a pod under two budgets."""
+    """A budget's refusal: 429 with its cause, or 500 for a pod under two budgets.
+
+    Any other 500 is the server's own trouble, in which no budget has spoken.
+    """
     causes = (status_body(err).get("details") or {}).get("causes") or ()
     budget = next((c for c in causes if c.get("reason") == "DisruptionBudget"), None)
-    if (err.status == 429 and budget) or err.status == 500:
+    two_budgets = err.status == 500 and TWO_BUDGETS in status_message(err)
+    if (err.status == 429 and budget) or two_budgets:
         cause = str((budget or {}).get("message") or status_message(err))
         wait_s = retry_after_s(err, default_s=5.0)
         return EvictionBlocked(cluster_id, f"{what}: {cause}", retry_after_s=wait_s, cause=cause)

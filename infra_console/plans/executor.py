@@ -25,6 +25,7 @@ from infra_console.plans.lifecycle import journal
 from infra_console.plans.locks import release_locks, take_locks
 from infra_console.plans.models import Execution, Plan, Step
 from infra_console.plans.orders import undo_until
+from infra_console.plans.outbox import order_next_turn
 from infra_console.plans.patience import begin_anew
 from infra_console.plans.runner import Progress, Runner
 from infra_console.plans.safety import is_armed, is_killed
@@ -50,6 +51,8 @@ ACTIVE = frozenset(
 )
 READS_DOCUMENT = ACTIVE - {PlanState.ABORTED, PlanState.FAILED}
 BUSY_RETRY_S = 5.0
+# A turn that ends with work due so soon orders the next one itself: the sweep comes too late.
+NEXT_TURN_S = 1.0
 
 
 def execute(plan_id: UUID, *, sleep: Callable[[float], None] = time.sleep) -> str:
@@ -63,8 +66,9 @@ def execute(plan_id: UUID, *, sleep: Callable[[float], None] = time.sleep) -> st
     if lease is None:
         return "finished, or another worker is on it"
     close_interrupted(lease)
+    turn = _Turn(plan_id, lease, sleep)
     try:
-        retry_s = _Turn(plan_id, lease, sleep).work()
+        retry_s = turn.work()
     except Halted as halt:
         _say(plan_id, halt.reason)
         begin_anew(plan_id)
@@ -76,6 +80,8 @@ def execute(plan_id: UUID, *, sleep: Callable[[float], None] = time.sleep) -> st
         log.info("Plan %s: %s", plan_id, err)
         retry_s = 0.0
     release_lease(lease, retry_s=retry_s)
+    if turn.goes_on:
+        order_next_turn(plan_id)
     return "worked"
 
 
@@ -87,6 +93,7 @@ class _Turn:
         self.lease = lease
         self.sleep = sleep
         self.tier_key = tier_key()
+        self.goes_on = False  # the turn was over in the middle of the work
 
     def work(self) -> float:
         if self.plan.state in READS_DOCUMENT and (why := _unreadable(self.plan)):
@@ -170,7 +177,11 @@ class _Turn:
             case Failed(reason):
                 self._move(PlanState.FAILED, reason)
                 return self._clear_up()
-        return self._steps_done(fence) if progress.finished else progress.retry_s
+        return self._steps_done(fence) if progress.finished else self._go_on(progress)
+
+    def _go_on(self, progress: Progress) -> float:
+        self.goes_on = progress.retry_s < NEXT_TURN_S
+        return progress.retry_s
 
     def _drifted(self, changes: Sequence[str]) -> float:
         """Void while nothing was written; later it has failed, and is cleared up after."""
@@ -214,7 +225,7 @@ class _Turn:
         if progress.stop:
             return self._move(PlanState.PAUSED, f"on the way back: {progress.stop.reason}")
         if not progress.finished:
-            return progress.retry_s
+            return self._go_on(progress)
         self._leave_nothing(fence)
         return self._end(PlanState.ROLLED_BACK, "everything stands as it did before the plan")
 

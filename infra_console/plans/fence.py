@@ -1,5 +1,6 @@
 """The last look before every write: is this still our execution, and may anything be written?"""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +42,7 @@ class Fence:
         self.dry_run = dry_run
         self._state = state
         self._owned_until: dict[str, float] = {}  # by this process's monotonic clock
+        self._asking = threading.Lock()
 
     def check(self, cluster: str, tier: str) -> None:
         """Raise unless this worker may write here now.
@@ -82,15 +84,23 @@ class Fence:
         return self._audited("clear up", what, call)
 
     def _check_owned(self, cluster: str) -> bool:
-        """Of two consoles one writes; a rehearsal writes nothing. Whether the cluster was asked."""
-        if self.dry_run or time.monotonic() < self._owned_until.get(cluster, 0.0):
+        """Of two consoles one writes; a rehearsal writes nothing. Whether that took time."""
+        if self.dry_run or self._is_owned(cluster):
             return False
+        with self._asking:  # steps at once would take each other for another console
+            if not self._is_owned(cluster):
+                self._hold(cluster)
+        return True
+
+    def _is_owned(self, cluster: str) -> bool:
+        return time.monotonic() < self._owned_until.get(cluster, 0.0)
+
+    def _hold(self, cluster: str) -> None:
         try:
             hold(cluster)
         except NotOwned as err:
             raise Halted(str(err), retry_s=NOT_OWNED_RETRY_S) from err
         self._owned_until[cluster] = time.monotonic() + RENEW_EVERY_S
-        return True
 
     def _audited(self, step: str, what: str, call: Callable[[], Any]) -> Any:
         detail = {"step": step, "what": what, "epoch": self.lease.epoch, "dry_run": self.dry_run}

@@ -35,7 +35,7 @@ def ready_gpus(nodes: Iterable[NodeState], *, tier_key: str, tier: str) -> int:
 
 
 class GuardRail:
-    """A plan's guards over one cluster. Each check reads the nodes anew."""
+    """A plan's guards over one cluster. Each check reads the nodes anew, or is given the list."""
 
     def __init__(
         self,
@@ -54,7 +54,20 @@ class GuardRail:
 
     def broken_by(self, node: NodeState) -> str:
         """Why taking this node out of service would break a floor; empty when none breaks."""
-        nodes = self._list_nodes(self._cluster)
+        return self._breaks_floor(self.nodes(), node)
+
+    def nodes(self) -> list[NodeState]:
+        """The cluster's nodes now."""
+        return self._list_nodes(self._cluster)
+
+    def refusals(self, node: NodeState, nodes: Sequence[NodeState]) -> tuple[str, str]:
+        """Why closing one of these nodes would break a floor, and why one more may not move now.
+
+        Each empty when nothing speaks against it.
+        """
+        return self._breaks_floor(nodes, node), self._over_budget(nodes, node)
+
+    def _breaks_floor(self, nodes: Sequence[NodeState], node: NodeState) -> str:
         after = [n for n in nodes if n.name != node.name]
         for guard in self._guards:
             before = ready_gpus(nodes, tier_key=self._tier_key, tier=guard.tier)
@@ -68,7 +81,7 @@ class GuardRail:
 
     def below_floor(self, tier: str) -> str:
         """Whether a tier is under its floor now, for whatever reason; empty when it is not."""
-        nodes = self._list_nodes(self._cluster)
+        nodes = self.nodes()
         for guard in (g for g in self._guards if g.tier == tier):
             held = ready_gpus(nodes, tier_key=self._tier_key, tier=guard.tier)
             if held < guard.min_ready_gpus:
@@ -78,12 +91,9 @@ class GuardRail:
                 )
         return ""
 
-    def over_budget(self, node: NodeState) -> str:
-        """Why one more node may not move now; empty when it may."""
+    def _over_budget(self, nodes: Sequence[NodeState], node: NodeState) -> str:
         moving = [
-            n
-            for n in self._list_nodes(self._cluster)
-            if n.unschedulable and PLAN in n.annotations and n.name != node.name
+            n for n in nodes if n.unschedulable and PLAN in n.annotations and n.name != node.name
         ]
         for budget in self._budgets:
             if len(moving) >= budget.max_nodes:

@@ -3,13 +3,17 @@
 A message that waited too long is dropped by the broker; the sweep has sent a newer one by then.
 """
 
+import logging
 from uuid import UUID
 
 from celery import current_app
 from django.db import transaction
+from kombu.exceptions import OperationalError
 
 from infra_console.plans import clock
 from infra_console.plans.models import Execution, Outbox
+
+log = logging.getLogger(__name__)
 
 EXECUTE = "execute"
 EXECUTE_TASK = "plans.execute"
@@ -32,6 +36,14 @@ def send_waiting(plan_id: UUID) -> None:
     if waiting.exists():
         send_execute(plan_id)
         waiting.update(sent_at=clock.now())
+
+
+def order_next_turn(plan_id: UUID) -> None:
+    """Behind whatever else waits in the queue; a broker that is away leaves it to the sweep."""
+    try:
+        send_execute(plan_id)
+    except OperationalError as err:
+        log.info("plan %s waits for the sweep: %s", plan_id, err)
 
 
 def send_execute(plan_id: UUID) -> None:

@@ -1,18 +1,20 @@
 """Carrying out the steps of one execution, wave by wave in each cluster.
 
-Clusters do not wait for each other, and a step that waits does not hold up its wave. Each result is
-recorded under the lease before the next step begins, so a worker that dies loses at most one
-record, and the step that is tried again finds its write already there.
+Clusters do not wait for each other, and a step that waits does not hold up its wave. Steps of one
+wave are tried one after the other; neighbours whose kind says so, side by side. Each result is
+recorded under the lease as it comes, so a worker that dies loses at most the records of what was in
+flight, and a step that is tried again finds its write already there.
 """
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
@@ -26,6 +28,7 @@ from infra_console.cluster.errors import (
 from infra_console.cluster.reads import list_nodes
 from infra_console.live.services import publish
 from infra_console.plans import clock
+from infra_console.plans.crew import Crew
 from infra_console.plans.fence import Fence, Halted
 from infra_console.plans.freezes import thawed
 from infra_console.plans.guards import GuardRail
@@ -35,10 +38,12 @@ from infra_console.plans.patience import patient
 from infra_console.plans.spec import ObjectRef, PlanSpec
 from infra_console.plans.states import STEP_ENDED, StepState
 from infra_console.plans.steps.base import Blocked, Done, Failed, Outcome, StepContext, Waiting
-from infra_console.plans.steps.registry import step_kind, unknown_kind
+from infra_console.plans.steps.registry import is_side_by_side, step_kind, unknown_kind
 
 # How long one task keeps at it before it lets go.
 WORK_S = 20.0
+# Steps tried side by side; each costs a connection to the database while the turn lasts.
+AT_ONCE = 8
 CONFLICT_RETRY_S = 2.0
 FIRST_RETRY_S, LONGEST_BACKOFF_S = 0.25, 8.0  # where the server does not say when
 # A server that asks for an hour would have a closed node wait for it, and nobody told.
@@ -73,11 +78,14 @@ class Runner:
         self._fence = fence
         self._tier_key = tier_key
         self._sleep = sleep
-        self._failures: Counter[int] = Counter()  # of each step in a row, by this worker
+        self._failures: Counter[int] = Counter()  # of each step since it got on, by this worker
 
     def run(self) -> Progress:
         """Try what can be tried until all is done, somebody must look, or the turn is over."""
-        turn_ends = time.monotonic() + WORK_S
+        with Crew(AT_ONCE) as crew:
+            return self._until(time.monotonic() + WORK_S, crew)
+
+    def _until(self, turn_ends: float, crew: Crew) -> Progress:
         while True:
             steps = list(Step.objects.filter(plan=self._plan, back=self._back))
             # Left by a worker that died before it could move the plan.
@@ -87,10 +95,8 @@ class Runner:
                 return Progress(finished=True)
             due, wait_s = runnable(steps, now=clock.now())
             due = self._thawed(steps, due)
-            for step in due:
-                outcome = self._try(step)
-                if isinstance(outcome, Blocked | Failed):
-                    return Progress(stop=outcome)
+            if stop := self._try_all(due, crew):
+                return Progress(stop=stop)
             if time.monotonic() + wait_s > turn_ends:
                 return Progress(retry_s=wait_s)
             if not due:
@@ -109,8 +115,34 @@ class Runner:
             raise Halted(why, retry_s=FREEZE_RETRY_S)
         return going
 
+    def _try_all(self, due: list[Step], crew: Crew) -> Blocked | Failed | None:
+        """One try of each due step, recorded; what somebody must look at ends it."""
+        stop: Blocked | Failed | None = None
+        for at_once, run in groupby(due, key=lambda step: is_side_by_side(step.kind)):
+            for step, outcome in self._tries(list(run), crew if at_once else None):
+                self._record(step, outcome)
+                stop = stop or _stop_in(outcome)
+            if stop:
+                break
+        return stop
+
+    def _tries(self, steps: list[Step], crew: Crew | None) -> Iterator[tuple[Step, Outcome]]:
+        """Each step with its outcome, side by side where there is a crew for it.
+
+        After one that somebody must look at none is begun.
+        """
+        # Other connections would not see what a transaction around us has not committed.
+        if crew is None or len(steps) == 1 or connection.in_atomic_block:
+            for step in steps:
+                outcome = self._try(step)
+                yield step, outcome
+                if _stop_in(outcome):
+                    return
+        else:
+            yield from crew.each(self._try, steps, enough=lambda tried: bool(_stop_in(tried)))
+
     def _try(self, step: Step) -> Outcome:
-        """One try of one step, recorded."""
+        """One try of one step, not recorded."""
         self._fence.check(step.cluster, step.tier)
         Step.objects.filter(pk=step.pk).update(
             state=StepState.RUNNING,
@@ -121,7 +153,6 @@ class Runner:
         outcome = patient(step, self._outcome(step))
         if self._back and isinstance(outcome, Failed):
             outcome = Blocked(outcome.reason)  # a way back is never given up, a person looks
-        self._record(step, outcome)
         return outcome
 
     def _outcome(self, step: Step) -> Outcome:
@@ -140,9 +171,11 @@ class Runner:
 
     def _context(self, step: Step) -> StepContext:
         def write(what: str, call: Callable[[], Any]) -> Any:
-            return self._fence.write(
+            written = self._fence.write(
                 cluster=step.cluster, tier=step.tier, step=step.key, what=what, call=call
             )
+            self._failures.pop(step.pk, None)
+            return written
 
         def keep_prior(prior: Mapping[str, Any]) -> None:
             Step.objects.filter(pk=step.pk).update(prior=dict(prior))
@@ -188,6 +221,10 @@ class Runner:
                 return {"state": StepState.WAITING, "detail": reason, "next_try_at": None}
             case Failed(reason):
                 return {"state": StepState.FAILED, "detail": reason, "finished_at": now}
+
+
+def _stop_in(outcome: Outcome) -> Blocked | Failed | None:
+    return outcome if isinstance(outcome, Blocked | Failed) else None
 
 
 def runnable(steps: list[Step], *, now: datetime) -> tuple[list[Step], float]:

@@ -58,6 +58,8 @@ class EmptyAgain(Drain):
 class RestoreTier:
     """Put the tier label and every tier taint back exactly as they were."""
 
+    side_by_side = True
+
     def run(self, step: StepContext) -> Outcome:
         node = read_target(step)
         if is_back(step, node):

@@ -102,7 +102,9 @@ class StepKind(Protocol):
     """One kind of step; instances keep no state between calls.
 
     `undo` says, before anything is done, which steps take it back, in their order; none when there
-    is nothing to take back.
+    is nothing to take back. A kind with `side_by_side = True` may be tried at once with others of
+    its wave, from several threads: it takes nothing away that a guard counts, and does not rest on
+    the order within the wave.
     """
 
     def run(self, step: StepContext) -> Outcome: ...

@@ -38,23 +38,27 @@ NAMES_SHOWN = 3
 
 
 class Cordon:
-    """Close a node to new pods, and mark it as ours."""
+    """Close a node to new pods, and mark it as ours.
+
+    Never at once with another: each counts what the one before it has left. The node is taken from
+    the very list that floors and budgets are counted on.
+    """
 
     def run(self, step: StepContext) -> Outcome:
-        node = read_target(step)
+        node, nodes = _read_all(step)
         if refusal := refuse_other(step, node):
             return refusal
         if _is_ours(step, node) and node.unschedulable:
             return Done("closed to new pods by this plan")
-        if refusal := _refuse_cordon(step, node):
+        if refusal := _refuse_cordon(step, node, nodes):
             return refusal
         step.keep_prior({"unschedulable": False})
         _write_cordon(step, node)
         return Done("closed to new pods")
 
     def rehearse(self, step: StepContext) -> Outcome:
-        node = read_target(step)
-        if refusal := refuse_other(step, node) or _refuse_cordon(step, node):
+        node, nodes = _read_all(step)
+        if refusal := refuse_other(step, node) or _refuse_cordon(step, node, nodes):
             return refusal
         _write_cordon(step, node)
         return Done("the server would close it to new pods")
@@ -69,6 +73,8 @@ class Drain:
 
     A pod that nothing would make anew elsewhere is never evicted: a person decides about it.
     """
+
+    side_by_side = True
 
     def run(self, step: StepContext) -> Outcome:
         node = read_target(step)
@@ -106,6 +112,8 @@ class Drain:
 class AssignTier:
     """Set the tier label and taint of a node that we hold, two writes that its cordon covers."""
 
+    side_by_side = True
+
     def run(self, step: StepContext) -> Outcome:
         node = read_target(step)
         key, to = step.params["key"], step.params["to"]
@@ -121,11 +129,12 @@ class AssignTier:
             "every_taint": every_taint(node),
         }
         step.keep_prior(held)
-        if refusal := label_node(step, node, key, to, held):
-            return refusal
-        node = read_target(step)
-        if refusal := refuse_unheld(step, node):
-            return refusal
+        if node.labels.get(key) != to:
+            if refusal := label_node(step, node, key, to, held):
+                return refusal
+            node = read_target(step)
+            if refusal := refuse_unheld(step, node):
+                return refusal
         _write_taint(step, node)
         return Done(f"{key}: {held['label']} → {to}")
 
@@ -151,6 +160,8 @@ class AssignTier:
 
 class Uncordon:
     """Open a node again, only if the cordon is this plan's, and take our marks off."""
+
+    side_by_side = True
 
     def run(self, step: StepContext) -> Outcome:
         node = read_target(step)
@@ -201,7 +212,18 @@ def refuse_other(step: StepContext, node: NodeState) -> Outcome | None:
     return None
 
 
-def _refuse_cordon(step: StepContext, node: NodeState) -> Outcome | None:
+def _read_all(step: StepContext) -> tuple[NodeState, list[NodeState]]:
+    """The step's node, and all of its cluster, from one read."""
+    nodes, name = step.guards.nodes(), step.target.name
+    node = next((n for n in nodes if n.name == name), None)
+    if node is None:
+        raise ObjectMissing(step.cluster, f"node {name}")
+    return node, nodes
+
+
+def _refuse_cordon(
+    step: StepContext, node: NodeState, nodes: Sequence[NodeState]
+) -> Outcome | None:
     """Why this node may not be closed now; None when it may."""
     if holder := held_by(node):
         if holder != step.plan_id:
@@ -210,11 +232,10 @@ def _refuse_cordon(step: StepContext, node: NodeState) -> Outcome | None:
             return _overtaken_by(step, node)
     if foreign := _kept_by_others(step, node):
         return Failed(foreign)
-    if broken := step.guards.broken_by(node):
-        return Blocked(f"floor: {broken}")
-    if over := step.guards.over_budget(node):
-        return Waiting(f"budget: {over}", DRAIN_POLL_S)
-    return None
+    floor, budget = step.guards.refusals(node, nodes)
+    if floor:
+        return Blocked(f"floor: {floor}")
+    return Waiting(f"budget: {budget}", DRAIN_POLL_S) if budget else None
 
 
 def _kept_by_others(step: StepContext, node: NodeState) -> str:

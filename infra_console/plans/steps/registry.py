@@ -29,3 +29,11 @@ def step_kind(kind: str) -> "StepKind":
     """
     made: StepKind = import_string(settings.PLAN_STEP_KINDS[kind])()
     return made
+
+
+def is_side_by_side(kind: str) -> bool:
+    """Whether steps of this kind may be tried at once; not so where nothing is said or known."""
+    try:
+        return bool(getattr(step_kind(kind), "side_by_side", False))
+    except (KeyError, ImportError):
+        return False

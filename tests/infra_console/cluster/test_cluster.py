@@ -37,6 +37,7 @@ from infra_console.cluster.writes import (
 )
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.specs import NODE, TIER_KEY
+from tiers.twin.kube.faults import Match
 from tiers.twin.kube.kubeconfig import write_kubeconfig
 from tiers.twin.kube.resources import NODES
 
@@ -152,6 +153,13 @@ def test_a_budget_blocks_with_its_cause_and_our_own_wait(twin):
     assert blocked.value.retry_after_s == 5
     assert "disruption budget" in str(blocked.value)
     assert blocked.value.cause
+
+
+def test_a_server_in_trouble_is_no_budget_that_blocks(twin):
+    twin.servers.apis[CLUSTER].faults.add("error", Match(subresource="eviction"))
+    with pytest.raises(ClusterUnavailable) as trouble:
+        evict_pod(CLUSTER, serving_pods()[0], dry_run=False)
+    assert trouble.value.retryable
 
 
 def test_what_is_not_there_is_missing(twin):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from infra_console.cluster.errors import (
     ClusterForbidden,
@@ -12,11 +13,11 @@ from infra_console.cluster.errors import (
     ObjectConflict,
     ObjectMissing,
 )
-from infra_console.plans import outbox, sweep
+from infra_console.plans import executor, outbox, runner, sweep
 from infra_console.plans.checks import check_step_kinds
 from infra_console.plans.models import Execution, Outbox, Plan, Step
 from infra_console.plans.patience import PATIENCE, patient
-from infra_console.plans.runner import _outcome_of, runnable
+from infra_console.plans.runner import Runner, _outcome_of, runnable
 from infra_console.plans.steps.base import Blocked, Failed, Waiting
 from tests.infra_console.plans.specs import spec
 
@@ -111,3 +112,57 @@ def test_nothing_is_ordered_for_a_plan_that_rests(approved, sent, state):
     Outbox.objects.update(sent_at=timezone.now())
     Plan.objects.filter(id=plan.id).update(state=state)
     assert sweep.sweep() == 0
+
+
+def test_a_turn_that_is_over_orders_the_next_and_the_last_one_none(
+    twin, armed, approved, sent, monkeypatch
+):
+    monkeypatch.setattr(runner, "WORK_S", 0.0)
+    plan = approved(spec())
+    executor.execute(plan.id)
+    turns = 1
+    while sent:
+        assert sent.pop() == str(plan.id)
+        executor.execute(plan.id)
+        turns += 1
+    plan.refresh_from_db()
+    assert plan.state == "verified"
+    assert turns >= len(spec().steps)
+
+
+def test_a_turn_that_ends_for_another_reason_orders_nothing(twin, armed, approved, sent):
+    plan = approved(spec(steps=spec().steps[3:]))
+    sent.clear()
+    twin.edit_node(spec().steps[3].target.name, spec={"unschedulable": True})
+    executor.execute(plan.id)
+    plan.refresh_from_db()
+    assert plan.state == "paused"
+    assert sent == []
+
+
+def test_a_broker_that_is_away_leaves_the_next_turn_to_the_sweep(
+    twin, armed, approved, monkeypatch
+):
+    def away(plan_id) -> None:
+        raise OperationalError("no broker")
+
+    plan = approved(spec())
+    monkeypatch.setattr(runner, "WORK_S", 0.0)
+    monkeypatch.setattr(outbox, "send_execute", away)
+    assert executor.execute(plan.id) == "worked"
+    assert plan.id in sweep.orphaned_plans()
+
+
+def test_a_step_that_wrote_has_got_on_and_waits_briefly_again(approved):
+    class Fence:
+        lease, dry_run = type("Lease", (), {"epoch": 1}), False
+
+        def write(self, *, call, **_):
+            return call()
+
+    plan = approved(spec())
+    one = Step.objects.filter(plan=plan).first()
+    work = Runner(plan, Fence(), tier_key="tier")
+    work._failures[one.pk] = 5
+    assert work._context(one).write("label a node", lambda: "written") == "written"
+    assert work._failures[one.pk] == 0
