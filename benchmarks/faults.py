@@ -15,9 +15,8 @@ nodes, 50 ms latency, every tenth request fails).
 import argparse
 import json
 import os
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -58,19 +57,21 @@ def _faults(seeds: list[int], parts: list[str]) -> dict[str, object]:
     # Django must be set up before anything of the product is imported.
     from benchmarks import fault_servers  # noqa: PLC0415
     from benchmarks.fault_processes import Processes  # noqa: PLC0415
-    from benchmarks.fault_runs import FAULTS, measure  # noqa: PLC0415
+    from benchmarks.fault_runs import FAULTS, measured_kind, table  # noqa: PLC0415
     from benchmarks.fault_worker import Workers  # noqa: PLC0415
     from benchmarks.faults_bench import Helpers  # noqa: PLC0415
 
     kinds = [kind for kind in FAULTS if any(part in kind for part in parts)]
+    apart = [kind for kind in kinds if kind not in fault_servers.FAULTS]
     environment = child_environment()
-    with ExitStack() as started:
-        workers = started.enter_context(Workers(environment))
-        processes = None
-        if any(kind in fault_servers.FAULTS for kind in kinds):
-            folder = Path(started.enter_context(TemporaryDirectory()))
-            processes = started.enter_context(Processes(environment, folder))
-        return measure(seeds, kinds, Helpers(workers, processes))
+    with Workers(environment) as workers:
+        measured = [measured_kind(kind, seeds, Helpers(workers)) for kind in apart]
+    # Not before: they would take up the plans of the other kinds.
+    if of_servers := [kind for kind in kinds if kind in fault_servers.FAULTS]:
+        with TemporaryDirectory() as folder, Processes(environment, Path(folder)) as processes:
+            helpers = Helpers(processes=processes)
+            measured += [measured_kind(kind, seeds, helpers) for kind in of_servers]
+    return table(seeds, measured)
 
 
 def child_environment() -> dict[str, str]:
@@ -99,4 +100,4 @@ def own_servers() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
