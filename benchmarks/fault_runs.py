@@ -40,7 +40,7 @@ def measured_kind(kind: str, seeds: Sequence[int], helpers: Helpers) -> Measured
         "fault": kind, "seeds": len(seeds), "runs": sum(bench.runs for bench in benches),
         "violations": len(violated), "seconds": round(time.monotonic() - began, 1),
     }  # fmt: skip
-    print(json.dumps(row), file=sys.stderr, flush=True)
+    print(json.dumps(row), *violated, sep="\n", file=sys.stderr, flush=True)
     return Measured(row, violated, [seconds for bench in benches for seconds in bench.resumed])
 
 

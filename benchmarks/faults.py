@@ -8,8 +8,9 @@ JSON: `runs, violations, resume_seconds_max, seeds`, one line of `faults` a kind
 violated. `--kind` picks kinds by a part of their name.
 
 Instead of the table: `--races 1000` (two at one plan at the same moment, one winner each),
-`--state-machine-steps 100000` (random orders of events against a model) and `--big-plan` (200
-nodes, 50 ms latency, every tenth request fails).
+`--state-machine-steps 100000` (random orders of events against a model), `--big-plan`
+(200 nodes, 50 ms latency, every tenth request fails) and `--real-timers` (a Celery worker killed at
+three boundaries, with production's lease of 30 s and sweep of 5 s).
 """
 
 import argparse
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--races", type=int, metavar="N")
     parser.add_argument("--state-machine-steps", type=int, metavar="N")
     parser.add_argument("--big-plan", action="store_true")
+    parser.add_argument("--real-timers", action="store_true")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     with own_servers():
@@ -46,6 +48,8 @@ def _apart(options: argparse.Namespace) -> dict[str, object] | None:
     from benchmarks import fault_apart  # noqa: PLC0415 - Django must be set up first
 
     environment, seed = child_environment(), options.first_seed
+    if options.real_timers:
+        return fault_apart.real_timers(environment, seed)
     if options.races:
         return fault_apart.races(options.races)
     if options.state_machine_steps:
