@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from unittest.mock import patch
 
-from benchmarks import fault_big, fault_machine, fault_races
+from benchmarks import fault_big, fault_machine, fault_races, fault_real
 from benchmarks.fault_worker import Workers
 from benchmarks.faults_bench import clean_slate, name_cluster
 from infra_console.plans import outbox
@@ -32,3 +32,7 @@ def state_machine(steps: int, seed: int) -> dict[str, Any]:
 def big_plan(environment: Mapping[str, str], seed: int) -> dict[str, Any]:
     with Workers({**environment, "FAULT_REAL_TIMERS": "1"}) as workers:
         return fault_big.big_plan(workers, seed)
+
+
+def real_timers(environment: Mapping[str, str], seed: int) -> dict[str, Any]:
+    return fault_real.real_timers(environment, seed)

@@ -1,10 +1,12 @@
 """Every kind of fault over every seed, each on a bench of its own, and the figures of them all."""
 
+import json
+import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,34 +22,43 @@ FAULTS: Mapping[str, Callable[[Bench], None]] = {
 }
 
 
-def measure(seeds: Sequence[int], kinds: Iterable[str], helpers: Helpers) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Measured:
+    """One line of the table, what was violated, and the seconds of each resumption."""
+
+    row: Mapping[str, Any]
+    violated: Sequence[str]
+    resumed: Sequence[float]
+
+
+def measured_kind(kind: str, seeds: Sequence[int], helpers: Helpers) -> Measured:
+    """One kind of fault over every seed."""
+    began = time.monotonic()
+    benches = [survive(kind, seed, helpers) for seed in seeds]
+    violated = [words for bench in benches for words in bench.violations]
+    row = {
+        "fault": kind, "seeds": len(seeds), "runs": sum(bench.runs for bench in benches),
+        "violations": len(violated), "seconds": round(time.monotonic() - began, 1),
+    }  # fmt: skip
+    print(json.dumps(row), *violated, sep="\n", file=sys.stderr, flush=True)
+    return Measured(row, violated, [seconds for bench in benches for seconds in bench.resumed])
+
+
+def table(seeds: Sequence[int], measured: Sequence[Measured]) -> dict[str, Any]:
     """The table of faults, and its sums."""
-    rows, violated, resumed = [], list[str](), [0.0]
-    for kind in kinds:
-        row = {"fault": kind, "seeds": len(seeds), "runs": 0, "violations": 0, "seconds": 0.0}
-        began = time.monotonic()
-        for seed in seeds:
-            bench = survive(kind, seed, helpers)
-            row["runs"] += bench.runs
-            row["violations"] += len(bench.violations)
-            violated += bench.violations
-            resumed += bench.resumed
-        row["seconds"] = round(time.monotonic() - began, 1)
-        rows.append(row)
+    violated = [words for kind in measured for words in kind.violated]
     return {
-        "runs": sum(row["runs"] for row in rows),
+        "runs": sum(kind.row["runs"] for kind in measured),
         "violations": len(violated),
-        "resume_seconds_max": round(max(resumed), 2),
+        "resume_seconds_max": round(max((s for k in measured for s in k.resumed), default=0.0), 2),
         "seeds": list(seeds),
-        "faults": rows,
+        "faults": [kind.row for kind in measured],
         "violated": violated,
     }
 
 
 def survive(kind: str, seed: int, helpers: Helpers) -> Bench:
     """One kind of fault with one seed; the bench remembers what came of it."""
-    if kind not in fault_servers.FAULTS:
-        helpers = replace(helpers, processes=None)
     with (
         tempfile.TemporaryDirectory() as folder,
         Bench(Path(folder), seed, name=kind, helpers=helpers) as bench,

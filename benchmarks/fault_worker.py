@@ -18,6 +18,8 @@ from uuid import UUID
 
 import django
 
+BETWEEN_TURNS_S = 0.05
+UNFINISHED = ("worked", "lease lost")  # what a turn answers that may be followed by another
 PROGRAM = (sys.executable, "-m", "benchmarks.fault_worker")
 
 
@@ -42,7 +44,10 @@ class Workers:
         self._helper.communicate(timeout=20)
 
     def work(self, plan: UUID, kubeconfig: str, *, kill_at: int = 0) -> int:
-        """One turn of one worker; its exit code, -9 when it was killed."""
+        """One turn of one worker; its exit code, -9 when it was killed.
+
+        With a boundary to die at it takes turn after turn, however long a turn is here.
+        """
         order = {"plan": str(plan), "kubeconfig": kubeconfig, "kill_at": kill_at}
         self._helper.stdin.write(json.dumps(order) + "\n")  # type: ignore[union-attr]
         return int(self._helper.stdout.readline())  # type: ignore[union-attr]
@@ -76,7 +81,7 @@ def _ended(pid: int) -> int:
 
 
 def _work(order: Mapping[str, Any]) -> None:
-    """In the fork: one turn at the plan, and the end of the process whatever happens."""
+    """In the fork: a turn at the plan, and the end of the process whatever happens."""
     from django.conf import settings  # noqa: PLC0415 - after the set-up
 
     from benchmarks.fault_boundaries import (  # noqa: PLC0415
@@ -90,7 +95,8 @@ def _work(order: Mapping[str, Any]) -> None:
     try:
         settings.KUBECONFIG = order["kubeconfig"]
         with watched(Boundaries(order["kill_at"], kill_process)):
-            executor.execute(UUID(order["plan"]), sleep=time.sleep)
+            while executor.execute(UUID(order["plan"])) in UNFINISHED and order["kill_at"]:
+                time.sleep(BETWEEN_TURNS_S)
         code = 0
     finally:
         os._exit(code)

@@ -8,16 +8,16 @@ JSON: `runs, violations, resume_seconds_max, seeds`, one line of `faults` a kind
 violated. `--kind` picks kinds by a part of their name.
 
 Instead of the table: `--races 1000` (two at one plan at the same moment, one winner each),
-`--state-machine-steps 100000` (random orders of events against a model) and `--big-plan` (200
-nodes, 50 ms latency, every tenth request fails).
+`--state-machine-steps 100000` (random orders of events against a model), `--big-plan`
+(200 nodes, 50 ms latency, every tenth request fails) and `--real-timers` (a Celery worker killed at
+three boundaries, with production's lease of 30 s and sweep of 5 s).
 """
 
 import argparse
 import json
 import os
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--races", type=int, metavar="N")
     parser.add_argument("--state-machine-steps", type=int, metavar="N")
     parser.add_argument("--big-plan", action="store_true")
+    parser.add_argument("--real-timers", action="store_true")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     with own_servers():
@@ -47,6 +48,8 @@ def _apart(options: argparse.Namespace) -> dict[str, object] | None:
     from benchmarks import fault_apart  # noqa: PLC0415 - Django must be set up first
 
     environment, seed = child_environment(), options.first_seed
+    if options.real_timers:
+        return fault_apart.real_timers(environment, seed)
     if options.races:
         return fault_apart.races(options.races)
     if options.state_machine_steps:
@@ -58,19 +61,21 @@ def _faults(seeds: list[int], parts: list[str]) -> dict[str, object]:
     # Django must be set up before anything of the product is imported.
     from benchmarks import fault_servers  # noqa: PLC0415
     from benchmarks.fault_processes import Processes  # noqa: PLC0415
-    from benchmarks.fault_runs import FAULTS, measure  # noqa: PLC0415
+    from benchmarks.fault_runs import FAULTS, measured_kind, table  # noqa: PLC0415
     from benchmarks.fault_worker import Workers  # noqa: PLC0415
     from benchmarks.faults_bench import Helpers  # noqa: PLC0415
 
     kinds = [kind for kind in FAULTS if any(part in kind for part in parts)]
+    apart = [kind for kind in kinds if kind not in fault_servers.FAULTS]
     environment = child_environment()
-    with ExitStack() as started:
-        workers = started.enter_context(Workers(environment))
-        processes = None
-        if any(kind in fault_servers.FAULTS for kind in kinds):
-            folder = Path(started.enter_context(TemporaryDirectory()))
-            processes = started.enter_context(Processes(environment, folder))
-        return measure(seeds, kinds, Helpers(workers, processes))
+    with Workers(environment) as workers:
+        measured = [measured_kind(kind, seeds, Helpers(workers)) for kind in apart]
+    # Not before: they would take up the plans of the other kinds.
+    if of_servers := [kind for kind in kinds if kind in fault_servers.FAULTS]:
+        with TemporaryDirectory() as folder, Processes(environment, Path(folder)) as processes:
+            helpers = Helpers(processes=processes)
+            measured += [measured_kind(kind, seeds, helpers) for kind in of_servers]
+    return table(seeds, measured)
 
 
 def child_environment() -> dict[str, str]:
@@ -99,4 +104,4 @@ def own_servers() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,14 +22,16 @@ from benchmarks.fault_processes import Processes
 from benchmarks.fault_stranger import Stranger
 from benchmarks.fault_timers import short_timers
 from benchmarks.fault_worker import Workers
+from infra_console.audit.models import AuditRow
 from infra_console.cluster.client import close_clients
 from infra_console.fleet.models import Cluster, FleetSetting, Region
 from infra_console.plans import executor, outbox, services
 from infra_console.plans.invariants.api_log import read_requests
 from infra_console.plans.invariants.checker import check
 from infra_console.plans.invariants.reading import read_history
-from infra_console.plans.models import Execution, Plan
+from infra_console.plans.models import Execution, Plan, Step, Transition
 from infra_console.plans.spec import PlanSpec
+from infra_console.plans.states import STEP_ENDED
 from infra_console.plans.sweep import orphaned_plans
 from tests.infra_console.conftest import DOCUMENT
 from tests.infra_console.kube import CLUSTER, RunningTwin, audit_event
@@ -40,7 +43,7 @@ from tiers.twin.kube.tls import ensure_tls
 
 TIERS = ("training", "inference")
 MOVED = f"{CLUSTER}-h100-reserved-05"  # of the training tier at first
-FINISH_S = 40.0
+STUCK_S = 40.0  # without any new record
 RESTS = frozenset({"paused"})
 
 
@@ -54,6 +57,27 @@ class Helpers:
     workers: Workers | None = None
     processes: Processes | None = None
     few: bool = False
+
+
+class Stuck:
+    """Whether a plan has left no new record for a while: a slow machine is not a stuck plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan, self._records, self._since = plan, (-1, -1, -1), time.monotonic()
+
+    def __call__(self) -> bool:
+        if time.monotonic() - self._since < STUCK_S:
+            return False
+        records, self._records = self._records, self._count()
+        self._since = time.monotonic()
+        return records == self._records
+
+    def _count(self) -> tuple[int, int, int]:
+        return (
+            AuditRow.objects.filter(object_id=str(self._plan.id)).count(),
+            Transition.objects.filter(plan=self._plan).count(),
+            Step.objects.filter(plan=self._plan, state__in=STEP_ENDED).count(),
+        )
 
 
 class Bench:
@@ -147,7 +171,12 @@ class Bench:
 
     def next_plan(self, document: PlanSpec | None = None) -> Plan:
         """An approved plan, ordered and not begun."""
-        plan = services.propose_plan(document or self.document(), authors=["planner"])
+        return self.approved(self.proposed(document))
+
+    def proposed(self, document: PlanSpec | None = None) -> Plan:
+        return services.propose_plan(document or self.document(), authors=["planner"])
+
+    def approved(self, plan: Plan) -> Plan:
         for approver in self.approvers:
             if plan.state == "proposed":  # a large plan needs more than one
                 plan = services.approve_plan(
@@ -164,10 +193,10 @@ class Bench:
         except Exception:  # noqa: BLE001  what a worker's log would show is a finding here
             self.violations.append(f"{self.name}: a worker died: {traceback.format_exc(limit=-4)}")
 
-    def finish(self, plan: Plan, *, within_s: float = FINISH_S) -> None:
-        """Hand the plan out as the sweep would, until it has ended or rests."""
-        deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline and not self.is_over(plan):
+    def finish(self, plan: Plan, *, within_s: float = inf) -> None:
+        """Hand the plan out as the sweep would, until it has ended, rests, or is stuck."""
+        deadline, stuck = time.monotonic() + within_s, Stuck(plan)
+        while not self.is_over(plan) and time.monotonic() < deadline and not stuck():
             if plan.id in orphaned_plans():
                 self.deliver(plan)
             else:

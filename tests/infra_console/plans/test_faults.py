@@ -17,8 +17,7 @@ from tests.servers import SERVERS
 
 SEED = int(os.environ.get("FAULT_SEED", "1"))
 # Every boundary takes most of a minute; here a few of them, in benchmarks.faults all.
-# Strangers who write all the time need a machine with time to spare: in benchmarks.faults alone.
-KINDS = tuple(kind for kind in FAULTS if kind not in OF_SERVERS and "all the time" not in kind)
+KINDS = tuple(kind for kind in FAULTS if kind not in OF_SERVERS)
 
 
 @pytest.fixture(scope="module")
