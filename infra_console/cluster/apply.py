@@ -81,7 +81,7 @@ def apply_fields(
         try:
             return call(**options)
         except ApiException as err:
-            if owners := _owners(err):
+            if owners := owners_in_conflict(err):
                 raise FieldOwned(cluster_id, status_message(err), owners=owners) from err
             raise
 
@@ -114,9 +114,11 @@ def give_back(
     return write(cluster_id, what, call, dry_run, kind=MERGE_PATCH, manager=manager, **options)
 
 
-def _owners(err: ApiException) -> tuple[str, ...]:
-    """The managers that a conflict of fields names; empty for any other refusal."""
+def owners_in_conflict(err: ApiException) -> tuple[str, ...] | None:
+    """The other managers whom a conflict of fields names; None for any other refusal."""
     causes = (status_body(err).get("details") or {}).get("causes") or ()
     said = [str(c.get("message", "")) for c in causes if c.get("reason") == CONFLICT]
+    if not said:
+        return None
     found = {match[1] for text in said if (match := OWNER.search(text))}
     return tuple(sorted(found - {FIELD_MANAGER}))
