@@ -15,6 +15,7 @@ from infra_console.plans.freezes import MAY_WAIT, frozen_plan
 from infra_console.plans.models import BreakGlass, FreezeOverride, Plan
 from infra_console.plans.orders import undo_until
 from infra_console.plans.quorum import quorum_of
+from infra_console.plans.rejections import rejected_until
 from infra_console.plans.states import Decision, PlanState
 
 SHORT_S = 120  # a longer wait is not counted down second by second
@@ -50,6 +51,7 @@ def review_parts(plan: Plan, user: Person) -> dict[str, Callable[[], Any]]:
         "frozen": lambda: frozen_plan(plan) if plan.state in MAY_WAIT else None,
         "override": lambda: FreezeOverride.objects.filter(plan=plan).first(),
         "lacks_ratify": lambda: _lacks_ratify(plan, user),
+        "again": lambda: rejected_until(plan),
         "comments": lambda: list(plan.comments.all()),
         **{name: lambda words=words: words for name, words in lacks.items()},
     }
