@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.utils import timezone
-
 from infra_console.access.roles import Person, missing_right
+from infra_console.plans import clock
 from infra_console.plans.break_glass import unratified
 from infra_console.plans.freezes import MAY_WAIT, frozen_plan
 from infra_console.plans.models import BreakGlass, FreezeOverride, Plan
@@ -32,7 +31,7 @@ class Undo:
     @property
     def left_s(self) -> int:
         """Whole seconds left, 0 where they are not counted."""
-        left = (self.until - timezone.now()).total_seconds() if self.until else 0.0
+        left = (self.until - clock.now()).total_seconds() if self.until else 0.0
         return math.ceil(left) if 0 < left <= SHORT_S else 0
 
 
