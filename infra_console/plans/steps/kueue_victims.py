@@ -56,16 +56,16 @@ class Signal:
         pods = running_pods(step, victim)
         if not pods:
             return Done("none of its pods runs: there is nothing to save")
-        if waits := ask_and_wait(step, pods, now=clock.now()):
+        if waits := ask_and_wait(step, pods, now=clock.now(), queue=victim.cluster_queue):
             return Waiting(f"waits for a checkpoint of {victim.full_name}, {waits}", POLL_S)
-        return Done(saved_words(step, pods, now=clock.now()))
+        return Done(saved_words(step, pods, now=clock.now(), queue=victim.cluster_queue))
 
     def rehearse(self, step: StepContext) -> Outcome:
         victim = _victim(step)
         if not isinstance(victim, WorkloadState):
             return victim
         pods = running_pods(step, victim)
-        ask_and_wait(step, pods, now=clock.now())
+        ask_and_wait(step, pods, now=clock.now(), queue=victim.cluster_queue)
         return Done(f"the server would ask {len(pods)} pods for a checkpoint")
 
     def undo(self, step: StepSpec) -> Sequence[Undo]:
