@@ -281,6 +281,10 @@ SETTLE_AFTER_S = env_int("SETTLE_AFTER_S", 600 if DEMO else 4 * 3600)
 PLAN_TTL_S = env_int("PLAN_TTL_S", 3600)
 APPROVAL_UNDO_S = env_int("APPROVAL_UNDO_S", 5 if DEMO else 30)
 RATIFY_WITHIN_S = env_int("RATIFY_WITHIN_S", 3600)
+# How long the moves of a plan that a person rejected are not proposed again, unless the demand of
+# who would gain is expected to be higher by more than this share.
+REJECTED_FOR_S = env_int("REJECTED_FOR_S", 600 if DEMO else 4 * 3600)
+REJECTED_UNLESS_GROWN_PERCENT = env_int("REJECTED_UNLESS_GROWN_PERCENT", 20)
 ENVELOPES = env_bool("ENVELOPES")  # whether approvals given in advance approve anything
 # Approval requests in eight hours, above which the less valuable wait; 0 asks for every plan.
 APPROVAL_REQUESTS_PER_SHIFT = env_int("APPROVAL_REQUESTS_PER_SHIFT", 0 if DEMO else 12)

@@ -11,12 +11,16 @@ from datetime import datetime
 from time import perf_counter
 from typing import Any
 
+from django.conf import settings
+
 from infra_console.plans.queries import clusters_at_work
+from infra_console.plans.rejections import rejection_of
 from infra_console.plans.services import propose_plan
 from infra_console.plans.spec import Evidence, PlanSpec
 from infra_console.telemetry.ages import FleetFreshness
 from infra_console.telemetry.queries import fleet_freshness
 from infra_console.telemetry.series import Freshness
+from tiers.core.again import grown
 from tiers.core.allocate import Allocation, allocate
 from tiers.core.changes import ClusterMoves
 from tiers.core.fleet_state import TIERS, ClusterState, FleetState
@@ -97,6 +101,7 @@ def run_stages(cycle: Cycle, inputs: CycleInputs, at_stage: Callable[[str], None
     proposed = _propose(cycle, inputs, state, book, snapshot, allocation, freshness)
     document["plans"] = [_plan_line(plan) for plan in proposed.plans]
     document["notes"] = proposed.notes
+    document["withheld"] = proposed.withheld
     clock.lap("propose")
     return CycleOutcome(CycleState.DONE, _verdict(document), document)
 
@@ -140,6 +145,7 @@ def _without_forecast(
 class _Proposed:
     plans: list[tuple[Any, PlanSpec]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    withheld: list[str] = field(default_factory=list)  # what people said no to a while ago
 
 
 def _propose(
@@ -170,9 +176,29 @@ def _propose(
             continue
         evidence = _evidence(cycle, inputs, cluster, book, allocation, freshness)
         spec = build_plan(inputs.facts, cluster, moves, evidence, price)
+        if no := _standing_rejection(inputs.facts, spec):
+            proposed.withheld.append(f"{cluster.cluster}: {no}")
+            continue
         plan = propose_plan(spec, authors=inputs.authors)
         proposed.plans.append((plan, spec))
     return proposed
+
+
+def _standing_rejection(facts: FleetFacts, spec: PlanSpec) -> str:
+    """Why these moves are not proposed again; empty when they may be.
+
+    What restores a floor, and what a grown demand now asks for, are other questions than the one
+    that people answered.
+    """
+    no = rejection_of(spec)
+    if no is None or (spec.urgent and not no.spec.urgent):
+        return ""
+    gaining = {m.to_tier for m in spec.moves if m.kind == "node"}
+    workloads = {w.id for w in facts.workloads.values() if w.tier in gaining}
+    workloads |= {m.workload for m in spec.moves if (m.to_replicas or 0) > (m.from_replicas or 0)}
+    share = settings.REJECTED_UNLESS_GROWN_PERCENT / 100
+    before, now = no.spec.evidence.demand, spec.evidence.demand
+    return "" if grown(before, now, workloads, share=share) else no.words
 
 
 def _moves_of(facts: FleetFacts, cluster: ClusterState, allocation: Allocation) -> ClusterMoves:
@@ -274,12 +300,17 @@ def _plan_line(proposed: tuple[Any, PlanSpec]) -> dict[str, Any]:
 
 def _verdict(document: Mapping[str, Any]) -> str:
     plans, frozen = document["plans"], document["frozen"]
+    withheld = document["withheld"]
     if plans:
         text = f"{len(plans)} {'plan' if len(plans) == 1 else 'plans'} proposed"
+    elif withheld:
+        text = f"{len(withheld)} {'change' if len(withheld) == 1 else 'changes'} held back"
     else:
         text = "No change is worth its price"
     if frozen:
         text += f"; {len(frozen)} clusters frozen ({', '.join(sorted(frozen)[:3])})"
+    if withheld:
+        text += f"; {'; '.join(withheld[:3])}"
     return text + "."
 
 

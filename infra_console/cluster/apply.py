@@ -1,4 +1,4 @@
-"""Server-side apply of the few fields that a plan changes, never by force.
+"""Server-side apply of the few fields that a plan changes, by force only with an admin's leave.
 
 An apply owns just what it sends, and takes away what its manager alone had sent before and now
 leaves out: so each object's fields of ours are always sent together. A field that another manager
@@ -14,9 +14,8 @@ from kubernetes.client.exceptions import ApiException
 
 from infra_console.cluster.client import FIELD_MANAGER
 from infra_console.cluster.errors import FieldOwned, status_body, status_message
-from infra_console.cluster.patching import write
+from infra_console.cluster.patching import APPLY_PATCH, MERGE_PATCH, write
 
-APPLY_PATCH = "application/apply-patch+yaml"
 OWNER = re.compile(r'conflict with "([^"]+)"')
 CONFLICT = "FieldManagerConflict"
 
@@ -57,6 +56,7 @@ def apply_fields(
     fields: Mapping[str, Any],
     *,
     annotations: Mapping[str, str],
+    force: bool = False,
     dry_run: bool,
     **place: str,
 ) -> dict[str, Any]:
@@ -81,17 +81,44 @@ def apply_fields(
         try:
             return call(**options)
         except ApiException as err:
-            if owners := _owners(err):
+            if owners := owners_in_conflict(err):
                 raise FieldOwned(cluster_id, status_message(err), owners=owners) from err
             raise
 
     options: dict[str, Any] = {"name": held.name, "body": body, **place}
+    if force:
+        options["force"] = True
     return write(cluster_id, f"apply {held.words}", refusing, dry_run, kind=APPLY_PATCH, **options)
 
 
-def _owners(err: ApiException) -> tuple[str, ...]:
-    """The managers that a conflict of fields names; empty for any other refusal."""
+def give_back(
+    cluster_id: str,
+    held: Versioned,
+    call: Callable[..., Any],
+    fields: Mapping[str, Any],
+    *,
+    manager: str,
+    dry_run: bool,
+    **place: str,
+) -> dict[str, Any]:
+    """Write `fields` of the spec in the name of whoever owned them; a None takes one off.
+
+    An update that changes a field owns it alone, so they are the owner's again.
+
+    Raises:
+        ObjectConflict: the object changed since it was read; nothing was written.
+    """
+    metadata = {"uid": held.uid, "resourceVersion": held.resource_version}
+    body = {"metadata": metadata, "spec": dict(fields)}
+    what, options = f"give back {held.words}", {"name": held.name, "body": body, **place}
+    return write(cluster_id, what, call, dry_run, kind=MERGE_PATCH, manager=manager, **options)
+
+
+def owners_in_conflict(err: ApiException) -> tuple[str, ...] | None:
+    """The other managers whom a conflict of fields names; None for any other refusal."""
     causes = (status_body(err).get("details") or {}).get("causes") or ()
     said = [str(c.get("message", "")) for c in causes if c.get("reason") == CONFLICT]
+    if not said:
+        return None
     found = {match[1] for text in said if (match := OWNER.search(text))}
     return tuple(sorted(found - {FIELD_MANAGER}))

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra_console.cluster.apply import Versioned, apply_fields, versioned
+from infra_console.cluster.apply import Versioned, apply_fields, give_back, versioned
 from infra_console.cluster.errors import ObjectMissing
-from infra_console.cluster.places import Kind, list_objects, owners_of, read_object
+from infra_console.cluster.managers import Manager, other_owners
+from infra_console.cluster.places import Kind, list_objects, read_object
 
 HPA = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 SCALED_OBJECT = Kind("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects")
@@ -24,8 +25,8 @@ PAUSED = frozenset({"autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-re
 class BoundsState:
     """An autoscaler. `low` and `high` are None where they are not written down.
 
-    `maker` is the ScaledObject that made this HPA and would put its own bounds back; `owners` own
-    a bound beside us; `target` is the kind and name of what it scales.
+    `maker` is the ScaledObject that made this HPA and would put its own bounds back; `low_owners`
+    and `high_owners` own a bound beside us; `target` is the kind and name of what it scales.
     """
 
     at: Versioned
@@ -34,8 +35,14 @@ class BoundsState:
     target: tuple[str, str]
     maker: str
     paused: bool
-    owners: tuple[str, ...]
+    low_owners: tuple[Manager, ...]
+    high_owners: tuple[Manager, ...]
     annotations: Mapping[str, str]
+
+    @property
+    def owners(self) -> tuple[Manager, ...]:
+        """Everybody but us who owns one of the two."""
+        return tuple(dict.fromkeys((*self.low_owners, *self.high_owners)))
 
     @property
     def least(self) -> int:
@@ -66,7 +73,6 @@ def bounds_state(kind: str, item: Mapping[str, Any]) -> BoundsState:
     low, high = FIELDS[kind]
     aim, notes = spec["scaleTargetRef"], meta.get("annotations") or {}
     makers = (o["name"] for o in meta.get("ownerReferences") or () if o["kind"] == "ScaledObject")
-    owners = {*owners_of(item, "spec", low), *owners_of(item, "spec", high)}
     return BoundsState(
         at=versioned(KINDS[kind].api_version, kind, item),
         low=spec.get(low),
@@ -74,7 +80,8 @@ def bounds_state(kind: str, item: Mapping[str, Any]) -> BoundsState:
         target=(aim.get("kind") or "Deployment", aim["name"]),
         maker=next(makers, ""),
         paused=bool(PAUSED & notes.keys()) and notes.get("autoscaling.keda.sh/paused") != "false",
-        owners=tuple(sorted(owners)),
+        low_owners=other_owners(item, ("spec", low)),
+        high_owners=other_owners(item, ("spec", high)),
         annotations=notes,
     )
 
@@ -86,9 +93,13 @@ def apply_bounds(
     high: int | None,
     *,
     annotations: Mapping[str, str],
+    force: bool = False,
     dry_run: bool,
 ) -> None:
-    """Set both bounds; None leaves one to its default.
+    """Set both bounds; None leaves one to its default, or to whoever else owns it.
+
+    Args:
+        force: take them from whoever owns them; only ever with an admin's leave.
 
     Raises:
         FieldOwned: another manager owns one. ObjectConflict: it changed since it was read.
@@ -101,6 +112,34 @@ def apply_bounds(
         kind.verb(cluster_id, "patch"),
         {name: value for name, value in named if value is not None},
         annotations=annotations,
+        force=force,
+        dry_run=dry_run,
+        **kind.place(held.at.namespace),
+    )
+
+
+def give_back_bounds(
+    cluster_id: str,
+    held: BoundsState,
+    bounds: Mapping[str, int | None],
+    *,
+    manager: str,
+    dry_run: bool,
+) -> None:
+    """Write `min`, `max` or both in the name of their former owner; None takes one off.
+
+    Raises:
+        ObjectConflict: it changed since it was read; nothing was written.
+    """
+    kind = KINDS[held.at.kind]
+    low, high = FIELDS[held.at.kind]
+    fields = {{"min": low, "max": high}[end]: value for end, value in bounds.items()}
+    give_back(
+        cluster_id,
+        held.at,
+        kind.verb(cluster_id, "patch"),
+        fields,
+        manager=manager,
         dry_run=dry_run,
         **kind.place(held.at.namespace),
     )

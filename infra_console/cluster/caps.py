@@ -12,11 +12,12 @@ from typing import Any
 from kubernetes.client import CoreV1Api
 
 from infra_console.cluster.answers import read_json
-from infra_console.cluster.apply import Versioned, apply_fields, versioned
+from infra_console.cluster.apply import Versioned, apply_fields, give_back, versioned
 from infra_console.cluster.client import client_for
 from infra_console.cluster.errors import InvalidRequest
+from infra_console.cluster.managers import Manager, other_owners
 from infra_console.cluster.objects import GPU
-from infra_console.cluster.places import owners_of, read_object
+from infra_console.cluster.places import read_object
 from infra_console.cluster.scaling import KINDS
 
 QUOTA, NODE_POOL = "ResourceQuota", "NodePool"
@@ -35,7 +36,7 @@ class CapState:
     at: Versioned
     text: str | None
     used: int | None
-    owners: tuple[str, ...]
+    owners: tuple[Manager, ...]
     annotations: Mapping[str, str]
 
     @property
@@ -66,7 +67,7 @@ def cap_state(kind: str, item: Mapping[str, Any]) -> CapState:
         at=versioned(version, kind, item),
         text=None if limit is None else str(limit),
         used=None if used is None else whole(str(used)),
-        owners=owners_of(item, "spec", field, key),
+        owners=other_owners(item, ("spec", field, key)),
         annotations=meta.get("annotations") or {},
     )
     if state.text is not None:
@@ -88,20 +89,42 @@ def apply_cap(
     text: str | None,
     *,
     annotations: Mapping[str, str],
+    force: bool = False,
     dry_run: bool,
 ) -> None:
-    """Set the limit; None leaves it out, as it was before ours.
+    """Set the limit; None leaves it out, as it was before ours, or to whoever else owns it.
+
+    Args:
+        force: take it from whoever owns it; only ever with an admin's leave.
 
     Raises:
         FieldOwned: another manager owns it. ObjectConflict: the object changed since it was read.
     """
-    kind, (field, key, _) = held.at.kind, FIELDS[held.at.kind]
-    if kind == QUOTA:
-        call: Callable[..., Any] = CoreV1Api(client_for(cluster_id)).patch_namespaced_resource_quota
-        place = {"namespace": held.at.namespace}
-    else:
-        call, place = KINDS[kind].verb(cluster_id, "patch"), KINDS[kind].place("")
+    field, key, _ = FIELDS[held.at.kind]
+    call, place = _patch(cluster_id, held)
     fields = {} if text is None else {field: {key: text}}
-    apply_fields(
-        cluster_id, held.at, call, fields, annotations=annotations, dry_run=dry_run, **place
-    )
+    more: dict[str, Any] = {"annotations": annotations, "force": force, "dry_run": dry_run}
+    apply_fields(cluster_id, held.at, call, fields, **more | place)
+
+
+def give_back_cap(
+    cluster_id: str, held: CapState, text: str | None, *, manager: str, dry_run: bool
+) -> None:
+    """Write the limit in the name of its former owner; None takes it off.
+
+    Raises:
+        ObjectConflict: the object changed since it was read; nothing was written.
+    """
+    field, key, _ = FIELDS[held.at.kind]
+    call, place = _patch(cluster_id, held)
+    fields = {field: {key: text}}
+    give_back(cluster_id, held.at, call, fields, manager=manager, dry_run=dry_run, **place)
+
+
+def _patch(cluster_id: str, held: CapState) -> tuple[Callable[..., Any], dict[str, str]]:
+    """The client's call and where the object is."""
+    kind = held.at.kind
+    if kind == QUOTA:
+        api = CoreV1Api(client_for(cluster_id))
+        return api.patch_namespaced_resource_quota, {"namespace": held.at.namespace}
+    return KINDS[kind].verb(cluster_id, "patch"), KINDS[kind].place("")

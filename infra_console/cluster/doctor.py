@@ -1,13 +1,13 @@
 """Whether every cluster's API answers with our credentials, and lets us do what plans need."""
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
 
 from infra_console.cluster.errors import ClusterError
-from infra_console.cluster.plan_rights import NEEDED, lacking
 from infra_console.cluster.reads import read_version
-from infra_console.cluster.rights import KUEUE, Rights, review_rights
+from infra_console.cluster.rights import CHANGES, Right, Rights, is_kueues, lacking, review_rights
 from infra_console.fleet.queries import list_clusters
 from infra_console.overview.doctor import Check
 
@@ -42,8 +42,8 @@ def _rights(cluster_id: str) -> Check | None:
         missing = lacking(cluster_id)
     except ClusterError:
         return None  # said by the cluster's own check
-    granted = ", ".join(what for what in NEEDED if what not in missing) or "nothing"
-    lacks = "; ".join(f"not {what} ({', '.join(words)})" for what, words in missing.items())
+    granted = ", ".join(what for what in CHANGES if what not in missing) or "nothing"
+    lacks = "; ".join(f"not {what} ({_words(rights)})" for what, rights in missing.items())
     detail = f"plans may change {granted}" + (f"; {lacks}" if lacks else "")
     return Check(name=f"rights in {cluster_id}", ok=True, detail=detail)
 
@@ -64,7 +64,11 @@ def _judge(name: str, answers: str, rights: Rights) -> Check:
     if not missing:
         kind = "reads and writes" if rights.writes else "reads only, nothing is executed from here"
         return Check(name=name, ok=True, detail=f"{answers}; {kind}")
-    words = ", ".join(str(right) for right in missing)
-    files = "kueue.yaml" if all(r.part == KUEUE for r in missing) else "rbac.yaml"
+    files = "kueue.yaml" if all(map(is_kueues, missing)) else "rbac.yaml"
     remedy = f"grant it: kubectl apply -f deploy/kubernetes/{files}"
-    return Check(name=name, ok=False, detail=f"{answers}; may not {words}", remedy=remedy)
+    detail = f"{answers}; may not {_words(missing)}"
+    return Check(name=name, ok=False, detail=detail, remedy=remedy)
+
+
+def _words(rights: Iterable[Right]) -> str:
+    return ", ".join(map(str, rights))

@@ -3,21 +3,18 @@
 Without a resourceVersion an apply would overwrite what came since it was read, so it carries one.
 """
 
-import re
 from typing import Any
 
 from kubernetes.client import CoreV1Api
 from kubernetes.client.exceptions import ApiException
 
-from infra_console.cluster.client import FIELD_MANAGER, client_for
-from infra_console.cluster.errors import FieldOwned, status_body, status_message
+from infra_console.cluster.apply import owners_in_conflict
+from infra_console.cluster.client import client_for
+from infra_console.cluster.errors import FieldOwned, status_message
 from infra_console.cluster.managers import UNRECORDED
 from infra_console.cluster.objects import NodeState, node_state
 from infra_console.cluster.patching import APPLY_PATCH, write
 from infra_console.cluster.writes import change_node
-
-CONFLICT = "FieldManagerConflict"
-OWNER = re.compile(r'conflict with "([^"]+)"')
 
 
 def apply_label(
@@ -64,7 +61,8 @@ def _apply(
         try:
             return call(**options)
         except ApiException as err:
-            if (owners := _owners(err)) is not None:
+            if (found := owners_in_conflict(err)) is not None:
+                owners = tuple(name for name in found if name != UNRECORDED)
                 raise FieldOwned(cluster_id, status_message(err), owners=owners) from err
             raise
 
@@ -74,13 +72,3 @@ def _apply(
         **({"force": True} if force else {}),
     }
     return node_state(write(cluster_id, what, naming_owners, dry_run, kind=APPLY_PATCH, **options))
-
-
-def _owners(err: ApiException) -> tuple[str, ...] | None:
-    """The others whom a conflict of fields names; None for any other refusal."""
-    causes = (status_body(err).get("details") or {}).get("causes") or ()
-    said = [str(c.get("message", "")) for c in causes if c.get("reason") == CONFLICT]
-    if not said:
-        return None
-    found = {match[1] for text in said if (match := OWNER.search(text))}
-    return tuple(sorted(found - {FIELD_MANAGER, UNRECORDED}))

@@ -1,10 +1,11 @@
 """Who owns a field of an object, from its `metadata.managedFields`.
 
-An update that changed a field owns it, an apply owns what it sends. Managers of the status write
-what controllers see, not what anybody wants; ours is left out: these are the others.
+An update that changed a field owns it, through `scale` too, and an apply owns what it sends.
+Managers of the status write what controllers see, not what anybody wants; ours is left out: these
+are the others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +33,9 @@ def other_owners(item: Mapping[str, Any], path: Sequence[str]) -> tuple[Manager,
     found = {
         Manager(e.get("manager", ""), e.get("operation") == "Apply")
         for e in entries
-        if not e.get("subresource") and _holds(e.get("fieldsV1") or {}, steps)
+        if e.get("subresource") != "status" and _holds(e.get("fieldsV1") or {}, steps)
     }
-    others = (m for m in found if m.name not in (FIELD_MANAGER, UNRECORDED))
+    others = (m for m in found if m.name not in ("", FIELD_MANAGER, UNRECORDED))
     return tuple(sorted(others, key=lambda m: (m.name, m.applies)))
 
 
@@ -44,6 +45,17 @@ def _holds(tree: Mapping[str, Any], steps: Sequence[str]) -> bool:
             return False
         tree = tree[step]
     return True
+
+
+def appliers(owners: Iterable[Manager]) -> list[Manager]:
+    """The owners who come back with their value: a count of replicas that was once written by hand,
+    or by an autoscaler long gone, is anybody's to scale."""
+    return [m for m in owners if m.applies]
+
+
+def named(managers: Iterable[str]) -> tuple[Manager, ...]:
+    """Managers of whom a refusal tells no more than the name."""
+    return tuple(Manager(name, applies=False) for name in managers)
 
 
 def names(managers: Sequence[Manager]) -> str:

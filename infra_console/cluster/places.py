@@ -1,17 +1,16 @@
-"""Where the kinds live that plans write to, and who owns a field of an object.
+"""Where the kinds live that plans write to.
 
-Kinds of a named group are reached by one path pattern, built in or custom. A field's owners are
-those of `metadata.managedFields`: an update that changed it, an apply that sent it.
+Kinds of a named group are reached by one path pattern, built in or custom.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from kubernetes.client import CustomObjectsApi
 
 from infra_console.cluster.answers import pages, read_json
-from infra_console.cluster.client import FIELD_MANAGER, client_for
+from infra_console.cluster.client import client_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +64,3 @@ def list_objects(
     if labels:
         options["label_selector"] = labels
     return pages(cluster_id, f"list {kind.plural}", call, **options)
-
-
-def owners_of(item: Mapping[str, Any], *path: str) -> tuple[str, ...]:
-    """Everybody but us who owns the field at `path`, in order of their names.
-
-    Empty where nobody is recorded: an object without managedFields tells nothing.
-    """
-    steps = [f"f:{part}" for part in path]
-    found = {
-        entry.get("manager", "")
-        for entry in item["metadata"].get("managedFields") or ()
-        if entry.get("subresource") != "status" and _holds(entry.get("fieldsV1") or {}, steps)
-    }
-    return tuple(sorted(found - {FIELD_MANAGER, ""}))
-
-
-def _holds(tree: Mapping[str, Any], steps: list[str]) -> bool:
-    for step in steps:
-        if step not in tree:
-            return False
-        tree = tree[step]
-    return True

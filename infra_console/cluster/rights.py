@@ -1,8 +1,9 @@
-"""What our credentials may do in a cluster, by asking its authorizer.
+"""What our credentials may do in a cluster, by asking its authorizer: the one list of rights.
 
 deploy/kubernetes grants these; whoever reads only holds none of the writes, which is a way to run.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kubernetes.client import AuthorizationV1Api
@@ -14,34 +15,54 @@ from infra_console.cluster.kueue import GROUP, serves_kueue
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """A verb on a resource; `part` is what of the console needs it."""
+    """A verb on a resource, or on a part of it: `pods/eviction`."""
 
     verb: str
     group: str
     resource: str
-    part: str
-    subresource: str = ""
 
     def __str__(self) -> str:
-        whole = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
-        return f"{self.verb} {whole}"
+        return f"{self.verb} {self.resource}"
 
 
-NODES, KUEUE = "nodes and services", "Kueue"
+LWS, CAPI, KARPENTER = "leaderworkerset.x-k8s.io", "cluster.x-k8s.io", "karpenter.sh"
 READS = (
-    Right("list", "", "nodes", NODES),
-    Right("list", "", "pods", NODES),
-    Right("get", "apps", "deployments", NODES),
-    Right("get", GROUP, "clusterqueues", KUEUE),
-    Right("list", GROUP, "workloads", KUEUE),
+    Right("list", "", "nodes"),
+    Right("list", "", "pods"),
+    Right("get", "apps", "deployments"),
+    Right("get", GROUP, "clusterqueues"),
+    Right("list", GROUP, "workloads"),
 )
+# By what plans change; all of one kind are needed to change it. What stands in targets.yaml an
+# operator may leave out.
+CHANGES: Mapping[str, tuple[Right, ...]] = {
+    "nodes": (Right("patch", "", "nodes"), Right("create", "", "pods/eviction")),
+    "deployments": (Right("update", "apps", "deployments/scale"), Right("patch", "", "pods")),
+    "sets": (
+        Right("get", "apps", "statefulsets"),
+        Right("update", "apps", "statefulsets/scale"),
+        Right("get", LWS, "leaderworkersets"),
+        Right("update", LWS, "leaderworkersets/scale"),
+    ),
+    "bounds": (
+        Right("patch", "autoscaling", "horizontalpodautoscalers"),
+        Right("patch", "keda.sh", "scaledobjects"),
+    ),
+    "quotas": (Right("patch", "", "resourcequotas"),),
+    "machines": (
+        Right("update", CAPI, "machinedeployments/scale"),
+        Right("patch", CAPI, "machines"),
+        Right("patch", KARPENTER, "nodepools"),
+        Right("update", KARPENTER, "nodepools/scale"),
+        Right("list", KARPENTER, "nodeclaims"),
+    ),
+}
+# What every executor holds, or none of it.
 WRITES = (
-    Right("patch", "", "nodes", NODES),
-    Right("patch", "", "pods", NODES),
-    Right("create", "", "pods", NODES, "eviction"),
-    Right("update", "apps", "deployments", NODES, "scale"),
-    Right("patch", GROUP, "clusterqueues", KUEUE),
-    Right("patch", GROUP, "workloads", KUEUE),
+    *CHANGES["nodes"],
+    *CHANGES["deployments"],
+    Right("patch", GROUP, "clusterqueues"),
+    Right("patch", GROUP, "workloads"),
 )
 
 
@@ -54,15 +75,19 @@ class Rights:
     writes: bool
 
 
+def is_kueues(right: Right) -> bool:
+    """Whether kueue.yaml grants it, and not rbac.yaml."""
+    return right.group == GROUP
+
+
 def review_rights(cluster_id: str) -> Rights:
     """Ask about every right that the console uses there; Kueue's only where it is served.
 
     Raises:
         ClusterError: the cluster cannot be asked.
     """
-    parts = {NODES, KUEUE} if serves_kueue(cluster_id) else {NODES}
-    reads = [r for r in READS if r.part in parts]
-    writes = [r for r in WRITES if r.part in parts]
+    served = serves_kueue(cluster_id)
+    reads, writes = ([r for r in rs if served or not is_kueues(r)] for rs in (READS, WRITES))
     missing = {r for r in (*reads, *writes) if not granted(cluster_id, r)}
     return Rights(
         missing_reads=tuple(r for r in reads if r in missing),
@@ -71,11 +96,21 @@ def review_rights(cluster_id: str) -> Rights:
     )
 
 
+def lacking(cluster_id: str) -> dict[str, list[Right]]:
+    """What is not granted, by what plans cannot change then. Raises ClusterError."""
+    missing = {
+        what: [right for right in needed if not granted(cluster_id, right)]
+        for what, needed in CHANGES.items()
+    }
+    return {what: rights for what, rights in missing.items() if rights}
+
+
 def granted(cluster_id: str, right: Right) -> bool:
     """Whether the authorizer allows it in every namespace. Raises ClusterError."""
-    asked = {"verb": right.verb, "group": right.group, "resource": right.resource}
-    if right.subresource:
-        asked["subresource"] = right.subresource
+    plural, _, part = right.resource.partition("/")
+    asked = {"verb": right.verb, "group": right.group, "resource": plural}
+    if part:
+        asked["subresource"] = part
     body = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",

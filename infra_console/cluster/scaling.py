@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from infra_console.cluster.managers import Manager, other_owners
 from infra_console.cluster.objects import PodState
 from infra_console.cluster.patching import write
-from infra_console.cluster.places import Kind, list_objects, owners_of, read_object
+from infra_console.cluster.places import Kind, list_objects, read_object
 
 KINDS: Mapping[str, Kind] = {
     kind.kind: kind
@@ -46,7 +47,7 @@ class ScaleState:
     observed: bool
     first: int
     group_size: int
-    owners: tuple[str, ...]
+    owners: tuple[Manager, ...]
     autoscaled: bool
     resource_version: str
 
@@ -78,14 +79,19 @@ def scale_state(kind: str, item: Mapping[str, Any]) -> ScaleState:
         observed=int(seen or 0) >= int(meta.get("generation") or 0),
         first=int((spec.get("ordinals") or {}).get("start", 0)),
         group_size=int(template.get("size", 1)),
-        owners=owners_of(item, "spec", "replicas"),
+        owners=other_owners(item, ("spec", "replicas")),
         autoscaled=AUTOSCALED in (meta.get("annotations") or {}),
         resource_version=meta.get("resourceVersion", ""),
     )
 
 
-def scale_object(cluster_id: str, held: ScaleState, replicas: int, *, dry_run: bool) -> None:
+def scale_object(
+    cluster_id: str, held: ScaleState, replicas: int, *, manager: str = "", dry_run: bool
+) -> None:
     """Set replicas through the scale subresource.
+
+    Args:
+        manager: in whose name, when the count is handed back to its owner; ours otherwise.
 
     Raises:
         ObjectConflict: the object changed since it was read; nothing was written.
@@ -103,7 +109,8 @@ def scale_object(cluster_id: str, held: ScaleState, replicas: int, *, dry_run: b
     call = kind.verb(cluster_id, "replace", "scale")
     what = f"scale {kind.words(held.namespace, held.name)} to {replicas}"
     place = kind.place(held.namespace)
-    write(cluster_id, what, call, dry_run, name=held.name, body=body, **place)
+    options: dict[str, Any] = {"name": held.name, "body": body, **place}
+    write(cluster_id, what, call, dry_run, manager=manager, **options)
 
 
 def numbered_pods(held: ScaleState, pods: Iterable[PodState]) -> dict[int, list[PodState]]:

@@ -5,20 +5,37 @@ names the owner. An admin may allow the writing when arming. The owner is record
 and a rollback writes what stood there before in the owner's name: the field is theirs again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from infra_console.access.roles import roles_of
+from infra_console.access.roles import can
 from infra_console.audit.services import record_audit
 from infra_console.cluster.managers import Manager
 from infra_console.cluster.models import TakeOver
 from infra_console.fleet.models import Cluster
+from infra_console.live.services import publish
 
 # What may be taken over, by kind: the one field of it that we write and others may own.
-FIELDS = {"Node": "the tier's label", "ClusterQueue": "resourceGroups", "Workload": "active"}
+FIELDS = {
+    "Node": "the tier's label",
+    "ClusterQueue": "resourceGroups",
+    "Workload": "active",
+    "HorizontalPodAutoscaler": "the bounds",
+    "ScaledObject": "the bounds",
+    "ResourceQuota": "the limit of GPUs",
+    "NodePool": "the limit of GPUs",
+    "Deployment": "replicas",
+    "StatefulSet": "replicas",
+    "LeaderWorkerSet": "replicas",
+}
+
+
+RIGHT = "cluster.take_over"
+# The managers of whom we may take a field in one cluster, by kind.
+Leave = Mapping[str, frozenset[str]]
 
 
 class TakeOverRefused(Exception):
@@ -27,12 +44,22 @@ class TakeOverRefused(Exception):
 
 def foreign(cluster: str, kind: str, owners: Iterable[Manager]) -> tuple[Manager, ...]:
     """Those of the owners that nobody allowed us to take the field from."""
-    others = tuple(owners)
-    if not others:
-        return ()
-    rows = TakeOver.objects.filter(cluster=cluster, kind=kind)
-    allowed = set(rows.values_list("manager", flat=True))
-    return tuple(m for m in others if m.name not in allowed)
+    found = tuple(owners)
+    return others(leave_in(cluster), kind, found) if found else ()
+
+
+def others(leave: Leave, kind: str, owners: Iterable[Manager]) -> tuple[Manager, ...]:
+    """The same, by a leave that was read before."""
+    return tuple(m for m in owners if m.name not in leave.get(kind, frozenset()))
+
+
+def leave_in(cluster: str) -> Leave:
+    """What an admin allowed us to take over in a cluster."""
+    found: dict[str, set[str]] = {}
+    rows = TakeOver.objects.filter(cluster=cluster)
+    for kind, manager in rows.values_list("kind", "manager"):
+        found.setdefault(kind, set()).add(manager)
+    return {kind: frozenset(managers) for kind, managers in found.items()}
 
 
 @transaction.atomic
@@ -42,7 +69,7 @@ def allow_take_over(cluster: str, kind: str, *, manager: str, by: User, reason: 
     Raises:
         TakeOverRefused: `by` is no admin, or the cluster, kind, manager or reason is missing.
     """
-    if "admin" not in roles_of(by):
+    if not can(by, RIGHT):
         raise TakeOverRefused("Only an admin lets a field be taken over. Nothing was changed.")
     if kind not in FIELDS:
         raise TakeOverRefused(f"There is no kind {kind!r} to take over: {', '.join(FIELDS)}.")
@@ -65,7 +92,7 @@ def forbid_take_over(cluster: str, kind: str, *, manager: str, by: User, reason:
     Raises:
         TakeOverRefused: `by` is no admin.
     """
-    if "admin" not in roles_of(by):
+    if not can(by, RIGHT):
         raise TakeOverRefused("Only an admin takes this permission back. Nothing was changed.")
     gone, _ = TakeOver.objects.filter(cluster=cluster, kind=kind, manager=manager).delete()
     if gone:
@@ -74,6 +101,7 @@ def forbid_take_over(cluster: str, kind: str, *, manager: str, by: User, reason:
 
 
 def _audit(by: User, action: str, cluster: str, kind: str, manager: str, reason: str) -> None:
+    publish(kind="owned", id=cluster, version=int(timezone.now().timestamp() * 1000))
     record_audit(
         actor=by.get_username(),
         action=action,

@@ -87,9 +87,17 @@ def change_node(
 
 
 def scale_deployment(
-    cluster_id: str, deployment: DeploymentState, replicas: int, *, dry_run: bool
+    cluster_id: str,
+    deployment: DeploymentState,
+    replicas: int,
+    *,
+    manager: str = "",
+    dry_run: bool,
 ) -> None:
     """Set a Deployment's replicas through its scale subresource.
+
+    Args:
+        manager: in whose name, when the count is handed back to its owner; ours otherwise.
 
     Raises:
         ObjectConflict: the Deployment changed since it was read; nothing was written.
@@ -108,7 +116,8 @@ def scale_deployment(
     }
     call = AppsV1Api(client_for(cluster_id)).replace_namespaced_deployment_scale
     what = f"scale {namespace}/{name} to {replicas}"
-    write(cluster_id, what, call, dry_run, name=name, namespace=namespace, body=body)
+    options: dict[str, Any] = {"name": name, "namespace": namespace, "body": body}
+    write(cluster_id, what, call, dry_run, manager=manager, **options)
 
 
 def set_deletion_cost(cluster_id: str, pod: PodState, cost: int, *, dry_run: bool) -> None:

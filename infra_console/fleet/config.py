@@ -140,6 +140,14 @@ class LabelsConfig(_Strict):
     team_of_namespace: dict[str, str] = {}
 
 
+class CheckpointConfig(_Strict):
+    """How the trainers of one ClusterQueue are asked for a checkpoint beside the annotation, and
+    which metric (Unix seconds, by namespace and pod) tells of the last one."""
+
+    webhook: str = Field(default="", pattern=r"^(https?://[^/@\s]+(/\S*)?)?$")
+    metric: str = Field(default="", pattern=r"^([a-zA-Z_:][a-zA-Z0-9_:]*)?$")
+
+
 class TwinConfig(_Strict):
     """Present only when the fleet is simulated: the page says so, and by how much time is cut."""
 
@@ -179,6 +187,7 @@ class FleetConfig(_Strict):
     tiers: TiersConfig
     approvals: tuple[ApprovalRule, ...] | None = None  # None: the built-in table
     labels: LabelsConfig = LabelsConfig()
+    checkpoints: dict[str, CheckpointConfig] = {}  # by ClusterQueue
     twin: TwinConfig | None = None
 
     @model_validator(mode="after")

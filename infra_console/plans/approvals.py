@@ -9,7 +9,6 @@ from datetime import datetime
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.utils import timezone
 
 from infra_console.access.roles import roles_of
 from infra_console.plans import clock
@@ -92,7 +91,7 @@ def take_back_approval(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
         if plan.state not in {PlanState.PROPOSED, PlanState.APPROVED}:
             raise WrongState(plan.number, plan.state, PlanState.PROPOSED)
         mine = plan.approvals.filter(by=who, decision=Decision.APPROVE, taken_back_at=None)
-        if not mine.update(taken_back_at=timezone.now()):
+        if not mine.update(taken_back_at=clock.now()):
             raise NothingToTakeBack(plan.number)
         why = f"approval taken back{': ' if reason.strip() else ''}{reason.strip()}"
         if plan.state == PlanState.PROPOSED:

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
-from django.utils import timezone
 
 from infra_console.live.services import publish
+from infra_console.plans import clock
 from infra_console.plans.models import Plan
 from infra_console.plans.states import PlanState
 
@@ -77,14 +77,12 @@ def held_back() -> HeldBack | None:
 
 
 def _held() -> QuerySet[Plan]:
-    return Plan.objects.filter(
-        state=PlanState.PROPOSED, held_back=True, expires_at__gt=timezone.now()
-    )
+    return Plan.objects.filter(state=PlanState.PROPOSED, held_back=True, expires_at__gt=clock.now())
 
 
 def _asked() -> QuerySet[Plan]:
     """What people were asked for in this shift; a request that was renewed counts once."""
-    rows = Plan.objects.filter(asked_at__gt=timezone.now() - SHIFT)
+    rows = Plan.objects.filter(asked_at__gt=clock.now() - SHIFT)
     return rows.exclude(superseded_by__asked_at=F("asked_at"))
 
 
@@ -101,5 +99,5 @@ def _value(plan: Plan) -> tuple[float, int]:
 
 
 def _ask(plan: Plan) -> None:
-    Plan.objects.filter(id=plan.id, held_back=True).update(held_back=False, asked_at=timezone.now())
+    Plan.objects.filter(id=plan.id, held_back=True).update(held_back=False, asked_at=clock.now())
     publish(kind="plan", id=str(plan.id), version=plan.version)

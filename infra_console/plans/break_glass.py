@@ -10,8 +10,8 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from django.utils import timezone
 
+from infra_console.plans import clock
 from infra_console.plans.approvals import admit, conclude, locked
 from infra_console.plans.errors import MayNotRatify, NothingToRatify, ReasonMissing
 from infra_console.plans.lifecycle import journal
@@ -48,7 +48,7 @@ def ratify(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
             was changed.
     """
     require_right(by, "plan.approve")
-    who, reason, now = by.get_username(), reason.strip(), timezone.now()
+    who, reason, now = by.get_username(), reason.strip(), clock.now()
     with journal() as moves:
         plan = locked(plan_id)
         waiting = unratified().filter(approval__plan=plan).first()
@@ -68,7 +68,7 @@ def ratify(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
 
 def flag_unratified() -> int:
     """Tell the audit, once each, of what nobody ratified in time; return how many."""
-    now, flagged = timezone.now(), 0
+    now, flagged = clock.now(), 0
     for late in unratified().filter(ratify_before__lte=now, flagged_at=None):
         with journal() as moves:
             open_still = BreakGlass.objects.filter(id=late.id, flagged_at=None, ratified_at=None)

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.utils import timezone
 
+from infra_console.plans import clock
 from infra_console.plans.errors import CommentEmpty, PlanMissing
 from infra_console.plans.lifecycle import journal
 from infra_console.plans.models import Comment, Plan
@@ -28,6 +28,6 @@ def add_comment(plan_id: UUID, *, by: User, text: str) -> Comment:
         if plan is None:
             raise PlanMissing(plan_id)
         who = by.get_username()
-        comment = Comment.objects.create(plan=plan, by=who, at=timezone.now(), text=said)
+        comment = Comment.objects.create(plan=plan, by=who, at=clock.now(), text=said)
         moves.tell(plan, "plan.commented", who=who, detail={"comment": comment.pk, "text": said})
     return comment

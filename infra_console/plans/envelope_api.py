@@ -5,13 +5,12 @@ from datetime import UTC, datetime, time
 from typing import Any
 
 from django.http import Http404, HttpRequest
-from django.utils import timezone
 from ninja import Router, Schema
 
 from infra_console.access.roles import can
 from infra_console.api.auth import require
 from infra_console.api.problems import Problem
-from infra_console.plans import envelopes
+from infra_console.plans import clock, envelopes
 from infra_console.plans.api import problem_code
 from infra_console.plans.envelope_models import Envelope
 from infra_console.plans.errors import (
@@ -122,4 +121,4 @@ def _act(act: Callable[..., Envelope], *args: Any, **words: Any) -> Envelope:
 
 def _out(row: Envelope) -> dict[str, Any]:
     held = {name: getattr(row, name) for name in EnvelopeOut.model_fields}
-    return held | {"state": envelopes.state_now(row, at=timezone.now())}
+    return held | {"state": envelopes.state_now(row, at=clock.now())}

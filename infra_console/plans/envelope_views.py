@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
-from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from infra_console.access.decorators import needs
@@ -16,7 +15,7 @@ from infra_console.access.roles import missing_right
 from infra_console.fleet.queries import list_clusters
 from infra_console.overview.pages import render_page
 from infra_console.overview.scope import TIERS
-from infra_console.plans import envelopes
+from infra_console.plans import clock, envelopes
 from infra_console.plans.covers import hours, is_open
 from infra_console.plans.envelope_models import Envelope
 from infra_console.plans.errors import PlanError
@@ -49,7 +48,7 @@ def index(request: PageRequest) -> HttpResponse:
 
 
 def _rows(who: str) -> list[dict[str, Any]]:
-    now = timezone.now()
+    now = clock.now()
     return [
         {
             "envelope": row,

@@ -14,12 +14,12 @@ from zoneinfo import available_timezones
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.utils import timezone
 
 from infra_console.access.roles import can
 from infra_console.audit.services import record_audit
 from infra_console.fleet.models import Cluster
 from infra_console.live.services import publish
+from infra_console.plans import clock
 from infra_console.plans.envelope_models import Envelope, EnvelopeState
 from infra_console.plans.errors import (
     EnvelopeClosed,
@@ -72,7 +72,7 @@ def propose_envelope(draft: Draft, *, by: User) -> Envelope:
         "reason": draft.reason.strip(),
     }
     row = Envelope.objects.create(
-        **bounds, state=EnvelopeState.PROPOSED, author=by.get_username(), made_at=timezone.now()
+        **bounds, state=EnvelopeState.PROPOSED, author=by.get_username(), made_at=clock.now()
     )
     tell(row, "envelope.proposed", who=by.get_username(), why=row.reason)
     return row
@@ -90,7 +90,7 @@ def approve_envelope(envelope_id: int, *, by: User, reason: str = "") -> Envelop
     row, who, why = held(envelope_id), by.get_username(), said(reason)
     if row.author == who:
         raise OwnEnvelope(row.pk)
-    now = timezone.now()
+    now = clock.now()
     if row.state != EnvelopeState.PROPOSED or row.expires_at <= now:
         raise EnvelopeClosed(row.pk, "expired" if row.expires_at <= now else row.state)
     row.state, row.approved_by, row.approved_at, row.approve_reason = (
@@ -123,7 +123,7 @@ def require_revoking(user: User) -> None:
 
 def end(row: Envelope, state: EnvelopeState, *, who: str, why: str) -> Envelope:
     """Close an envelope that is held by this transaction, with its audit row."""
-    row.state, row.ended_by, row.ended_at, row.end_reason = state, who, timezone.now(), why
+    row.state, row.ended_by, row.ended_at, row.end_reason = state, who, clock.now(), why
     row.save(update_fields=["state", "ended_by", "ended_at", "end_reason"])
     tell(row, f"envelope.{state}", who=who, why=why)
     return row
@@ -131,7 +131,7 @@ def end(row: Envelope, state: EnvelopeState, *, who: str, why: str) -> Envelope:
 
 def tell(row: Envelope, action: str, *, who: str, why: str = "", **more: Any) -> None:
     """Tell pages, and write the audit row: last in a transaction."""
-    publish(kind="envelope", id=str(row.pk), version=int(timezone.now().timestamp() * 1000))
+    publish(kind="envelope", id=str(row.pk), version=int(clock.now().timestamp() * 1000))
     record_audit(
         actor=who,
         action=action,
@@ -199,7 +199,7 @@ def _check(draft: Draft) -> datetime:
         raise EnvelopeInvalid("A plan may move at least one GPU and at most the total.")
     if draft.time_zone not in available_timezones():
         raise EnvelopeInvalid(f"There is no time zone {draft.time_zone!r}; name one as Asia/Tokyo.")
-    now = timezone.now()
+    now = clock.now()
     if draft.expires_at is None or not now < draft.expires_at <= now + timedelta(days=MAX_DAYS):
         raise EnvelopeInvalid(f"It expires at a time within {MAX_DAYS} days from now.")
     if not draft.reason.strip():

@@ -16,7 +16,7 @@ def _numbered(target: ObjectRef) -> dict[str, Any]:
         "uid": held.uid,
         "replicas": held.replicas,
         "group_size": held.group_size,
-        "owners": list(held.owners),
+        "owners": [m.name for m in held.owners],
     }
 
 
@@ -26,7 +26,7 @@ def _bounds(target: ObjectRef) -> dict[str, Any]:
         "uid": held.at.uid,
         "min": held.low,
         "max": held.high,
-        "owners": list(held.owners),
+        "owners": [m.name for m in held.owners],
     }
 
 
@@ -37,7 +37,7 @@ def _counted(target: ObjectRef) -> dict[str, Any]:
 
 def _capped(target: ObjectRef) -> dict[str, Any]:
     held = read_cap(target.cluster, target.kind, target.namespace, target.name)
-    return {"uid": held.at.uid, "limit": held.gpus, "owners": list(held.owners)}
+    return {"uid": held.at.uid, "limit": held.gpus, "owners": [m.name for m in held.owners]}
 
 
 def _pool(target: ObjectRef) -> dict[str, Any]:

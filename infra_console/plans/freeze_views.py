@@ -5,7 +5,6 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
-from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from infra_console.access.decorators import needs
@@ -14,7 +13,7 @@ from infra_console.access.roles import missing_right
 from infra_console.fleet.queries import list_clusters
 from infra_console.overview.pages import render_page
 from infra_console.overview.scope import TIERS
-from infra_console.plans import freezes
+from infra_console.plans import clock, freezes
 from infra_console.plans.errors import PlanError
 from infra_console.plans.models import FreezeWindow
 
@@ -34,7 +33,7 @@ def index(request: PageRequest) -> HttpResponse:
 
 
 def _rows() -> list[tuple[FreezeWindow, object]]:
-    now = timezone.now()
+    now = clock.now()
     return [(row, freezes.opens_next(row, after=now)) for row in FreezeWindow.objects.all()]
 
 

@@ -14,7 +14,6 @@ from zoneinfo import available_timezones
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.utils import timezone
 
 from infra_console.audit.services import record_audit
 from infra_console.fleet.models import Cluster
@@ -77,7 +76,7 @@ def add_window(draft: Draft, *, by: User) -> FreezeWindow:
         clusters=sorted(draft.clusters),
         tiers=sorted(draft.tiers),
         made_by=by.get_username(),
-        made_at=timezone.now(),
+        made_at=clock.now(),
     )
     _tell(row, "freeze.added", by)
     return row
@@ -112,7 +111,7 @@ def override_freeze(plan_id: UUID, *, by: User, reason: str = "") -> Plan:
         if not reason:
             raise ReasonMissing
         FreezeOverride.objects.get_or_create(
-            plan=plan, defaults={"by": who, "at": timezone.now(), "reason": reason}
+            plan=plan, defaults={"by": who, "at": clock.now(), "reason": reason}
         )
         moves.tell(plan, "plan.freeze_overridden", who=who, detail={"why": reason})
         if plan.state in WAITS_FOR_WORKER:
@@ -137,7 +136,7 @@ def _outside_hours(plan: Plan) -> Frozen | None:
     if plan.state == PlanState.ROLLING_BACK:
         return None
     use = EnvelopeUse.objects.filter(plan=plan, returned_at=None).select_related("envelope").first()
-    now = timezone.now()
+    now = clock.now()
     if use is None or is_open(use.envelope, now):
         return None
     return Frozen(f"the hours of {use.envelope}", opens_at(use.envelope, now))
@@ -162,9 +161,10 @@ def _object(step: Step) -> tuple[str, ...]:
 
 def frozen_now() -> list[Frozen]:
     """Each window that holds something back now, for the frame of every page."""
-    now, windows = timezone.now(), _windows()
+    windows = _windows()
     if not windows:  # as on most days, and every page asks
         return []
+    now = clock.now()
     every = [(c, str(t)) for c in _clusters() for t in get_args(Tier)]
     # Pairs under the same windows are frozen alike: one of each is asked about.
     alike = {tuple(w.name for w in windows if w.covers(pair)): pair for pair in every}
@@ -206,7 +206,7 @@ def _check(draft: Draft) -> None:
     _known("tier", draft.tiers, get_args(Tier))
     window = Window(draft.name, True, draft.cron, timedelta(), draft.time_zone)
     try:
-        next_opening(window, timezone.now())
+        next_opening(window, clock.now())
     except (ValueError, RuntimeError) as err:  # a date that never comes is a RuntimeError
         raise FreezeInvalid(f"{draft.cron!r} is no time: {err}.") from err
 
@@ -221,7 +221,7 @@ def _clusters() -> list[str]:
 
 
 def _tell(row: FreezeWindow, action: str, by: User) -> None:
-    now = timezone.now()
+    now = clock.now()
     publish(kind="freeze", id=str(row.pk), version=int(now.timestamp() * 1000))
     columns = ("name", "kind", "cron", "minutes", "time_zone", "clusters", "tiers")
     record_audit(

@@ -4,8 +4,7 @@ Each sign is about what really happened without the plan, so it tells the truth 
 moved the same capacity in another way: then nothing is said.
 """
 
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from django.db.models import Q
 
+from infra_console.plans.judging import aggregated, judged
 from infra_console.plans.models import Plan
 from infra_console.plans.promises import read_over
 from infra_console.plans.proposals import overlaps
@@ -21,14 +21,6 @@ from infra_console.plans.states import Mode
 from infra_console.telemetry.errors import QueryUnknown
 from infra_console.telemetry.series import Reading
 
-_CROSSED: Mapping[str, Callable[[float, float], bool]] = {"<": operator.lt, ">": operator.gt}
-_AGGREGATE: Mapping[str, Callable[[Any], Any]] = {
-    "avg": np.mean,
-    "min": np.min,
-    "max": np.max,
-    "p10": lambda values: np.percentile(values, 10),
-    "p90": lambda values: np.percentile(values, 90),
-}
 NO_SIGN = "the plan names no sign by which to tell"
 
 
@@ -58,11 +50,11 @@ def look_for(harm: Harm, *, start: datetime, end: datetime) -> Sign:
     try:
         reading = read_over(harm, start=start, end=end)
     except QueryUnknown as err:
-        return _sign(harm, None, str(err))
+        return judged(Sign, harm, None, str(err))
     values = _sum(reading)
     if not len(values):
-        return _sign(harm, None, reading.error or "no sample in the span")
-    return _sign(harm, float(_AGGREGATE[harm.aggregate](values)))
+        return judged(Sign, harm, None, reading.error or "no sample in the span")
+    return judged(Sign, harm, aggregated(harm, values))
 
 
 def verdict(plan: Plan, signs: Sequence[Sign], *, start: datetime, end: datetime) -> bool | None:
@@ -101,16 +93,3 @@ def _sum(reading: Reading) -> Any:
     values = np.stack([series.values for series in reading.series])
     known = ~np.isnan(values).all(axis=0)
     return np.nansum(values[:, known], axis=0)
-
-
-def _sign(harm: Harm, realised: float | None, note: str = "") -> Sign:
-    seen = None if realised is None else _CROSSED[harm.op](realised, harm.bound)
-    return Sign(
-        title=harm.title,
-        op=harm.op,
-        bound=harm.bound,
-        unit=harm.unit,
-        realised=realised,
-        seen=seen,
-        note=note,
-    )

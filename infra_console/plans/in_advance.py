@@ -7,8 +7,8 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 
+from infra_console.plans import clock
 from infra_console.plans.approvals import conclude
 from infra_console.plans.covers import gpus_of, outside
 from infra_console.plans.envelope_models import Envelope, EnvelopeState, EnvelopeUse
@@ -46,7 +46,7 @@ def approve_in_advance(moves: Journal, plan: Plan) -> Plan:
     quorum = quorum_of(plan)
     if quorum.approvals or quorum.needed > 1 or quorum.roles_missing:
         return plan
-    now, spec = timezone.now(), plan.spec
+    now, spec = clock.now(), plan.spec
     for envelope in Envelope.objects.filter(state=EnvelopeState.ARMED).order_by("id"):
         if not outside(envelope, spec, at=now) and _take(envelope, plan, gpus_of(spec)):
             return _approve(moves, plan, envelope)
@@ -66,7 +66,7 @@ def _take(envelope: Envelope, plan: Plan, gpus: int) -> bool:
 
 
 def _approve(moves: Journal, plan: Plan, envelope: Envelope) -> Plan:
-    gpus, now = gpus_of(plan.spec), timezone.now()
+    gpus, now = gpus_of(plan.spec), clock.now()
     EnvelopeUse.objects.create(envelope=envelope, plan=plan, gpus=gpus, at=now)
     given = Approval.objects.create(
         plan=plan,
@@ -130,7 +130,7 @@ def _had_effect(plan: Plan) -> bool:
 @transaction.atomic
 def _return(use: EnvelopeUse) -> bool:
     mine = EnvelopeUse.objects.filter(id=use.pk, returned_at=None)
-    if not mine.update(returned_at=timezone.now()):
+    if not mine.update(returned_at=clock.now()):
         return False
     Envelope.objects.filter(id=use.envelope_id).update(used_gpus=F("used_gpus") - use.gpus)
     row = Envelope.objects.get(id=use.envelope_id)

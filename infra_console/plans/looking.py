@@ -6,9 +6,8 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-
 from infra_console.cluster.errors import ClusterError
+from infra_console.plans import clock
 from infra_console.plans.look_models import LookKind
 from infra_console.plans.looks import FAILED, keep_answer
 from infra_console.plans.models import Plan
@@ -33,7 +32,7 @@ def answer(plan_id: UUID, kind: str) -> str:
     plan = Plan.objects.filter(id=plan_id).first()
     if plan is None or kind not in ANSWERS:
         return "nothing to look at"
-    seen_at, document, problem = timezone.now(), None, ""
+    seen_at, document, problem = clock.now(), None, ""
     try:
         document = ANSWERS[kind](plan)
     except ClusterError as err:

@@ -11,10 +11,10 @@ from uuid import UUID
 
 from celery import current_app
 from django.db import transaction
-from django.utils import timezone
 
 from infra_console.access.roles import Person
 from infra_console.live.services import publish
+from infra_console.plans import clock
 from infra_console.plans.look_models import Look, LookKind
 from infra_console.plans.safety import require_right
 
@@ -45,7 +45,7 @@ def request_look(plan_id: UUID, kind: LookKind, *, by: Person) -> Look:
 @transaction.atomic
 def ask_look(plan_id: UUID, kind: LookKind, *, by: str) -> Look:
     """Ask once; a question that is open is not asked again."""
-    now = timezone.now()
+    now = clock.now()
     row, is_new = Look.objects.select_for_update().get_or_create(
         plan_id=plan_id, kind=kind, defaults={"asked_by": by, "asked_at": now}
     )
@@ -62,7 +62,7 @@ def ask_look(plan_id: UUID, kind: LookKind, *, by: str) -> Look:
 def ask_unasked(plan_id: UUID, kind: LookKind, *, by: str) -> None:
     """Ask in nobody's name, where anybody answers: else orders would pile up in a queue that no
     worker reads."""
-    now = timezone.now()
+    now = clock.now()
     answered = Look.objects.filter(answered_at__gt=now - NOBODY_FOR).exists()
     in_vain = Look.objects.filter(answered_at=None, asked_at__lt=now - 3 * OPEN_FOR)
     if answered or in_vain.count() < NOBODY:
@@ -73,7 +73,7 @@ def keep_answer(
     plan_id: UUID, kind: str, *, document: dict[str, object] | None, problem: str, seen_at: datetime
 ) -> None:
     """Keep what a worker saw; without a document the one from before stays, with the problem."""
-    columns: dict[str, object] = {"answered_at": timezone.now(), "problem": problem}
+    columns: dict[str, object] = {"answered_at": clock.now(), "problem": problem}
     if document is not None:
         columns |= {"document": document, "seen_at": seen_at}
     Look.objects.filter(plan_id=plan_id, kind=kind).update(**columns)
@@ -87,7 +87,7 @@ def look_of(plan_id: UUID, kind: LookKind) -> Look | None:
 
 def send_unanswered() -> int:
     """Send again what nobody has answered for a while; return how many."""
-    now = timezone.now()
+    now = clock.now()
     waiting = Look.objects.filter(
         answered_at=None, asked_at__lt=now - OPEN_FOR, asked_at__gt=now - SENT_AGAIN_FOR
     )

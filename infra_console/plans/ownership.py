@@ -9,7 +9,6 @@ row or goes on otherwise, finds itself refused by every cluster that it has writ
 from datetime import timedelta
 
 from django.conf import settings
-from django.utils import timezone
 
 from infra_console.audit.models import AuditRow
 from infra_console.cluster.client import context_of
@@ -79,7 +78,7 @@ def _write(cluster: str, me: str, held: LeaseState | None) -> None:
         LEASE,
         holder=me,
         duration_s=LEASE_S,
-        at=timezone.now(),
+        at=clock.now(),
         annotations=memory,
         held=held,
     )

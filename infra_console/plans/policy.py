@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-
+from infra_console.plans import clock
 from infra_console.plans.freezes import frozen_plan
 from infra_console.plans.look_models import Look, LookKind
 from infra_console.plans.looks import look_of
@@ -54,7 +53,7 @@ def _known_here(plan: Plan) -> Iterator[Check]:
     given = f"{len(quorum.approvals)} of {quorum.needed} approvals"
     words = given if quorum.is_met else f"{given}; missing: {quorum.words}"
     yield Check("Quorum", quorum.is_met, words, waits=not quorum.is_met)
-    left = (plan.expires_at - timezone.now()).total_seconds()
+    left = (plan.expires_at - clock.now()).total_seconds()
     when = f"{plan.expires_at:%H:%M:%S} UTC"
     words = f"{left / 60:.0f} min left, until {when}" if left > 0 else f"it ended at {when}"
     yield Check("Expiry", left > 0, words)
@@ -107,7 +106,7 @@ def _fresh(look: Look | None) -> tuple[dict[str, Any] | None, datetime | None, s
         return None, None, NEVER
     if look.document is None or look.seen_at is None:
         return None, None, look.problem or "a worker was asked and has not answered yet"
-    if timezone.now() - look.seen_at > FRESH_FOR:
+    if clock.now() - look.seen_at > FRESH_FOR:
         minutes = FRESH_FOR.total_seconds() / 60
         return None, look.seen_at, f"what was seen is older than {minutes:.0f} min; ask again"
     return look.document, look.seen_at, ""

@@ -1,13 +1,13 @@
 """Judging a plan's promises by the metrics: at one moment, and over a span."""
 
-import operator
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 
+from infra_console.plans import clock
+from infra_console.plans.judging import aggregated, judged
 from infra_console.plans.spec import Harm, Promise
 from infra_console.telemetry.errors import AmbiguousReading, QueryUnknown
 from infra_console.telemetry.escape import Match
@@ -16,18 +16,6 @@ from infra_console.telemetry.series import Reading
 
 # A span is looked at about thirty times, at least every minute, in whole seconds.
 LOOKS, MIN_STEP_S, MAX_STEP_S = 30, 1, 60
-_JUDGE: Mapping[str, Callable[[float, float], bool]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    # Counts come as floats; a promise of equality is one of whole numbers.
-    "==": lambda realised, bound: abs(realised - bound) < 1e-6,
-}
-_AGGREGATE: Mapping[str, Callable[[Any], Any]] = {
-    "avg": np.mean,
-    "min": np.min,
-    "max": np.max,
-    "last": lambda values: values[-1],
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +38,17 @@ def judge_now(promise: Promise, *, after: datetime) -> Verdict:
     """The promise against the newest sample, if that was measured after `after`."""
     try:
         match, le = _match(promise)
-        reading = read_instant(promise.query, match=match, le=le)
+        reading = read_instant(promise.query, at=clock.now(), match=match, le=le)
         series = reading.one()
     except (QueryUnknown, AmbiguousReading) as err:
-        return _verdict(promise, None, str(err))
+        return judged(Verdict, promise, None, str(err))
     if series is None or series.age_s is None:
-        return _verdict(promise, None, reading.error or "no sample")
+        return judged(Verdict, promise, None, reading.error or "no sample")
     if (reading.at - after).total_seconds() <= series.age_s:
-        return _verdict(promise, None, f"the newest sample, {series.age_s:.0f} s old, is too old")
-    return _verdict(promise, series.last)
+        return judged(
+            Verdict, promise, None, f"the newest sample, {series.age_s:.0f} s old, is too old"
+        )
+    return judged(Verdict, promise, series.last)
 
 
 def judge_span(promise: Promise, *, start: datetime, end: datetime) -> Verdict:
@@ -67,11 +57,11 @@ def judge_span(promise: Promise, *, start: datetime, end: datetime) -> Verdict:
         reading = read_over(promise, start=start, end=end)
         series = reading.one()
     except (QueryUnknown, AmbiguousReading) as err:
-        return _verdict(promise, None, str(err))
+        return judged(Verdict, promise, None, str(err))
     values = series.values[~np.isnan(series.values)] if series else np.array([])
     if not len(values):
-        return _verdict(promise, None, reading.error or "no sample in the span")
-    return _verdict(promise, float(_AGGREGATE[promise.aggregate](values)))
+        return judged(Verdict, promise, None, reading.error or "no sample in the span")
+    return judged(Verdict, promise, aggregated(promise, values))
 
 
 def read_over(asked: Promise | Harm, *, start: datetime, end: datetime) -> Reading:
@@ -90,16 +80,3 @@ def _match(asked: Promise | Harm) -> tuple[Match, float | None]:
     labels = dict(asked.labels)
     edge = labels.pop("le", None)
     return labels, float(edge) if isinstance(edge, str) else None
-
-
-def _verdict(promise: Promise, realised: float | None, note: str = "") -> Verdict:
-    kept = None if realised is None else _JUDGE[promise.op](realised, promise.bound)
-    return Verdict(
-        title=promise.title,
-        op=promise.op,
-        bound=promise.bound,
-        unit=promise.unit,
-        realised=realised,
-        kept=kept,
-        note=note if realised is None else "",
-    )

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from infra_console.access.roles import Person, missing_right
+from infra_console.plans import clock
 from infra_console.plans.models import Execution, Plan, Settlement
 from infra_console.plans.states import PlanState
 
@@ -27,7 +27,7 @@ def approval_state(plan: Plan, user: Person) -> ApprovalState:
     missing = [missing_right(user, "plan.approve")]
     if plan.state != PlanState.PROPOSED:
         missing.append(f"the plan is {plan.state}")
-    elif plan.expires_at <= timezone.now():
+    elif plan.expires_at <= clock.now():
         missing.append("the plan has expired")
     if user.get_username() in plan.authors:
         missing.append("an author never approves their own plan")

@@ -8,14 +8,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.utils import timezone
-
 from infra_console.access.roles import Person, missing_right
+from infra_console.plans import clock
 from infra_console.plans.break_glass import unratified
 from infra_console.plans.freezes import MAY_WAIT, frozen_plan
 from infra_console.plans.models import BreakGlass, FreezeOverride, Plan
 from infra_console.plans.orders import undo_until
 from infra_console.plans.quorum import quorum_of
+from infra_console.plans.rejections import rejected_until
 from infra_console.plans.states import Decision, PlanState
 
 SHORT_S = 120  # a longer wait is not counted down second by second
@@ -32,7 +32,7 @@ class Undo:
     @property
     def left_s(self) -> int:
         """Whole seconds left, 0 where they are not counted."""
-        left = (self.until - timezone.now()).total_seconds() if self.until else 0.0
+        left = (self.until - clock.now()).total_seconds() if self.until else 0.0
         return math.ceil(left) if 0 < left <= SHORT_S else 0
 
 
@@ -51,6 +51,7 @@ def review_parts(plan: Plan, user: Person) -> dict[str, Callable[[], Any]]:
         "frozen": lambda: frozen_plan(plan) if plan.state in MAY_WAIT else None,
         "override": lambda: FreezeOverride.objects.filter(plan=plan).first(),
         "lacks_ratify": lambda: _lacks_ratify(plan, user),
+        "again": lambda: rejected_until(plan),
         "comments": lambda: list(plan.comments.all()),
         **{name: partial(str, words) for name, words in lacks.items()},
     }

@@ -5,14 +5,13 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from infra_console.access.decorators import needs
 from infra_console.access.requests import PageRequest
 from infra_console.access.roles import missing_right
 from infra_console.overview.pages import render_page
-from infra_console.plans import looks
+from infra_console.plans import clock, looks
 from infra_console.plans.freezes import frozen_plan
 from infra_console.plans.look_models import Look, LookKind
 from infra_console.plans.models import Plan
@@ -51,4 +50,4 @@ def is_stale(plan: Plan, look: Look | None) -> bool:
 
 
 def _is_old(look: Look | None) -> bool:
-    return look is None or (look.answered_at or look.asked_at) < timezone.now() - OLD
+    return look is None or (look.answered_at or look.asked_at) < clock.now() - OLD

@@ -7,7 +7,6 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from infra_console.access.roles import Person, can, missing_right
 from infra_console.audit.services import record_audit
@@ -61,7 +60,7 @@ def disarm(cluster: str, tier: str, *, by: User) -> None:
     """
     require_right(by, "cluster.arm")
     Arming.objects.filter(cluster=cluster, tier=tier).delete()
-    _tell("arming", f"{cluster}/{tier}", timezone.now())
+    _tell("arming", f"{cluster}/{tier}", clock.now())
     _audit(by.get_username(), "cluster.disarmed", "arming", f"{cluster}/{tier}", {})
 
 
@@ -75,7 +74,7 @@ def disarm_changed(*, by: str) -> int:
             "why": f"the fleet file no longer leads to the context {arming.context!r}"
         }
         arming.delete()
-        _tell("arming", pair, timezone.now())
+        _tell("arming", pair, clock.now())
         _audit(by, "cluster.disarmed", "arming", pair, detail)
     return len(changed)
 
@@ -121,7 +120,7 @@ def _same_context() -> Exists:
 @transaction.atomic
 def _turn(*, by: User, engaged: bool, reason: str) -> None:
     require_right(by, "killswitch")
-    now = timezone.now()
+    now = clock.now()
     values = {"engaged": engaged, "by": by.get_username(), "at": now, "reason": reason}
     KillSwitch.objects.update_or_create(id=1, defaults=values)
     _tell("killswitch", "1", now)

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from infra_console.audit.services import record_audit
 from infra_console.live.services import publish
+from infra_console.plans import clock
 from infra_console.plans.errors import WrongState
 from infra_console.plans.fence import EXECUTOR
 from infra_console.plans.harms import signs_of, verdict, why_untold
@@ -48,7 +48,7 @@ def settle_due() -> int:
     due = Plan.objects.filter(
         state__in=(PlanState.VERIFYING, PlanState.REHEARSED),
         settlement=None,
-        execution__settle_at__lte=timezone.now(),
+        execution__settle_at__lte=clock.now(),
     ).select_related("execution")
     return sum(_try(plan) for plan in [*due, *_shadows_due()])
 
@@ -59,7 +59,7 @@ def _shadows_due() -> Iterable[Plan]:
         return ()
     horizon = timedelta(seconds=settings.SETTLE_AFTER_S)
     return Plan.objects.filter(
-        state__in=NOT_CARRIED_OUT, settlement=None, created_at__lte=timezone.now() - horizon
+        state__in=NOT_CARRIED_OUT, settlement=None, created_at__lte=clock.now() - horizon
     ).order_by("number")[:AT_ONCE]
 
 
@@ -81,7 +81,7 @@ def settle_plan(plan: Plan) -> bool:
     start, end = horizon
     verdicts = [judge_span(p, start=start, end=end) for p in plan.spec.promises]
     known = [v for v in verdicts if v.kept is not None]
-    if len(known) < len(verdicts) and timezone.now() < end + GRACE and not known:
+    if len(known) < len(verdicts) and clock.now() < end + GRACE and not known:
         return False
     if plan.state == PlanState.VERIFYING:
         _close(plan, verdicts, start=start, end=end)
@@ -102,7 +102,7 @@ def _horizon(plan: Plan) -> tuple[datetime, datetime] | None:
 def _close(plan: Plan, verdicts: list[Verdict], *, start: datetime, end: datetime) -> None:
     with journal() as moves:
         settled = Settlement.objects.create(
-            plan=plan, at=timezone.now(), begins_at=start, ends_at=end, **_counts(verdicts)
+            plan=plan, at=clock.now(), begins_at=start, ends_at=end, **_counts(verdicts)
         )
         measured = settled.kept_count or settled.missed_count
         to = PlanState.SETTLED if measured else PlanState.VERIFIED
@@ -116,7 +116,7 @@ def _close_shadow(plan: Plan, verdicts: list[Verdict], *, start: datetime, end: 
     with transaction.atomic():
         settled = Settlement.objects.create(
             plan=plan,
-            at=timezone.now(),
+            at=clock.now(),
             begins_at=start,
             ends_at=end,
             shadow=True,

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
-
+from infra_console.plans import clock
 from infra_console.plans.models import Settlement
 from infra_console.plans.track_record import MODES, TrackRecord, ratios
 
@@ -89,7 +88,7 @@ def _points(points: Sequence[tuple[Settlement, str, float]], mode: str) -> Figur
 
 
 def _layout(since: datetime, **changes: Any) -> Figure:
-    tomorrow = timezone.now() + timedelta(days=1)  # the last bar and point are seen whole
+    tomorrow = clock.now() + timedelta(days=1)  # the last bar and point are seen whole
     axis = {"gridcolor": "--chart-grid", "zeroline": False, "color": "--chart-ink"}
     yaxes = {k: axis | changes.pop(k) for k in list(changes) if k.startswith("yaxis")}
     return {

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.db.models import Case, CharField, Count, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import TruncDate
-from django.utils import timezone
 
 from infra_console.fleet.queries import list_clusters
+from infra_console.plans import clock
 from infra_console.plans.models import Plan, Settlement
 
 SPANS = (7, 30, 90)  # days
@@ -91,7 +91,7 @@ class TrackRecord:
 
 def track_record(*, days: int = DAYS, region: str = "") -> TrackRecord:
     """What was settled in the last days, of one region when given."""
-    since = timezone.now() - timedelta(days=days)
+    since = clock.now() - timedelta(days=days)
     rows = _settled(since, region)
     modes = {name: tally for (name,), tally in _tallies(rows, "mode").items()}
     ends = _tallies(rows.filter(shadow=True), "plan__state")
@@ -109,7 +109,7 @@ def newest_settled(
     *, days: int = DAYS, region: str = "", harmful: bool = False, limit: int = NEWEST
 ) -> list[Settlement]:
     """The newest settlements with their plans, only the harmful ones when asked so."""
-    rows = _settled(timezone.now() - timedelta(days=days), region).select_related("plan")
+    rows = _settled(clock.now() - timedelta(days=days), region).select_related("plan")
     if harmful:
         rows = rows.filter(harmful=True)
     return list(rows.order_by("-at", "-id")[:limit])

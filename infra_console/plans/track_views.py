@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 from django.http import Http404, HttpResponse, JsonResponse
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from infra_console.access.decorators import needs
 from infra_console.access.requests import PageRequest
 from infra_console.overview.pages import render_page
 from infra_console.overview.scope import scope_of
+from infra_console.plans import clock
 from infra_console.plans.track_figures import kept_figure, ratio_figure
 from infra_console.plans.track_record import DAYS, SPANS, newest_settled, track_record
 
@@ -40,7 +40,7 @@ def figure(request: PageRequest, name: str) -> JsonResponse:
         return JsonResponse(kept_figure(track_record(days=days, region=region)))
     if name == "ratio":
         settled = newest_settled(days=days, region=region, limit=PLOTTED)
-        since = timezone.now() - timedelta(days=days)
+        since = clock.now() - timedelta(days=days)
         return JsonResponse(ratio_figure(settled, since=since))
     raise Http404
 

@@ -8,6 +8,7 @@ from infra_console.plans import (
     freeze_views,
     look_views,
     rollback_views,
+    take_over_views,
     track_views,
     views,
 )
@@ -18,6 +19,9 @@ urlpatterns = [
     path("arming/", views.arming, name="arming"),
     path("arming/pairs", decisions.arm, name="arm"),
     path("arming/killswitch", decisions.killswitch, name="killswitch"),
+    path("arming/owned/look", take_over_views.look, name="owned_look"),
+    path("arming/owned/allow", take_over_views.allow, name="owned_allow"),
+    path("arming/owned/hand-back", take_over_views.hand_back, name="owned_hand_back"),
     path("freezes/", freeze_views.index, name="freezes"),
     path("freezes/add", freeze_views.add, name="freeze_add"),
     path("freezes/<int:window_id>/remove", freeze_views.remove, name="freeze_remove"),

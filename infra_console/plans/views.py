@@ -25,6 +25,7 @@ from infra_console.plans.review import review_parts
 from infra_console.plans.rollback import STARTS, rollback_state
 from infra_console.plans.safety import MAX_ARMED_HOURS
 from infra_console.plans.states import PlanState
+from infra_console.plans.take_over_views import OWNED_PARTS, owned_parts
 
 PAGE_SIZE = 50
 PARTS = {
@@ -135,5 +136,6 @@ def arming(request: PageRequest) -> HttpResponse:
         "switch": kill_switch(),
         "lacks_arm": missing_right(request.user, "cluster.arm"),
         "lacks_switch": missing_right(request.user, "killswitch"),
+        **owned_parts(request.user),
     }
-    return render_page(request, "plans/arming.html", context)
+    return render_page(request, "plans/arming.html", context, parts=OWNED_PARTS)

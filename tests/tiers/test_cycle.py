@@ -10,9 +10,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from infra_console.fleet.services import apply_fleet_config
-from infra_console.plans.models import Plan
+from infra_console.plans.approvals import reject_plan
+from infra_console.plans.models import Approval, Plan
 from infra_console.telemetry.errors import SourceUnreachable
 from infra_console.telemetry.series import RawSeries
+from tests.people import person
 from tests.tiers.factories import fleet_config, fleet_document
 from tiers import cycle as cycles
 from tiers import snapshots, stages
@@ -133,6 +135,70 @@ def test_the_same_moves_keep_the_plan_under_review_and_add_its_author(run, metri
     for who in ("system:cycle", "planner"):
         run(FleetState({"north": north}), by=who, now=now())
     assert Plan.objects.get().authors == ["system:cycle", "planner"]
+
+
+@pytest.fixture
+def rejected(run, metrics, north):
+    """A plan that the approver said no to."""
+    metrics(now(), 19.0)
+    run(FleetState({"north": north}), now=now())
+    approver = person("approver")
+    return reject_plan(Plan.objects.get().id, by=approver, reason="the launch is off")
+
+
+def test_what_a_person_rejected_is_not_proposed_again_and_the_cycle_says_whose_no_it_was(
+    run, north, rejected
+):
+    cycle = run(FleetState({"north": north}), now=now())
+    assert Plan.objects.count() == 1
+    (said,) = cycle.document["withheld"]
+    until = rejected.approvals.get().at + timedelta(hours=4)
+    assert said == (
+        f"north: not proposed again until {until:%H:%M} UTC: plan {rejected.number} with the same "
+        "moves was rejected by approver, reason: the launch is off"
+    )
+    assert cycle.verdict == f"1 change held back; {said}."
+
+
+def test_a_no_ends_with_its_time(run, north, rejected):
+    Approval.objects.update(at=now() - timedelta(hours=4, seconds=1))
+    run(FleetState({"north": north}), now=now())
+    assert Plan.objects.count() == 2
+
+
+@pytest.mark.parametrize(("percent", "plans"), [(15.0, 1), (25.0, 2)])
+def test_a_no_ends_when_much_more_demand_is_expected(run, north, rejected, percent, plans):
+    """The document that was rejected expected less by this share."""
+    document = Plan.objects.get().document
+    for row in document["evidence"]["demand"]:
+        row |= {key: row[key] / (1 + percent / 100) for key in ("p95_2h", "p95_4h")}
+    Plan.objects.update(document=document)
+    run(FleetState({"north": north}), now=now())
+    assert Plan.objects.count() == plans
+
+
+def test_a_no_does_not_hold_what_restores_a_floor(run, north, rejected, monkeypatch):
+    real = stages.build_plan
+    urgent = {"urgent": "inference is under its floor"}
+    monkeypatch.setattr(stages, "build_plan", lambda *a: real(*a).model_copy(update=urgent))
+    run(FleetState({"north": north}), now=now())
+    assert Plan.objects.count() == 2
+
+
+def test_a_no_to_other_moves_holds_nothing(run, north, rejected):
+    document = rejected.document
+    document["moves"][0]["target"]["name"] = "t1"
+    Plan.objects.update(document=document)
+    run(FleetState({"north": north}), now=now())
+    assert Plan.objects.count() == 2
+
+
+def test_a_plan_that_nobody_rejected_but_ran_out_is_proposed_again(run, metrics, north):
+    metrics(now(), 19.0)
+    run(FleetState({"north": north}), now=now())
+    Plan.objects.update(state="expired")
+    run(FleetState({"north": north}), now=now())
+    assert Plan.objects.count() == 2
 
 
 def test_a_cluster_with_a_plan_at_work_gets_no_second_one(run, metrics, north):

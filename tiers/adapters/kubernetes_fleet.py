@@ -7,6 +7,7 @@ from datetime import datetime
 from infra_console.cluster import reads
 from infra_console.cluster.errors import ClusterError
 from infra_console.cluster.objects import NodeState, PodState
+from infra_console.cluster.takeovers import leave_in
 from infra_console.plans.marks import held_by
 from tiers.adapters.kueue_queues import read_queues
 from tiers.adapters.services import read_services
@@ -23,6 +24,7 @@ class KubernetesFleet:
     def __init__(self, facts: FleetFacts, *, now: datetime) -> None:
         self._facts = facts
         self._now = now
+        self._leave = {cluster: leave_in(cluster) for cluster in facts.cluster_ids}
 
     def read(self, clusters: Sequence[str]) -> FleetState:
         with ThreadPoolExecutor(max_workers=MAX_CLUSTERS_AT_ONCE) as threads:
@@ -50,7 +52,7 @@ class KubernetesFleet:
             source="kubernetes",
             nodes=tuple(self._node(cluster, n) for n in nodes),
             pods=tuple(self._pod(p) for p in reads.list_pods(cluster) if p.gpus),
-            deployments=read_services(self._facts, cluster),
+            deployments=read_services(self._facts, cluster, self._leave.get(cluster, {})),
             quotas=quotas,
             gangs=gangs,
         )

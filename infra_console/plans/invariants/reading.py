@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 from django.apps import apps
-from django.utils import timezone
 
 from infra_console.audit.models import AuditRow
 from infra_console.fleet.queries import current_fleet
+from infra_console.plans import clock
 from infra_console.plans.invariants.history import (
     ApprovalRow,
     AuditEntry,
@@ -36,7 +36,7 @@ def read_history(
     fleet = current_fleet()
     executions = {e.plan_id: e for e in Execution.objects.all()}
     return History(
-        now=timezone.now(),
+        now=clock.now(),
         plans=[_plan(p, executions.get(p.id)) for p in Plan.objects.order_by("number")],
         steps=[_step(s) for s in Step.objects.all()],
         transitions=[

@@ -4,17 +4,28 @@ Bounds are permissions. A raised minimum is done when so many pods are ready; a 
 stands, for who leaves then, and when, is the autoscaler's to say. The maximum never goes below the
 replicas that are there.
 
+A bound that another manager owns is theirs, unless an admin let us take it over: then its owner is
+kept with what stood there, and the way back writes that in the owner's name.
+
 Params: from and to, each {min, max} with null for a bound that is not written down; uid; restore
 (on the way back: our marks come off).
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from infra_console.cluster.bounds import BoundsState, apply_bounds, read_bounds
+from infra_console.cluster.bounds import (
+    BoundsState,
+    apply_bounds,
+    give_back_bounds,
+    read_bounds,
+)
 from infra_console.cluster.errors import FieldOwned
+from infra_console.cluster.managers import named
 from infra_console.cluster.scaling import KINDS as SCALABLE
 from infra_console.cluster.scaling import ScaleState, read_scaled
+from infra_console.plans.marks import PLAN
 from infra_console.plans.spec import ObjectRef, StepSpec
 from infra_console.plans.steps.base import (
     Blocked,
@@ -47,7 +58,7 @@ class Bound:
         held = read_target(step.target)
         if refusal := _refuse_object(step, held):
             return refusal
-        if bounds_of(held) != step.params["to"]:
+        if bounds_of(held) != step.params["to"] or _half_given_back(step, held):
             if refusal := _refuse(step, held, _workload(step.target, held)):
                 return refusal
             if refusal := _write(step, held):
@@ -126,8 +137,9 @@ def _refuse(step: StepContext, held: BoundsState, scaled: ScaleState) -> Outcome
             f"{held.at.name} has {words(stands)}, set by {by(held.owners)}; "
             f"the plan relies on {words(step.params['from'])}"
         )
-    if held.owners and stands != to:
-        return owned(f"a bound of {held.at.name}", held.owners)
+    theirs = owned(step, f"a bound of {held.at.name}", held.owners) if stands != to else None
+    if theirs:
+        return theirs
     low = _below_need(held, to, scaled)
     return Blocked(low) if low else None
 
@@ -146,22 +158,65 @@ def _raised(params: Mapping[str, Any]) -> bool:
 
 def _write(step: StepContext, held: BoundsState) -> Outcome | None:
     """Apply; the refusal that names the owner where the fields are somebody else's."""
-    prior, to = bounds_of(held), step.params["to"]
+    stood, to = bounds_of(held), step.params["to"]
+    prior = {**stood, "owners": _owners_of(held)}
     if not step.dry_run:
         step.keep_prior(prior)
-    marks = {} if step.params.get("restore") else marks_of(step, prior)
+    marks, taken = marks_of(step, stood), _taken(step)
+    if step.params.get("restore"):
+        marks = {}
+        held = _give_back(step, held, taken)
+        to = {end: value for end, value in to.items() if end not in taken}
     try:
         step.write(
-            f"bound {held.at.namespace}/{held.at.name} to {words(to)}",
+            f"bound {held.at.namespace}/{held.at.name} to {words(step.params['to'])}",
             lambda: apply_bounds(
-                step.cluster, held, to["min"], to["max"], annotations=marks, dry_run=step.dry_run
+                step.cluster,
+                held,
+                to.get("min"),
+                to.get("max"),
+                annotations=marks,
+                force=bool(held.owners) and not step.params.get("restore"),
+                dry_run=step.dry_run,
             ),
         )
     except FieldOwned as err:
-        return owned(f"a bound of {held.at.name}", err.owners)
+        what = f"a bound of {held.at.name}"
+        return owned(step, what, named(err.owners)) or Waiting(f"{what} changes hands", POLL_S)
     if not step.dry_run:
-        step.keep_prior(prior | {"written": True})
+        step.keep_prior({**prior, "written": True})
     return None
+
+
+def _owners_of(held: BoundsState) -> dict[str, str]:
+    """Who owns each bound that is about to be taken over, the first of them where several do."""
+    both = (("min", held.low_owners), ("max", held.high_owners))
+    return {end: owners[0].name for end, owners in both if owners}
+
+
+def _taken(step: StepContext) -> dict[str, str]:
+    """On the way back: whose each bound was that the plan took over."""
+    return (step.params.get("prior") or {}).get("owners") or {}
+
+
+def _half_given_back(step: StepContext, held: BoundsState) -> bool:
+    """Whether the owners have theirs again while our mark and our claim still stand."""
+    ours = held.annotations.get(PLAN) == step.plan_id
+    return ours and bool(step.params.get("restore") and _taken(step))
+
+
+def _give_back(step: StepContext, held: BoundsState, taken: Mapping[str, str]) -> BoundsState:
+    """Each bound in the name of whoever owned it; what we apply afterwards leaves these out."""
+    for manager in sorted(set(taken.values())):
+        bounds = {end: step.params["to"][end] for end, owner in taken.items() if owner == manager}
+        step.write(
+            f"give the bounds of {held.at.namespace}/{held.at.name} back to {manager}",
+            partial(
+                give_back_bounds, step.cluster, held, bounds, manager=manager, dry_run=step.dry_run
+            ),
+        )
+        held = read_target(step.target)
+    return held
 
 
 def _confirm(step: StepContext, held: BoundsState) -> Outcome:

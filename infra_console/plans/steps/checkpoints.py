@@ -1,8 +1,10 @@
 """Asking a gang for a checkpoint before it is stopped, and waiting for it as long as was agreed.
 
-The request is an annotation on every pod of the gang, a time in whole seconds that is not yet over;
-the answer is a last-checkpoint annotation of that time or later that was not there before. Nobody
-need answer: when the grace is over the gang is stopped as it is, and its age is unknown.
+The request is an annotation on every pod of the gang, a time in whole seconds that is not yet over,
+and a POST to its queue's webhook where the fleet file names one; the answer is a last-checkpoint
+annotation of that time or later that was not there before, or the queue's metric of that time or
+later. Nobody need answer: when the grace is over the gang is stopped as it is, and its age is
+unknown.
 """
 
 import math
@@ -16,6 +18,7 @@ from infra_console.cluster.reads import read_pod
 from infra_console.cluster.writes import annotate_pod
 from infra_console.plans.marks import EPOCH, PLAN
 from infra_console.plans.steps.base import StepContext
+from infra_console.plans.steps.checkpoint_queues import saved_by_metric, tell_webhook
 
 REQUESTED = "infra-console.dev/checkpoint-requested"
 LAST = "infra-console.dev/last-checkpoint"
@@ -25,23 +28,39 @@ DEFAULT_GRACE_S = 120.0
 MARK_TRIES = 3
 
 
-def ask_and_wait(step: StepContext, pods: Sequence[PodState], *, now: datetime) -> str:
-    """Ask these pods of one gang, unless this plan has; what is still waited for, or empty."""
-    at = asked_at(step, pods) or _next_second(now)
+def ask_and_wait(
+    step: StepContext, pods: Sequence[PodState], *, now: datetime, queue: str = ""
+) -> str:
+    """Ask these pods of one gang, unless this plan has; what is still waited for, or empty.
+
+    Args:
+        queue: the ClusterQueue that admitted the gang, whose webhook and metric count too.
+    """
+    asked = asked_at(step, pods)
+    at = asked or _next_second(now)
+    if queue and asked is None:
+        tell_webhook(step, queue, pods, at, grace_s(step))
     before = _before(step, pods)
     for pod in pods:
         if not _asked(step, pod):
             _ask(step, pod, at, before)
     if step.dry_run or _saved_since(pods, at, before):
         return ""
+    if asked and queue and _counts(saved_by_metric(step, queue, pods, now=now), at):
+        return ""
     left_s = (at + timedelta(seconds=grace_s(step)) - now).total_seconds()
     return f"{left_s:.0f} s of grace left" if left_s > 0 else ""
 
 
-def saved_words(step: StepContext, pods: Sequence[PodState], *, now: datetime) -> str:
+def saved_words(
+    step: StepContext, pods: Sequence[PodState], *, now: datetime, queue: str = ""
+) -> str:
     """How old the freshest checkpoint is, in words."""
     at, saved = asked_at(step, pods), _time(last_of(pods))
-    if at and saved and _saved_since(pods, at, _before(step, pods)):
+    if at and not _saved_since(pods, at, _before(step, pods)):
+        told = saved_by_metric(step, queue, pods, now=now) if queue else None
+        saved = told if _counts(told, at) else None
+    if at and saved:
         return f"saved {max(0.0, (now - saved).total_seconds()):.0f} s ago"
     if not step.dry_run:
         return f"no checkpoint within {grace_s(step):.0f} s: it is stopped by SIGTERM, age unknown"
@@ -74,6 +93,11 @@ def _saved_since(pods: Sequence[PodState], at: datetime, before: str) -> bool:
     last = last_of(pods)
     saved = _time(last)
     return saved is not None and saved >= at and last != before
+
+
+def _counts(saved: datetime | None, at: datetime) -> bool:
+    """Whether a checkpoint answers a request of this time."""
+    return saved is not None and saved >= at
 
 
 def _asked(step: StepContext, pod: PodState) -> bool:

@@ -14,12 +14,11 @@ back; without them nobody is waited for.
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from django.utils import timezone
-
 from infra_console.cluster.kueue import list_workloads, set_active
 from infra_console.cluster.kueue_objects import WorkloadState
 from infra_console.cluster.objects import PodState
 from infra_console.cluster.reads import list_pods
+from infra_console.plans import clock
 from infra_console.plans.marks import CLEARED, marks_of, noted_prior
 from infra_console.plans.steps.base import Blocked, Outcome, StepContext, Waiting
 from infra_console.plans.steps.checkpoints import ask_and_wait
@@ -38,7 +37,7 @@ def gangs_first(step: StepContext, pods: Sequence[PodState]) -> Outcome | None:
     waits_for = [
         f"{namespace}/{job}, {left}"
         for (namespace, job), gang in _gangs(step, pods).items()
-        if (left := ask_and_wait(step, gang, now=timezone.now()))
+        if (left := ask_and_wait(step, gang, now=clock.now()))
     ]
     if waits_for:
         return Waiting(f"waits for a checkpoint of {'; '.join(waits_for)}", POLL_S)

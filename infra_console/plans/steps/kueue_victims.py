@@ -8,8 +8,6 @@ Params: uid where known; grace_s for the checkpoint.
 
 from collections.abc import Iterable, Sequence
 
-from django.utils import timezone
-
 from infra_console.cluster.errors import ObjectMissing
 from infra_console.cluster.kueue import (
     KUEUE_ITSELF,
@@ -22,6 +20,7 @@ from infra_console.cluster.kueue_objects import FlavorResource, WorkloadState
 from infra_console.cluster.managers import Manager
 from infra_console.cluster.objects import PodState
 from infra_console.cluster.reads import list_pods
+from infra_console.plans import clock
 from infra_console.plans.marks import CLEARED, marks_of
 from infra_console.plans.spec import StepSpec
 from infra_console.plans.steps.base import (
@@ -57,16 +56,16 @@ class Signal:
         pods = running_pods(step, victim)
         if not pods:
             return Done("none of its pods runs: there is nothing to save")
-        if waits := ask_and_wait(step, pods, now=timezone.now()):
+        if waits := ask_and_wait(step, pods, now=clock.now(), queue=victim.cluster_queue):
             return Waiting(f"waits for a checkpoint of {victim.full_name}, {waits}", POLL_S)
-        return Done(saved_words(step, pods, now=timezone.now()))
+        return Done(saved_words(step, pods, now=clock.now(), queue=victim.cluster_queue))
 
     def rehearse(self, step: StepContext) -> Outcome:
         victim = _victim(step)
         if not isinstance(victim, WorkloadState):
             return victim
         pods = running_pods(step, victim)
-        ask_and_wait(step, pods, now=timezone.now())
+        ask_and_wait(step, pods, now=clock.now(), queue=victim.cluster_queue)
         return Done(f"the server would ask {len(pods)} pods for a checkpoint")
 
     def undo(self, step: StepSpec) -> Sequence[Undo]:

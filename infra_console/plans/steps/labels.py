@@ -5,7 +5,7 @@ from typing import Any
 
 from infra_console.cluster.errors import FieldOwned
 from infra_console.cluster.labels import apply_label
-from infra_console.cluster.managers import Manager
+from infra_console.cluster.managers import named
 from infra_console.cluster.objects import NodeState
 from infra_console.plans.steps.base import Blocked, StepContext
 from infra_console.plans.steps.owned import owned_by_others
@@ -24,7 +24,7 @@ def label_node(
     try:
         _write(step, node, key, to, force=False)
     except FieldOwned as err:
-        if refusal := owned_by_others(step, [Manager(name, applies=False) for name in err.owners]):
+        if refusal := owned_by_others(step, named(err.owners)):
             return refusal
         if prior and not step.dry_run:
             step.keep_prior({**prior, "owners": list(err.owners)})

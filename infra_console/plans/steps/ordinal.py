@@ -4,6 +4,9 @@ So nobody chooses the victim: the step names who will leave, and on which nodes 
 plan counts on these, and writes only while that is still so. A LeaderWorkerSet's unit is the group;
 a growth is done when every pod of a new one is ready, a shrink when every pod of one is gone.
 
+Replicas that somebody applies are theirs, unless an admin let us take them over: then the way back
+writes the count in the owner's name.
+
 Params: from, to; leaves (names of the highest replicas, as `chat-2`), nodes (by such a name, the
 nodes that the plan empties), floor (replicas that no shrink may go below), uid.
 """
@@ -11,13 +14,21 @@ nodes that the plan empties), floor (replicas that no shrink may go below), uid.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from infra_console.cluster.managers import appliers
 from infra_console.cluster.objects import PodState
 from infra_console.cluster.reads import list_pods
 from infra_console.cluster.scaling import ScaleState, numbered_pods, read_scaled, scale_object
 from infra_console.plans.spec import ObjectRef, StepSpec
 from infra_console.plans.steps.base import Done, Failed, Outcome, StepContext, Undo, Waiting
 from infra_console.plans.steps.looks import Look
-from infra_console.plans.steps.ours import another_object, by, has_written, reverted
+from infra_console.plans.steps.ours import (
+    another_object,
+    by,
+    has_written,
+    owned,
+    owner_before,
+    reverted,
+)
 
 POLL_S = 1.0
 Numbered = Mapping[int, Sequence[PodState]]
@@ -33,9 +44,11 @@ class ScaleOrdinal:
         if held.replicas != to:
             if refusal := _refuse(step, held):
                 return refusal
-            step.keep_prior({"replicas": held.replicas})
+            owners = [m.name for m in appliers(held.owners)]
+            prior = {"replicas": held.replicas, "owners": owners}
+            step.keep_prior(prior)
             _write(step, held, to)
-            step.keep_prior({"replicas": held.replicas, "written": True})
+            step.keep_prior({**prior, "written": True})
             held = read_target(step.target)
         return _confirm(step, held)
 
@@ -85,6 +98,8 @@ def _refuse(step: StepContext, held: ScaleState) -> Outcome | None:
             f"{held.name} has {replicas} replicas, set by {by(held.owners)}; "
             f"the plan relies on {step.params['from']}"
         )
+    if theirs := owned(step, f"the count of {held.name}", appliers(held.owners)):
+        return theirs
     return _refuse_leaving(step, held) if to < replicas else None
 
 
@@ -123,7 +138,9 @@ def _pods(step: StepContext, held: ScaleState) -> Numbered:
 def _write(step: StepContext, held: ScaleState, to: int) -> None:
     step.write(
         f"scale {held.namespace}/{held.name} {held.replicas} → {to}",
-        lambda: scale_object(step.cluster, held, to, dry_run=step.dry_run),
+        lambda: scale_object(
+            step.cluster, held, to, manager=owner_before(step), dry_run=step.dry_run
+        ),
     )
 
 

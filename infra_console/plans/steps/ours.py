@@ -8,15 +8,17 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infra_console.cluster.managers import Manager, names
+from infra_console.cluster.takeovers import foreign
 from infra_console.plans.marks import EPOCH, PLAN, PRIOR
 from infra_console.plans.steps.base import Blocked, Failed, StepContext
 
 NOBODY = "somebody else"
 
 
-def by(owners: Sequence[str]) -> str:
+def by(owners: Sequence[Manager]) -> str:
     """Who did it, for people."""
-    return ", ".join(owners) or NOBODY
+    return names(owners) or NOBODY
 
 
 def another_object(step: StepContext, uid: str) -> Failed | None:
@@ -32,17 +34,25 @@ def has_written(step: StepContext) -> bool:
     return bool(step.prior and step.prior.get("written"))
 
 
-def reverted(what: str, owners: Sequence[str]) -> Blocked:
+def reverted(what: str, owners: Sequence[Manager]) -> Blocked:
     """`what` says how the field stands now that we had written."""
     return Blocked(f"{what}, reverted by {by(owners)}; it was left as it is")
 
 
-def owned(what: str, owners: Sequence[str]) -> Blocked:
-    """`what` belongs to other managers: nothing is forced, a person settles it with them."""
+def owned(step: StepContext, what: str, owners: Sequence[Manager]) -> Blocked | None:
+    """The refusal while `what` belongs to managers from whom no admin let us take it over."""
+    others = foreign(step.cluster, step.target.kind, owners)
+    if not others:
+        return None
     return Blocked(
-        f"{what} is owned by {by(owners)}; it was left as it is. Let its owner hand it over, "
-        "or make the change there"
+        f"{what} is owned by {by(others)}; it was left as it is. Make the change there, let its "
+        "owner hand it over, or let an admin take it over and resume"
     )
+
+
+def owner_before(step: StepContext) -> str:
+    """On the way back: in whose name a count is written, because we took it over from them."""
+    return next(iter((step.params.get("prior") or {}).get("owners") or ()), "")
 
 
 def marks_of(step: StepContext, prior: Mapping[str, Any]) -> dict[str, str]:

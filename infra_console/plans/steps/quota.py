@@ -1,7 +1,8 @@
 """The limit of GPUs of a namespace (ResourceQuota) or of a Karpenter NodePool.
 
 A limit is a permission: it is done when it stands, takes nothing away from who is there, and never
-goes below what is used.
+goes below what is used. One that another manager owns is theirs, unless an admin let us take it
+over: then the way back writes what stood there in its owner's name.
 
 Params: from and to, GPUs or null for no limit; uid; restore (on the way back: the limit is written
 as it was, and our marks come off).
@@ -10,8 +11,10 @@ as it was, and our marks come off).
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infra_console.cluster.caps import CapState, apply_cap, read_cap
+from infra_console.cluster.caps import CapState, apply_cap, give_back_cap, read_cap
 from infra_console.cluster.errors import FieldOwned
+from infra_console.cluster.managers import named
+from infra_console.plans.marks import PLAN
 from infra_console.plans.spec import ObjectRef, StepSpec
 from infra_console.plans.steps.base import (
     Blocked,
@@ -30,6 +33,7 @@ from infra_console.plans.steps.ours import (
     marks_of,
     overtaken,
     owned,
+    owner_before,
     reverted,
 )
 
@@ -43,7 +47,7 @@ class Cap:
         held, to = read_target(step.target), step.params["to"]
         if other := another_object(step, held.at.uid) or overtaken(step, held.annotations):
             return other
-        if held.gpus != to:
+        if held.gpus != to or _half_given_back(step, held):
             if refusal := _refuse(step, held) or _write(step, held):
                 return refusal
             held = read_target(step.target)
@@ -95,8 +99,9 @@ def _refuse(step: StepContext, held: CapState) -> Outcome | None:
             f"{held.at.name} has {words(held.gpus)}, set by {by(held.owners)}; "
             f"the plan relies on {words(step.params['from'])}"
         )
-    if held.owners and held.gpus != to:
-        return owned(f"the limit of {held.at.name}", held.owners)
+    theirs = owned(step, f"the limit of {held.at.name}", held.owners) if held.gpus != to else None
+    if theirs:
+        return theirs
     low = _below_used(held, to)
     return Blocked(low) if low else None
 
@@ -114,20 +119,41 @@ def _below_used(held: CapState, to: int | None) -> str:
 
 def _write(step: StepContext, held: CapState) -> Outcome | None:
     """Apply; the refusal that names the owner where the limit is somebody else's."""
-    to, prior = step.params["to"], {"limit": held.text}
+    to, stood = step.params["to"], {"limit": held.text}
+    prior = {**stood, "owners": [m.name for m in held.owners]}
     if not step.dry_run:
         step.keep_prior(prior)
     text = None if to is None else str(to)
-    marks = marks_of(step, prior)
+    marks, force = marks_of(step, stood), bool(held.owners)
     if step.params.get("restore"):
-        text, marks = step.params["prior"]["limit"], {}
+        text, marks, force = step.params["prior"]["limit"], {}, False
+        if owner := owner_before(step):
+            held, text = _give_back(step, held, text, owner), None
     try:
         step.write(
             f"limit {held.at.words} to {'no' if to is None else to} GPUs",
-            lambda: apply_cap(step.cluster, held, text, annotations=marks, dry_run=step.dry_run),
+            lambda: apply_cap(
+                step.cluster, held, text, annotations=marks, force=force, dry_run=step.dry_run
+            ),
         )
     except FieldOwned as err:
-        return owned(f"the limit of {held.at.name}", err.owners)
+        what = f"the limit of {held.at.name}"
+        return owned(step, what, named(err.owners)) or Waiting(f"{what} changes hands", POLL_S)
     if not step.dry_run:
-        step.keep_prior(prior | {"written": True})
+        step.keep_prior({**prior, "written": True})
     return None
+
+
+def _half_given_back(step: StepContext, held: CapState) -> bool:
+    """Whether its owner has the limit again while our mark and our claim still stand."""
+    ours = held.annotations.get(PLAN) == step.plan_id
+    return ours and bool(step.params.get("restore") and owner_before(step))
+
+
+def _give_back(step: StepContext, held: CapState, text: str | None, owner: str) -> CapState:
+    """The limit in the name of whoever owned it; what we apply afterwards leaves it out."""
+    step.write(
+        f"give the limit of {held.at.words} back to {owner}",
+        lambda: give_back_cap(step.cluster, held, text, manager=owner, dry_run=step.dry_run),
+    )
+    return read_target(step.target)

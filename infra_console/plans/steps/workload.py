@@ -1,5 +1,8 @@
 """Scaling a Deployment.
 
+Replicas that somebody applies are theirs, unless an admin let us take them over: then the way back
+writes the count in the owner's name.
+
 Params: from, to, victims (pod names to stop first when it shrinks), floor (replicas that no shrink
 may go below; none when it is missing).
 """
@@ -7,13 +10,14 @@ may go below; none when it is missing).
 from collections.abc import Sequence
 
 from infra_console.cluster.errors import ObjectConflict, ObjectMissing
+from infra_console.cluster.managers import Manager, appliers
 from infra_console.cluster.objects import DeploymentState
 from infra_console.cluster.reads import read_deployment, read_pod
 from infra_console.cluster.scaling import read_scaled
 from infra_console.cluster.writes import DELETION_COST, scale_deployment, set_deletion_cost
 from infra_console.plans.spec import StepSpec
 from infra_console.plans.steps.base import Done, Failed, Outcome, StepContext, Undo, Waiting
-from infra_console.plans.steps.ours import by
+from infra_console.plans.steps.ours import by, owned, owner_before
 
 FIRST_TO_GO = -1000
 POLL_S = 1.0
@@ -28,8 +32,11 @@ class Scale:
         if held.replicas != to:
             if refusal := _refuse(step, held):
                 return refusal
-            step.keep_prior({"replicas": held.replicas})
+            owners = [m.name for m in appliers(_owners(step))]
+            prior = {"replicas": held.replicas, "owners": owners}
+            step.keep_prior(prior)
             _write(step, held, to)
+            step.keep_prior({**prior, "written": True})
             held = _deployment(step)
         return _victims_still_there(step) or _confirm(held, to)
 
@@ -63,9 +70,15 @@ def _refuse(step: StepContext, held: DeploymentState) -> Outcome | None:
             f"the plan relies on {step.params['from']}"
         )
     if step.prior is not None and step.prior.get("written"):
-        owners = read_scaled(step.cluster, "Deployment", held.namespace, held.name).owners
-        return Failed(f"{held.name} has {held.replicas} replicas again, reverted by {by(owners)}")
-    return None
+        who = by(_owners(step))
+        return Failed(f"{held.name} has {held.replicas} replicas again, reverted by {who}")
+    keepers = appliers(_owners(step)) if held.replicas != to else []
+    return owned(step, f"the count of {held.name}", keepers)
+
+
+def _owners(step: StepContext) -> tuple[Manager, ...]:
+    at = step.target
+    return read_scaled(step.cluster, "Deployment", at.namespace, at.name).owners
 
 
 def _write(step: StepContext, held: DeploymentState, to: int) -> None:
@@ -74,10 +87,10 @@ def _write(step: StepContext, held: DeploymentState, to: int) -> None:
             _mark_victim(step, name)
     step.write(
         f"scale {held.namespace}/{held.name} {held.replicas} → {to}",
-        lambda: scale_deployment(step.cluster, held, to, dry_run=step.dry_run),
+        lambda: scale_deployment(
+            step.cluster, held, to, manager=owner_before(step), dry_run=step.dry_run
+        ),
     )
-    if not step.dry_run:
-        step.keep_prior({"replicas": held.replicas, "written": True})
 
 
 def _mark_victim(step: StepContext, name: str) -> None:

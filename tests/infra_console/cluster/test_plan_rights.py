@@ -3,7 +3,7 @@
 import pytest
 
 from infra_console.cluster.doctor import check_rights
-from infra_console.cluster.plan_rights import NEEDED, lacking
+from infra_console.cluster.rights import CHANGES, lacking
 from tests.deploy.test_manifests import documents
 from tests.infra_console.kube import CLUSTER
 
@@ -14,7 +14,7 @@ def test_who_may_everything_lacks_nothing(twin):
 
 def test_who_may_only_read_is_told_what_is_missing(transactional_db, twin, settings):
     settings.KUBECONFIG = twin.kubeconfig("viewer")
-    assert set(lacking(CLUSTER)) == set(NEEDED)
+    assert set(lacking(CLUSTER)) == set(CHANGES)
     (check,) = check_rights()
     assert check.ok
     assert check.detail.startswith("plans may change nothing; not nodes (patch nodes")
@@ -26,7 +26,7 @@ def test_without_a_kubeconfig_there_is_nothing_to_ask(settings):
     assert check_rights() == []
 
 
-@pytest.mark.parametrize("what", NEEDED)
+@pytest.mark.parametrize("what", CHANGES)
 def test_what_the_doctor_asks_is_what_the_manifests_grant(what):
     rules = [
         rule
@@ -34,8 +34,10 @@ def test_what_the_doctor_asks_is_what_the_manifests_grant(what):
         if d["kind"] == "ClusterRole" and d["metadata"]["name"] != "infra-console-reader"
         for rule in d["rules"]
     ]
-    for group, resource, verb in NEEDED[what]:
+    for right in CHANGES[what]:
         assert any(
-            group in r["apiGroups"] and resource in r["resources"] and verb in r["verbs"]
+            right.group in r["apiGroups"]
+            and right.resource in r["resources"]
+            and right.verb in r["verbs"]
             for r in rules
-        ), (group, resource, verb)
+        ), right

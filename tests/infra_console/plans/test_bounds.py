@@ -160,7 +160,7 @@ def test_the_servers_conflict_names_the_owner_too(twin, hpa, armed, approved, mo
     """managedFields as read a moment too early: the apply itself is refused, not forced."""
     own(twin, minReplicas=2, maxReplicas=4)
     until(lambda: "argocd-controller" in owner(twin))
-    monkeypatch.setattr("infra_console.cluster.bounds.owners_of", lambda *_: ())
+    monkeypatch.setattr("infra_console.cluster.bounds.other_owners", lambda *_: ())
     plan = work(approved(plan_of(bound((2, 4), (3, 4)))))
     assert plan.state == "paused"
     assert "is owned by argocd-controller" in plan.state_reason

@@ -274,3 +274,14 @@ def test_the_kill_switch_shows_on_every_page_until_released(uksouth):
     assert "Kill switch on" in text(operator, "/tiers/")
     operator.post("/plans/arming/killswitch", {"engage": "no"})
     assert "Kill switch on" not in text(operator, "/tiers/")
+
+
+def test_a_rejected_plan_says_until_when_its_moves_are_not_proposed_again(settings):
+    from infra_console.plans.approvals import reject_plan
+
+    plan = plan_row(7)
+    reject_plan(plan.id, by=person("approver"), reason="not today")
+    viewer = as_role("viewer")
+    assert "does not propose the same moves again until" in text(viewer, f"/plans/{plan.id}/")
+    settings.REJECTED_FOR_S = 0
+    assert "does not propose the same moves" not in text(viewer, f"/plans/{plan.id}/")

@@ -1,6 +1,6 @@
 """After the last step: cluster and metrics agree, then promised against realised."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -276,3 +276,58 @@ def test_each_aggregate_judges_what_it_says(db, source, aggregate, realised):
     start = now - timedelta(seconds=HORIZON_S + 200)
     verdict = judge_span(promise(aggregate=aggregate), start=start, end=now)
     assert verdict.realised == realised
+
+
+@pytest.fixture(params=[-1, 1], ids=["an hour behind", "an hour ahead"])
+def wrong_clock(request, monkeypatch):
+    """Make this worker's clock differ from the database's from now on."""
+
+    def turn() -> None:
+        wrong = timedelta(hours=request.param)
+        monkeypatch.setattr(timezone, "now", lambda: datetime.now(UTC) + wrong)
+
+    return turn
+
+
+def test_a_workers_wrong_clock_settles_nothing_early_and_nothing_late(done, source, wrong_clock):
+    now = timezone.now()
+    fill(source, TIER_GPUS, [48.0] * (HORIZON_S // 15), until=now, tier="inference")
+    due, open_still = done(promises=(promise(),)), done_elsewhere(done)
+    verified_at = now - timedelta(seconds=HORIZON_S)
+    for plan, settle_at in ((due, now), (open_still, now + timedelta(minutes=30))):
+        Execution.objects.filter(plan=plan).update(verified_at=verified_at, settle_at=settle_at)
+    wrong_clock()
+    assert settle_due() == 1
+    assert Plan.objects.get(id=due.id).state == "settled"
+    assert Plan.objects.get(id=open_still.id).state == "verifying"
+    settled = Settlement.objects.get(plan=due)
+    assert abs((settled.at - now).total_seconds()) < 60
+    assert settled.promises[0]["kept"] is True
+
+
+def done_elsewhere(done) -> Plan:
+    """A second plan, under no lock of the first."""
+    LockRow.objects.all().delete()
+    return done(promises=(promise(),), moves=(node_move(),))
+
+
+def test_a_workers_wrong_clock_keeps_the_grace_of_a_source_that_is_away(done, source, wrong_clock):
+    now, plan = timezone.now(), done(promises=(promise(),))
+    for minutes, state in ((14, "verifying"), (16, "verified")):
+        ended = now - timedelta(minutes=minutes)
+        Execution.objects.filter(plan=plan).update(
+            verified_at=ended - timedelta(seconds=HORIZON_S), settle_at=ended
+        )
+        wrong_clock()
+        settle_due()
+        assert Plan.objects.get(id=plan.id).state == state
+
+
+def test_a_workers_wrong_clock_verifies_by_the_newest_sample_all_the_same(
+    done, source, wrong_clock
+):
+    fill(source, TIER_GPUS, [40.0, 48.0], until=timezone.now(), tier="inference")
+    plan = done(promises=(promise(),))
+    wrong_clock()
+    assert verify(plan, tier_key=TIER_KEY) == 0
+    assert Execution.objects.get(plan=plan).verification["metrics"][0]["kept"] is True

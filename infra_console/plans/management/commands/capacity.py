@@ -4,9 +4,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 
 from infra_console.cluster.errors import ClusterError
+from infra_console.plans import clock
 from infra_console.plans.capacity import Wish, propose_machines
 from infra_console.plans.errors import PlanError
 from infra_console.plans.queries import find_user
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             fallback=options["fallback"],
         )
         try:
-            plan = propose_machines(wish, by=user, now=timezone.now())
+            plan = propose_machines(wish, by=user, now=clock.now())
         except (PlanError, ClusterError) as err:
             raise CommandError(str(err)) from err
         self.stdout.write(f"Plan {plan.number} is {plan.state}: {plan.summary}")

@@ -8,9 +8,8 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 
-from infra_console.plans import envelopes
+from infra_console.plans import clock, envelopes
 from infra_console.plans.envelope_models import Envelope
 from infra_console.plans.errors import PlanError
 from infra_console.plans.in_advance import revoke_envelope
@@ -58,7 +57,7 @@ class Command(BaseCommand):
             )
             return
         for row in rows:
-            state = envelopes.state_now(row, at=timezone.now())
+            state = envelopes.state_now(row, at=clock.now())
             used = f"{row.used_gpus} of {row.total_gpus} GPUs"
             self.stdout.write(f"{row.pk:>5} {state:<9} {used}  {row.title}")
 
@@ -96,7 +95,7 @@ def _line(row: Envelope) -> dict[str, Any]:
     people = ("author", "approved_by", "ended_by", "reason", "approve_reason", "end_reason")
     return {
         "id": row.pk,
-        "state": envelopes.state_now(row, at=timezone.now()),
+        "state": envelopes.state_now(row, at=clock.now()),
         **envelopes.bounds_of(row),
         **{name: getattr(row, name) for name in people},
     }
