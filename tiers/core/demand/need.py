@@ -97,16 +97,33 @@ def total(needs: Mapping[str, Need]) -> Total:
     )
 
 
-def lifted(steps: Sequence[Mapping[str, float]], live: Live) -> list[dict[str, float]]:
-    """Forecast demand corrected upward from live queues: never lowered, the first step alone.
+def lifted(
+    steps: Sequence[Mapping[str, float]],
+    live: Live,
+    *,
+    step_s: float = 1800.0,
+    serves_rps: float | None = None,
+) -> list[dict[str, float]]:
+    """Forecast demand corrected upward from live queues; nothing is ever lowered.
+
+    What comes now is the least of the first step. The queue is demand in that step, and in those
+    after it as far as the present replicas would not have worked it off by then:
+    left' = left - step_s x max(0, serves_rps - p50).
 
     Args:
-        steps: demand in requests/s by quantile, one entry a step.
+        steps: demand in requests/s by quantile, one entry a step, `p50` among them.
+        serves_rps: what the present replicas serve at the objective; unknown: the first step alone.
     """
     corrected = [dict(step) for step in steps]
-    if corrected and live.arrivals_rps is not None:
-        coming = live.arrivals_rps + (live.refused_rps or 0.0)
-        corrected[0] = {q: max(v, coming) + live.backlog_rps for q, v in corrected[0].items()}
+    if not corrected or live.arrivals_rps is None:
+        return corrected
+    coming = live.arrivals_rps + (live.refused_rps or 0.0)
+    corrected[0] = {q: max(v, coming) for q, v in corrected[0].items()}
+    left = live.waiting or 0.0
+    for step in corrected if serves_rps is not None else corrected[:1]:
+        drained = step_s * max(0.0, (serves_rps or 0.0) - step["p50"])
+        step.update({q: v + left / WORK_OFF_S for q, v in step.items()})
+        left = max(0.0, left - drained)
     return corrected
 
 

@@ -57,12 +57,24 @@ class Rates:
     spot: Rate
 
 
-def rates(spells: Iterable[Spell], *, now: datetime, gpus_per_node: int = 8) -> Rates:
-    """The rates of a fleet from all its spells, ended and standing."""
+def rates(
+    spells: Iterable[Spell],
+    *,
+    now: datetime,
+    gpus_per_node: int = 8,
+    supply_gpu_hours: float = 0.0,
+    begun: datetime | None = None,
+) -> Rates:
+    """The rates of a fleet.
+
+    Args:
+        spells: those broken and those on spot nodes at the least, ended and standing.
+        supply_gpu_hours: of supply that no spell is given for.
+        begun: since when it was watched, where that is before the first spell.
+    """
     known = list(spells)
-    begun = min((s.since for s in known), default=now)
-    fresh = begun + _SETTLING
-    supply, broken, spot = _Count(), _Count(), _Count()
+    fresh = min([s.since for s in known] + ([begun] if begun else []), default=now) + _SETTLING
+    supply, broken, spot = _Count(supply_gpu_hours), _Count(), _Count()
     # What stays broken and changes hands neither failed nor was repaired.
     starts = {(s.node, s.since) for s in known if s.state == "broken"}
     ends = {(s.node, s.until) for s in known if s.state == "broken"}

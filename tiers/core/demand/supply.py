@@ -77,8 +77,8 @@ def _at(
     def lost(q: float) -> int:
         return binomial_quantile(nodes[0], fails, q) + binomial_quantile(nodes[1], goes, q)
 
-    low = base - size * lost(1 - RARE) + size * binomial_quantile(nodes[2], mended, RARE)
-    high = base - size * lost(RARE) + size * binomial_quantile(nodes[2], mended, 1 - RARE)
+    low: float = base - size * lost(1 - RARE) + size * binomial_quantile(nodes[2], mended, RARE)
+    high: float = base - size * lost(RARE) + size * binomial_quantile(nodes[2], mended, 1 - RARE)
     expected = base - plain * fails - spot * goes + held.broken_gpus * mended
     low, high = min(low, expected), max(high, expected)  # rare losses: none in 95 % of cases
     return SupplyStep(at, max(0.0, low), max(0.0, expected), max(0.0, high))

@@ -69,9 +69,23 @@ def test_needs_add_and_unknown_spoils_only_what_depends_on_it(by_model):
 def test_live_queues_lift_the_first_step_and_lower_none():
     steps = [{"p50": 8.0, "p95": 14.0}, {"p50": 8.0, "p95": 14.0}]
     # 10 + 2 come now, above the p50 and below the p95; the queue adds 1 to both.
-    assert lifted(steps, live(10, 2, 600)) == [{"p50": 13.0, "p95": 15.0}, steps[1]]
+    assert lifted(steps, live(10, 2, 600), serves_rps=None) == [
+        {"p50": 13.0, "p95": 15.0},
+        steps[1],
+    ]
     assert lifted(steps, Live(None, 9.0, 9.0)) == steps
     assert lifted([], live()) == []
+
+
+def test_a_queue_is_demand_until_the_present_replicas_have_worked_it_off():
+    steps = [{"p50": 9.5, "p95": 10.0}] * 3
+    # 1,500 wait: 2.5 more a second. 10 serve, 9.5 come: 900 are gone after half an hour, and the
+    # 600 left are 1 more a second in the next; 900 more would be gone in that.
+    found = lifted(steps, live(9.5, 0, 1_500), step_s=1800, serves_rps=10.0)
+    assert [s["p50"] for s in found] == pytest.approx([12.0, 10.5, 9.5])
+    # Nothing to spare: it stays as long as it is.
+    found = lifted(steps, live(9.5, 0, 1_500), step_s=1800, serves_rps=9.0)
+    assert [s["p95"] for s in found] == pytest.approx([12.5, 12.5, 12.5])
 
 
 def test_a_sum_with_an_unknown_part_is_unknown():
