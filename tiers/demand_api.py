@@ -70,7 +70,7 @@ class TierNeedOut(Schema):
     region: str
     tier: str
     gpus: float | None = Field(description="null where a part is unknown; see known_gpus, missing")
-    known_gpus: float
+    known_gpus: float | None
     missing: list[str]
     at_least: bool
     held_gpus: float | None

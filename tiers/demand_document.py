@@ -46,6 +46,8 @@ def _tier(row: TierNeed) -> dict[str, Any]:
         "region": row.region,
         "tier": row.tier,
         "gpus": row.need.gpus,
-        **asdict(row.need),
+        "known_gpus": row.need.low_gpus,
+        "missing": row.need.missing,
+        "at_least": row.need.at_least,
         "held_gpus": row.held_gpus,
     }

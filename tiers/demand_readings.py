@@ -42,7 +42,7 @@ class Readings:
 
 _MISSING = {
     "refused_rps": "refusals: no gateway counts this model's requests",
-    "arrivals_rps": "arrivals: no vLLM counts this model's requests here",
+    "arrivals_rps": "arrivals: no vLLM has counted this model's requests here for five minutes",
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tiers.core.demand.gangs import RunningGang
-from tiers.core.fleet_state import ClusterState, FleetState
+from tiers.core.fleet_state import HOLDING, ClusterState, FleetState, PodView
 from tiers.models import GangRun
 
 # A run that ended while nobody looked ended at an unknown time: it teaches nothing.
@@ -33,19 +33,27 @@ def keep_gangs(
 def _running(seen: ClusterState, told: Iterable[RunningGang]) -> list[RunningGang]:
     """Gangs with pods on nodes: size from the pods, the rest from their queue if there is one."""
     known = {(g.namespace, g.name): g for g in told}
-    gpus: dict[tuple[str, str, str], int] = {}
+    pods: dict[tuple[str, str, str], list[PodView]] = {}
     for pod in seen.pods:
-        if pod.gang and pod.node and pod.tier and pod.phase in {"Running", "Pending"}:
-            key = (pod.namespace, pod.gang, pod.tier)
-            gpus[key] = gpus.get(key, 0) + pod.gpus
+        if pod.gang and pod.node and pod.tier and pod.phase in HOLDING:
+            pods.setdefault((pod.namespace, pod.gang, pod.tier), []).append(pod)
     found = []
-    for (namespace, name, tier), size in gpus.items():
-        more = known.get((namespace, name)) or RunningGang(namespace, name, tier, size)
+    for (namespace, name, tier), members in pods.items():
+        size = sum(p.gpus for p in members)
+        more = known.get((namespace, name)) or _by_pods(namespace, name, tier, members)
         found.append(
             RunningGang(namespace, name, tier, size, more.priority, more.started_at,
                         more.deadline_at)
         )  # fmt: skip
     return found
+
+
+def _by_pods(namespace: str, name: str, tier: str, pods: Sequence[PodView]) -> RunningGang:
+    """A gang as its pods tell it: it runs since the last of them began."""
+    begun = [p.started_at for p in pods if p.started_at is not None]
+    priority = max((p.priority for p in pods if p.priority is not None), default=None)
+    started_at = max(begun) if len(begun) == len(pods) else None
+    return RunningGang(namespace, name, tier, 0, priority, started_at)
 
 
 def _keep(cluster: str, gang: RunningGang, row: GangRun | None, now: datetime) -> None:

@@ -32,6 +32,18 @@ def test_a_gang_runs_from_the_look_that_saw_it_first_to_the_one_that_missed_it(n
     assert GangRun.objects.count() == 2
 
 
+def test_without_a_queue_a_gang_runs_since_its_last_pod_began(north):
+    begun = [NOW - timedelta(hours=2), NOW - timedelta(hours=1)]
+    pods = tuple(replace(north.pods[2], name=f"train-1-{i}", started_at=at, priority=4)
+                 for i, at in enumerate(begun))  # fmt: skip
+    look(replace(north, pods=pods), 0)
+    (run,) = GangRun.objects.all()
+    assert (run.gpus, run.priority, run.started_at, run.started_told) == (16, 4, begun[1], True)
+    look(replace(north, pods=(replace(pods[0], started_at=None), pods[1])), 1)
+    run.refresh_from_db()
+    assert (run.started_at, run.started_told) == (begun[1], False)
+
+
 def test_what_its_queue_says_of_a_gang_goes_first(north):
     began = NOW - timedelta(hours=3)
     look(north, 0, RunningGang("training", "train-1", "training", 16, 7, began, NOW))

@@ -82,10 +82,16 @@ class Total:
     known_gpus: float
     missing: tuple[str, ...]
     at_least: bool
+    parts: int
 
     @property
     def gpus(self) -> float | None:
         return None if self.missing else self.known_gpus
+
+    @property
+    def low_gpus(self) -> float | None:
+        """At least so many; None where no part is known."""
+        return None if self.missing and len(self.missing) == self.parts else self.known_gpus
 
 
 def total(needs: Mapping[str, Need]) -> Total:
@@ -94,6 +100,7 @@ def total(needs: Mapping[str, Need]) -> Total:
         known_gpus=sum(n.gpus for n in needs.values() if n.gpus is not None),
         missing=tuple(sorted(name for name, n in needs.items() if n.gpus is None)),
         at_least=any(n.at_least for n in needs.values()),
+        parts=len(needs),
     )
 
 
