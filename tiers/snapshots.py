@@ -27,13 +27,12 @@ def snapshot_of(
     book: ForecastBook,
     *,
     now: datetime,
-    demand_now: DemandNow | None = None,
+    demand_now: DemandNow,
 ) -> Snapshot:
     """What is known of the clusters that answered, and what their workloads will ask for.
 
     Args:
-        demand_now: live queues that lift the first step, and the throughput in force; without it
-            the forecast and the fleet file stand alone.
+        demand_now: live queues that lift the first steps, and the throughput in force.
 
     Raises:
         SnapshotInvalid, pydantic.ValidationError: the parts do not fit together.
@@ -44,7 +43,7 @@ def snapshot_of(
     for (cluster, workload), entry in book.entries.items():
         if cluster in state.clusters:
             steps = demand_steps(entry.quantiles, QUANTILES, per_step=STEP_S // entry.step_s)
-            if demand_now and (live := demand_now.live.get((cluster, workload))):
+            if live := demand_now.live.get((cluster, workload)):
                 serves = _serves_rps(state.clusters[cluster], facts.workloads[workload], demand_now)
                 steps = lifted(steps, live, step_s=STEP_S, serves_rps=serves)
             demand.setdefault(workload, {})[region_of[cluster]] = steps
@@ -92,12 +91,11 @@ def _pool_row(pool: PoolConfig, region: str) -> dict[str, Any]:
 
 
 def _workload_row(
-    workload: WorkloadConfig, regions: set[str], demand_now: DemandNow | None
+    workload: WorkloadConfig, regions: set[str], demand_now: DemandNow
 ) -> dict[str, Any]:
     row = workload.model_dump(exclude={"namespace", "kind", "name", "unit", "git"})
-    units = demand_now.units_per_group(workload) if demand_now else workload.units_per_group
     return {
         **row,
         "regions": [r for r in workload.regions if r in regions],
-        "units_per_group": dict(units),
+        "units_per_group": demand_now.units_per_group(workload),
     }

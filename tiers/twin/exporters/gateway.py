@@ -23,8 +23,8 @@ FAMILIES = (
 
 def render_gateway(physics: ClusterPhysics) -> str:
     """Every model that was asked for; a refusal's counter appears with the first, as a real one."""
-    came = [(labels(_of(m)), served.offered) for m, served in physics.models.items()]
-    refused = [
+    came: list[Row] = [(labels(_of(m)), served.offered) for m, served in physics.models.items()]
+    refused: list[Row] = [
         (labels(_of(m) | {"error_code": EXHAUSTED}), served.service.refused)
         for m, served in physics.models.items()
         if served.service.refused
