@@ -14,6 +14,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 PAGES = {
     "overview": "/",
     "tiers": "/tiers/",
+    "demand": "/tiers/demand/?region=eastus",
     "ledger": "/tiers/ledger/?region=eastus&by=pool",
     "handover": "/tiers/handover/",
     "prices": "/tiers/prices/?region=eastus",

@@ -277,6 +277,8 @@ CELERY_BEAT_SCHEDULE = {
 FLEET_FILE = Path(env("FLEET_FILE", str(STATE_DIR / "fleet.toml")))
 KUBECONFIG = env("KUBECONFIG")  # set for execute workers (and the planner's read-only one)
 PROMETHEUS_URL = env("PROMETHEUS_URL")  # overrides the URL of the first source in the fleet file
+# Serving profiles of your own, the output of `manage.py calibrate --json`; none unless named.
+PROFILES_FILE = Path(env("PROFILES_FILE")) if env("PROFILES_FILE") else None
 SETTLE_AFTER_S = env_int("SETTLE_AFTER_S", 600 if DEMO else 4 * 3600)
 PLAN_TTL_S = env_int("PLAN_TTL_S", 3600)
 APPROVAL_UNDO_S = env_int("APPROVAL_UNDO_S", 5 if DEMO else 30)
@@ -353,6 +355,7 @@ API_ROUTERS = {
     "envelopes": "infra_console.plans.envelope_api.router",
     "fleet": "infra_console.fleet.api.router",
     "tiers": "tiers.api.router",
+    "demand": "tiers.demand_api.router",
 }
 
 LANGUAGE_CODE = "en-gb"

@@ -5,7 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from infra_console.cluster.errors import ClusterError
 from infra_console.telemetry.queries import read_instant
-from tiers.adapters.kubernetes_asks import read_asks, read_quotas
+from tiers.adapters.kubernetes_asks import (
+    read_asks,
+    read_quotas,
+    read_workloads,
+    running_gangs,
+)
+from tiers.core.demand.gangs import RunningGang
 from tiers.core.fleet_state import FleetState
 from tiers.core.health import GpuFault, xid_fault
 from tiers.facts import FleetFacts
@@ -33,16 +39,23 @@ def read_extras(facts: FleetFacts, state: FleetState) -> Extras:
     if not clusters:
         return Extras()
     with ThreadPoolExecutor(MAX_CLUSTERS_AT_ONCE) as threads:
-        asks = dict(zip(clusters, threads.map(lambda c: _asks(c, facts), clusters), strict=True))
+        found = dict(zip(clusters, threads.map(lambda c: _work(c, facts), clusters), strict=True))
         quotas = dict(zip(clusters, threads.map(_quotas, clusters), strict=True))
-    return Extras({c: a for c, a in asks.items() if a is not None}, quotas)
+    return Extras(
+        asks={c: asked for c, (asked, _) in found.items() if asked is not None},
+        quotas=quotas,
+        gangs={c: gangs for c, (_, gangs) in found.items()},
+    )
 
 
-def _asks(cluster: str, facts: FleetFacts) -> Asked | None:
+def _work(cluster: str, facts: FleetFacts) -> tuple[Asked | None, list[RunningGang]]:
+    """What waits, or None where it cannot be read, and the gangs that queues let run."""
+    workloads = read_workloads(cluster)
+    gangs = running_gangs(workloads, facts)
     try:
-        return read_asks(cluster, facts)
+        return read_asks(cluster, facts, workloads), gangs
     except ClusterError:
-        return None
+        return None, gangs
 
 
 def _quotas(cluster: str) -> dict[str, int] | None:

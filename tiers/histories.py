@@ -1,6 +1,7 @@
 """Demand histories of every workload in every cluster, as one matrix for the forecaster.
 
-Inference demand is arrivals (requests/s) of the workload's model; a queue's demand is the GPUs
+Inference demand is arrivals (requests/s) of the workload's model, and what its gateway refused
+where one counts that; a queue's demand is the GPUs
 that the pods of its namespaces ask for, running and pending alike. A namespace without such pods
 has no series: it asks for 0 where kube-state-metrics answers for its cluster, and is unknown
 elsewhere.
@@ -44,12 +45,13 @@ def read_histories(facts: FleetFacts, *, now: datetime, days: float) -> Historie
         )
 
     arrivals, asked, nodes = read("arrivals_rps"), read("gpus_requested"), read("nodes_total")
+    refused = read("refused_rps")
     grid = next((r.series[0].times for r in (arrivals, asked, nodes) if r.series), np.zeros(0))
     keys: list[SeriesKey] = []
     rows: list[Array] = []
     missing: dict[SeriesKey, str] = {}
     for cluster, workload in _expected(facts):
-        row = _row(facts, cluster, workload, arrivals, asked, nodes)
+        row = _row(facts, cluster, workload, arrivals, refused, asked, nodes)
         if row is None or np.isnan(row).all():
             reading = arrivals if workload.unit == "requests/s" else asked
             missing[cluster, workload.id] = reading.error or "no series carries its name"
@@ -78,12 +80,16 @@ def _row(
     cluster: str,
     workload: WorkloadConfig,
     arrivals: Reading,
+    refused: Reading,
     asked: Reading,
     nodes: Reading,
 ) -> Array | None:
     if workload.unit == "requests/s":
         found = arrivals.one(cluster=cluster, model_name=workload.model)
-        return found.values if found else None
+        more = refused.one(cluster=cluster, model_name=workload.model)
+        if found is None or more is None:
+            return found.values if found else None
+        return found.values + np.nan_to_num(more.values)
     namespaces = facts.asking_namespaces(workload)
     parts = [s for s in asked.select(cluster=cluster) if s.labels.get("namespace") in namespaces]
     return total_where_answered(parts, nodes.select(cluster=cluster))

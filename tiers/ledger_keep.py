@@ -13,12 +13,14 @@ from typing import Any
 from django.db import connection
 
 from infra_console.plans.models import Step
+from tiers.core.demand.gangs import RunningGang
 from tiers.core.fleet_state import ClusterState, FleetState, is_supply
 from tiers.core.lots import LotKey, OpenLot, cluster_lots, reconcile
 from tiers.core.seen import Change, changes_between, look_of
 from tiers.core.waiting import Ask, FreeNode, Release, Wait, waits
 from tiers.facts import FleetFacts
-from tiers.models import ClusterLook, FleetChange, LedgerLot, WaitingWork
+from tiers.gang_keep import keep_gangs
+from tiers.models import ClusterLook, FleetChange, GangRun, LedgerLot, WaitingWork
 
 KEEPING_LOCK = 7_401_002  # an arbitrary constant for pg_advisory_xact_lock
 PLAN_MARGIN = timedelta(minutes=2)  # a change may be seen this long after the step that made it
@@ -33,6 +35,7 @@ class Extras:
 
     asks: Mapping[str, Asked] = field(default_factory=dict)
     quotas: Mapping[str, Mapping[str, int] | None] = field(default_factory=dict)
+    gangs: Mapping[str, Sequence[RunningGang]] = field(default_factory=dict)
 
 
 def keep_ledger(facts: FleetFacts, state: FleetState, extras: Extras, *, now: datetime) -> None:
@@ -45,6 +48,7 @@ def keep_ledger(facts: FleetFacts, state: FleetState, extras: Extras, *, now: da
         asked = extras.asks.get(cluster) or (_pending(seen), ())
         _keep_waiting(cluster, seen, asked, now)
         _keep_changes(cluster, look_of(seen, extras.quotas.get(cluster)), now)
+    keep_gangs(state, extras.gangs, now=now)
     _keep_silence(facts, state, now)
     _drop_strangers(facts.cluster_ids, now)
 
@@ -86,6 +90,7 @@ def _drop_strangers(clusters: Iterable[str], now: datetime) -> None:
     known = list(clusters)
     LedgerLot.objects.filter(until=None).exclude(cluster__in=known).update(until=now)
     WaitingWork.objects.exclude(cluster__in=known).delete()
+    GangRun.objects.exclude(cluster__in=known).filter(ended_at=None).delete()
     ClusterLook.objects.exclude(cluster__in=known).delete()
 
 
@@ -128,6 +133,7 @@ def _waiting_columns(wait: Wait, known: WaitingWork | None, now: datetime) -> di
         "since": wait.ask.since or first_seen,
         "since_told": wait.ask.since is not None,
         "starts_by": wait.starts_by,
+        "priority": wait.ask.priority,
     }
 
 

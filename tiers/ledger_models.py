@@ -43,6 +43,7 @@ class WaitingWork(models.Model):
     since = models.DateTimeField()
     since_told = models.BooleanField()
     starts_by = models.DateTimeField(null=True)
+    priority = models.IntegerField(null=True)
 
     class Meta:
         ordering = ("since", "id")

@@ -4,6 +4,7 @@ import uuid
 
 from django.db import models
 
+from tiers.demand_models import GangRun, MeasuredThroughput
 from tiers.ledger_models import (
     AdoptionState,
     ClusterLook,
@@ -20,7 +21,9 @@ __all__ = [
     "CycleState",
     "FleetChange",
     "ForecastModel",
+    "GangRun",
     "LedgerLot",
+    "MeasuredThroughput",
     "Observation",
     "PlacementCheck",
     "WaitingWork",

@@ -24,6 +24,7 @@ from tiers.core.shortages import (
 )
 from tiers.facts import FleetFacts
 from tiers.queries import clusters_in, current_facts, latest_forecasts, latest_observation
+from tiers.throughputs import throughputs
 from tiers.timelines import gpus_per_unit
 
 HORIZON = timedelta(hours=12)
@@ -75,8 +76,9 @@ def _forecast_needs(facts: FleetFacts, region: str, now: datetime) -> Needs:
     """GPUs by (cluster, tier) at the forecast's p50 and p95, workloads added."""
     sums: dict[tuple[str, str], Any] = {}
     steps: dict[tuple[str, str], list[datetime]] = {}
+    served = throughputs(facts, {}, now=now)
     for row in latest_forecasts(region=region):
-        gpus = np.asarray(row.quantiles)[:, [P50, P95]] * gpus_per_unit(facts, row.workload)
+        gpus = np.asarray(row.quantiles)[:, [P50, P95]] * gpus_per_unit(facts, row.workload, served)
         key = (row.cluster, row.tier)
         sums[key] = sums[key] + gpus if key in sums else gpus
         step = timedelta(seconds=row.step_s)

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db.models import Model, Q, QuerySet
 
-from tiers.models import Cycle, FleetChange, LedgerLot, Observation
+from tiers.models import Cycle, FleetChange, GangRun, LedgerLot, Observation
 
 Rows = Callable[[datetime], QuerySet[Any]]
 
@@ -37,6 +37,8 @@ def kept() -> tuple[Kept, ...]:
              lambda before: Cycle.objects.filter(started_at__lt=before)),
         Kept("ledger history", LedgerLot, _ledger_days(),
              lambda before: LedgerLot.objects.filter(until__lt=before)),
+        Kept("runs of gangs that ended", GangRun, _ledger_days(),
+             lambda before: GangRun.objects.filter(ended_at__lt=before)),
         Kept("changes seen in clusters", FleetChange, _ledger_days(),
              lambda before: FleetChange.objects.filter(at__lt=before)),
         Kept("sessions that ended", Session, timedelta(0),
@@ -54,7 +56,7 @@ def prune(
     """
     removed = {}
     for entry in kept():
-        own = entry.model in {LedgerLot, FleetChange} and ledger_days is not None
+        own = entry.model in {LedgerLot, FleetChange, GangRun} and ledger_days is not None
         keep = timedelta(days=ledger_days or 0) if own else entry.keep
         rows = entry.rows(now - keep)
         removed[entry.what] = (

@@ -5,10 +5,12 @@ from typing import Any
 
 from infra_console.fleet.config import PoolConfig, WorkloadConfig
 from tiers.core.allocate import Allocation
-from tiers.core.fleet_state import FleetState
+from tiers.core.demand.need import lifted
+from tiers.core.fleet_state import ClusterState, FleetState
 from tiers.core.forecast.quantiles import QUANTILES
 from tiers.core.snapshot import Snapshot
-from tiers.core.snapshot_build import build_snapshot, demand_steps
+from tiers.core.snapshot_build import build_snapshot, current_groups, demand_steps
+from tiers.demand import DemandNow
 from tiers.facts import FleetFacts
 from tiers.forecasting import ForecastBook
 from tiers.models import Cycle, PlannedSnapshot
@@ -20,9 +22,17 @@ KEPT = 144
 
 
 def snapshot_of(
-    facts: FleetFacts, state: FleetState, book: ForecastBook, *, now: datetime
+    facts: FleetFacts,
+    state: FleetState,
+    book: ForecastBook,
+    *,
+    now: datetime,
+    demand_now: DemandNow,
 ) -> Snapshot:
     """What is known of the clusters that answered, and what their workloads will ask for.
+
+    Args:
+        demand_now: live queues that lift the first steps, and the throughput in force.
 
     Raises:
         SnapshotInvalid, pydantic.ValidationError: the parts do not fit together.
@@ -33,6 +43,9 @@ def snapshot_of(
     for (cluster, workload), entry in book.entries.items():
         if cluster in state.clusters:
             steps = demand_steps(entry.quantiles, QUANTILES, per_step=STEP_S // entry.step_s)
+            if live := demand_now.live.get((cluster, workload)):
+                serves = _serves_rps(state.clusters[cluster], facts.workloads[workload], demand_now)
+                steps = lifted(steps, live, step_s=STEP_S, serves_rps=serves)
             demand.setdefault(workload, {})[region_of[cluster]] = steps
     return build_snapshot(
         taken_at=now,
@@ -41,13 +54,21 @@ def snapshot_of(
             {"id": r.id, "jurisdiction": r.jurisdiction} for r in config.regions if r.id in regions
         ],
         pools=[_pool_row(p, region_of[p.cluster]) for p in config.pools],
-        workloads=[_workload_row(w, regions) for w in config.workloads],
+        workloads=[_workload_row(w, regions, demand_now) for w in config.workloads],
         demand=demand,
         step_s=STEP_S,
         steps=STEPS,
         quantile=QUANTILE,
         max_moves=MAX_GROUP_MOVES,
     )
+
+
+def _serves_rps(state: ClusterState, workload: WorkloadConfig, demand_now: DemandNow) -> float:
+    """What the workload's groups in one cluster serve at their objective."""
+    units = demand_now.units_per_group(workload)
+    types = {n.pool: n.gpu_type for n in state.nodes}
+    groups = current_groups(state, {workload.id: workload.group_gpus})
+    return sum(n * units[types[pool]] for (pool, _), n in groups.items())
 
 
 def keep_snapshot(cycle: Cycle, snapshot: Snapshot, allocation: Allocation) -> None:
@@ -69,6 +90,12 @@ def _pool_row(pool: PoolConfig, region: str) -> dict[str, Any]:
     return {**row, "region": region, "released_when_empty": False}
 
 
-def _workload_row(workload: WorkloadConfig, regions: set[str]) -> dict[str, Any]:
+def _workload_row(
+    workload: WorkloadConfig, regions: set[str], demand_now: DemandNow
+) -> dict[str, Any]:
     row = workload.model_dump(exclude={"namespace", "kind", "name", "unit", "git"})
-    return {**row, "regions": [r for r in workload.regions if r in regions]}
+    return {
+        **row,
+        "regions": [r for r in workload.regions if r in regions],
+        "units_per_group": demand_now.units_per_group(workload),
+    }

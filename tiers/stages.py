@@ -27,6 +27,7 @@ from tiers.core.fleet_state import TIERS, ClusterState, FleetState
 from tiers.core.moves import cluster_moves
 from tiers.core.plan_price import PlanPrice, price_moves
 from tiers.core.snapshot import Snapshot
+from tiers.demand import DemandNow, demand_now, keep_measured
 from tiers.facts import FleetFacts
 from tiers.forecasting import ForecastBook, ModelLoader, forecast_fleet, keep_forecasts
 from tiers.models import Cycle, CycleState
@@ -92,13 +93,15 @@ def run_stages(cycle: Cycle, inputs: CycleInputs, at_stage: Callable[[str], None
     if not state.clusters:
         return CycleOutcome(CycleState.FROZEN, _frozen_verdict(frozen), document)
     at_stage("allocate")
-    snapshot = snapshot_of(inputs.facts, state, book, now=inputs.now)
+    keep_measured(inputs.facts, now=inputs.now)
+    demand = demand_now(inputs.facts, now=inputs.now)
+    snapshot = snapshot_of(inputs.facts, state, book, now=inputs.now, demand_now=demand)
     allocation = allocate(snapshot, min_gain_usd=MIN_GAIN_USD)
     keep_snapshot(cycle, snapshot, allocation)
     document["allocation"] = _money(allocation)
     clock.lap("allocate")
     at_stage("propose")
-    proposed = _propose(cycle, inputs, state, book, snapshot, allocation, freshness)
+    proposed = _propose(cycle, inputs, state, book, snapshot, allocation, freshness, demand)
     document["plans"] = [_plan_line(plan) for plan in proposed.plans]
     document["notes"] = proposed.notes
     document["withheld"] = proposed.withheld
@@ -156,6 +159,7 @@ def _propose(
     snapshot: Snapshot,
     allocation: Allocation,
     freshness: FleetFreshness,
+    demand: DemandNow,
 ) -> _Proposed:
     proposed = _Proposed(notes=[*allocation.unmet_floors, *allocation.refused])
     at_work = clusters_at_work()
@@ -174,7 +178,7 @@ def _propose(
                 f"horizon, less than the ${MIN_GAIN_USD:,.0f} that a plan must be worth"
             )
             continue
-        evidence = _evidence(cycle, inputs, cluster, book, allocation, freshness)
+        evidence = _evidence(cycle, inputs, cluster, book, allocation, freshness, demand)
         spec = build_plan(inputs.facts, cluster, moves, evidence, price)
         if no := _standing_rejection(inputs.facts, spec):
             proposed.withheld.append(f"{cluster.cluster}: {no}")
@@ -248,6 +252,7 @@ def _evidence(
     book: ForecastBook,
     allocation: Allocation,
     freshness: FleetFreshness,
+    demand: DemandNow,
 ) -> Evidence:
     seen = freshness.clusters.get(cluster.cluster)
     entries = {w: e for (c, w), e in book.entries.items() if c == cluster.cluster}
@@ -262,7 +267,10 @@ def _evidence(
         demand=[e.line(w) for w, e in sorted(entries.items())],
         forecast_models={w: e.model_4h for w, e in entries.items()},
         objective=_money(allocation),
-        notes=(f"Nodes and pods were read from {cluster.source} as the cycle began.",),
+        notes=(
+            f"Nodes and pods were read from {cluster.source} as the cycle began.",
+            *demand.words(inputs.facts, cluster.cluster, now=inputs.now),
+        ),
     )
 
 

@@ -13,11 +13,13 @@ import numpy as np
 
 from infra_console.telemetry.queries import read_range
 from infra_console.telemetry.series import Array, Reading, Series
+from tiers.core.demand.throughput import Throughput
 from tiers.core.forecast.quantiles import QUANTILES
 from tiers.facts import FleetFacts
 from tiers.histories import total_where_answered
 from tiers.models import WorkloadForecast
 from tiers.queries import clusters_in, current_facts, latest_forecasts
+from tiers.throughputs import Throughputs, throughputs
 
 # Pages name these three of the forecast's quantiles.
 P5, P50, P95 = (QUANTILES.index(level) for level in (0.05, 0.5, 0.95))
@@ -115,8 +117,10 @@ def tier_forecast(tier: str, *, region: str = "") -> Band:
     facts = current_facts()
     if not rows or facts is None:
         return Band(None, (), "GPUs")
+    served = throughputs(facts, {}, now=rows[0].made_at)
     total = np.sum(
-        [np.asarray(row.quantiles) * gpus_per_unit(facts, row.workload) for row in rows], axis=0
+        [np.asarray(row.quantiles) * gpus_per_unit(facts, row.workload, served) for row in rows],
+        axis=0,
     )
     first = rows[0]
     start = first.made_at.timestamp()
@@ -148,9 +152,20 @@ def _without_forecast(
     )
 
 
-def gpus_per_unit(facts: FleetFacts, workload_id: str) -> float:
-    """GPUs that one unit of demand takes at the SLO, on the workload's most frugal GPU type."""
+def gpus_per_unit(facts: FleetFacts, workload_id: str, served: Throughputs) -> float:
+    """GPUs that one unit of demand takes at the SLO, on the workload's most frugal GPU type.
+
+    Args:
+        served: the throughput in force; where it has none, the fleet file's.
+    """
     workload = facts.workloads.get(workload_id)
     if workload is None:
         return 0.0
-    return min(workload.group_gpus[t] / u for t, u in workload.units_per_group.items())
+    return min(
+        1 / rps if (rps := _rps(served.get((workload_id, t)))) else workload.group_gpus[t] / units
+        for t, units in workload.units_per_group.items()
+    )
+
+
+def _rps(found: Throughput | None) -> float | None:
+    return found.rps(None) if found else None

@@ -5,6 +5,7 @@ from django.urls import path, register_converter
 from infra_console.overview.scope import TIERS
 from tiers import (
     adoption_views,
+    demand_views,
     frontier_views,
     handover_views,
     ledger_views,
@@ -33,6 +34,7 @@ urlpatterns = [
     path("", views.index, name="index"),
     path("frontier/", frontier_views.frontier, name="frontier"),
     path("frontier/chart", frontier_views.frontier_chart, name="frontier-chart"),
+    path("demand/", demand_views.demand, name="demand"),
     path("cycles/", views.cycles, name="cycles"),
     path("ledger/", ledger_views.ledger, name="ledger"),
     path("ledger/reservations", ledger_views.reservations, name="reservations"),

@@ -54,6 +54,8 @@ class PodState:
     created_at: datetime | None
     deleting: bool
     resource_version: str
+    started_at: datetime | None = None
+    priority: int | None = None
 
     @property
     def finished(self) -> bool:
@@ -119,6 +121,8 @@ def pod_state(item: Mapping[str, Any]) -> PodState:
         created_at=_time(meta.get("creationTimestamp")),
         deleting=bool(meta.get("deletionTimestamp")),
         resource_version=meta.get("resourceVersion", ""),
+        started_at=_time(status.get("startTime")),
+        priority=spec.get("priority"),
     )
 
 

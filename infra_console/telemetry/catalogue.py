@@ -35,8 +35,10 @@ from infra_console.telemetry.fragments import (
     NODES_READY,
     PHASES,
     PRESENT,
+    REFUSED,
     REPORTING,
     REQUESTS,
+    SATURATED_SUMS,
     TIER,
     TTFT,
     VLLM,
@@ -136,6 +138,10 @@ _SPECS = (
         "requests_running", "cluster_model:vllm_requests_running:sum{{match}}", "requests", _MODEL,
         VLLM, "requests in execution",
         "sum by (cluster, model_name) (vllm:num_requests_running{{match}})",
+    ),
+    QuerySpec(
+        "refused_rps", "cluster_model:gateway_refused:rate5m{{match}}", "requests/s", _MODEL, "",
+        "requests that the gateway refused for want of capacity, mean of five minutes", REFUSED,
     ),
     QuerySpec(
         "kv_cache_usage", "cluster_model:vllm_kv_cache_usage:avg{{match}}", "ratio", _MODEL, VLLM,
@@ -265,6 +271,21 @@ _SPECS = (
         " + sum by (cluster, model_name) (rate(vllm:generation_tokens_total{{match}}[5m]))",
         "tokens/s", ("cluster", "model_name"), VLLM,
         "prompt and output tokens, mean of five minutes",
+    ),
+    QuerySpec(
+        "generation_tokens_per_s",
+        "sum by (cluster, model_name) (rate(vllm:generation_tokens_total{{match}}[5m]))",
+        "tokens/s", _MODEL, VLLM, "output tokens, mean of five minutes",
+    ),
+    QuerySpec(
+        "completions_rps",
+        "sum by (cluster, model_name) (rate(vllm:request_success_total{{match}}[5m]))",
+        "requests/s", _MODEL, VLLM, "requests that ended, mean of five minutes",
+    ),
+    QuerySpec(
+        "saturated", SATURATED_SUMS, "1", (*_MODEL, "of"), VLLM,
+        "tokens/s, requests/s, requests running and number of the replicas that had a queue for all"
+        " of five minutes",
     ),
     QuerySpec(
         "gpu_inventory",

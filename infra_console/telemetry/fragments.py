@@ -39,11 +39,54 @@ IN_FLIGHT = (
 )
 
 
+# A replica is saturated that never was without a queue for five minutes, each of its engines: what
+# it then does is what it can. An idle one, one that has just come, and one that stands still say
+# nothing of that.
+SATURATED = (
+    "(min without (engine) (min_over_time(vllm:num_requests_waiting{{match}}[5m])) > 0"
+    " and min without (engine) (vllm:num_requests_running{{match}} offset 5m)"
+    " and sum without (engine) (rate(vllm:generation_tokens_total{{match}}[5m])) > 0)"
+)
+_SATURATED_PARTS = {
+    "tokens": "sum without (engine) (rate(vllm:prompt_tokens_total{{match}}[5m])"
+    " + rate(vllm:generation_tokens_total{{match}}[5m]))",
+    "requests": "sum without (engine, finished_reason)"
+    " (rate(vllm:request_success_total{{match}}[5m]))",
+    "running": "sum without (engine) (avg_over_time(vllm:num_requests_running{{match}}[5m]))",
+    "replicas": "max without (engine) (vllm:num_requests_running{{match}} * 0 + 1)",
+}
+SATURATED_SUMS = " or ".join(
+    f'label_replace(sum by (cluster, model_name) ({part} and {SATURATED}), "of", "{name}", "", "")'
+    for name, part in _SATURATED_PARTS.items()
+)
+
+
 def renamed(selector: str, label: str, *others: str) -> str:
     """The series with `label` taken from the last of `others` that is there, else as it is."""
     for other in others:
         selector = f'label_replace({selector}, "{label}", "$1", "{other}", "(.+)")'
     return selector
+
+
+def refusals(*names: str) -> str:
+    """Requests/s that a gateway answered with 429 for want of capacity, by the model it would have
+    gone to. A gateway that counts requests and has counted no refusal has refused none."""
+
+    def counted(metric: str, where: str = "") -> str:
+        rate = f"rate({metric}{{{where}{{match}}}}[5m])"
+        return renamed(rate, "served", "model_name", "target_model_name")
+
+    def by_model(metric: str, where: str = "") -> str:
+        parts = " or ".join(counted(f"{name}_{metric}", where) for name in names)
+        sums = f'label_replace(sum by (cluster, served) ({parts}), "model_name", "$1", "served"'
+        return f'sum by (cluster, model_name) ({sums}, "(.+)"))'
+
+    refused = by_model("request_error_total", 'error_code="InferencePoolResourceExhausted",')
+    return f"({refused} or {by_model('request_total')} * 0)"
+
+
+# The endpoint picker of the Gateway API's inference extension, under its names of 2025 and before.
+REFUSED = refusals("inference_objective", "inference_model")
 
 
 def gpu(metric: str) -> str:

@@ -40,6 +40,10 @@ def facts():
     return fleet_facts(fleet_config())
 
 
+def read_asks(cluster, facts):
+    return kubernetes_asks.read_asks(cluster, facts, kubernetes_asks.read_workloads(cluster))
+
+
 def answers(monkeypatch, **lists):
     def custom(_cluster, plural):
         if plural not in lists:
@@ -50,9 +54,20 @@ def answers(monkeypatch, **lists):
     monkeypatch.setattr(kubernetes_asks, "pods_raw", lambda *_, **__: lists.get("pods", []))
 
 
+def test_gangs_that_run_tell_priority_start_and_deadline(monkeypatch, facts):
+    runs = workload("b", ADMITTED, maximumExecutionTimeSeconds=7200)
+    runs["metadata"]["ownerReferences"] = [{"kind": "Job", "name": "train-b"}]
+    ended = workload("c", ADMITTED, {"type": "Finished", "status": "True"})
+    answers(monkeypatch, workloads=[workload("a", WAITS), runs, ended])
+    (gang,) = kubernetes_asks.running_gangs(kubernetes_asks.read_workloads("north"), facts)
+    assert (gang.name, gang.tier, gang.gpus, gang.priority) == ("train-b", "training", 16, 5)
+    assert gang.started_at == datetime(2026, 3, 1, 11, tzinfo=UTC)
+    assert gang.deadline_at == datetime(2026, 3, 1, 13, tzinfo=UTC)
+
+
 def test_a_gang_that_waits_is_one_ask_in_kueues_words(monkeypatch, facts):
     answers(monkeypatch, workloads=[workload("a", WAITS), workload("b", ADMITTED)])
-    (ask,), ends = kubernetes_asks.read_asks("north", facts)
+    (ask,), ends = read_asks("north", facts)
     assert (ask.name, ask.gpus, ask.gpus_per_pod, ask.priority) == ("a", 16, 8, 5)
     assert ask.said == (MESSAGE,)
     assert ask.since == datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -62,7 +77,7 @@ def test_a_gang_that_waits_is_one_ask_in_kueues_words(monkeypatch, facts):
 def test_an_admitted_gang_with_a_deadline_ends_by_it(monkeypatch, facts):
     limited = workload("b", ADMITTED, maximumExecutionTimeSeconds=7200)
     answers(monkeypatch, workloads=[limited])
-    asks, (end,) = kubernetes_asks.read_asks("north", facts)
+    asks, (end,) = read_asks("north", facts)
     began = datetime(2026, 3, 1, 11, tzinfo=UTC)
     assert asks == []
     assert end == Release(began + timedelta(hours=2), "training", 16)
@@ -70,7 +85,7 @@ def test_an_admitted_gang_with_a_deadline_ends_by_it(monkeypatch, facts):
 
 def test_without_kueue_pods_are_read_all_the_same(monkeypatch, facts):
     answers(monkeypatch, pods=[POD])
-    (ask,), _ = kubernetes_asks.read_asks("north", facts)
+    (ask,), _ = read_asks("north", facts)
     assert (ask.tier, ask.gpus) == ("inference", 8)
     assert ask.said[0].startswith("ImagePullBackOff")
 

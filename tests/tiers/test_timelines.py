@@ -12,7 +12,7 @@ from tiers.core.fleet_state import FleetState
 from tiers.core.forecast.quantiles import QUANTILES
 from tiers.facts import fleet_facts
 from tiers.histories import read_histories
-from tiers.models import Cycle, WorkloadForecast
+from tiers.models import Cycle, MeasuredThroughput, WorkloadForecast
 from tiers.observation import build_observation, read_metrics
 from tiers.timelines import P5, P50, P95, tier_forecast, tier_history
 
@@ -139,3 +139,14 @@ def test_a_forecast_that_lacks_a_cluster_says_which():
 
 def test_pages_name_the_quantiles_that_the_forecast_has():
     assert [QUANTILES[place] for place in (P5, P50, P95)] == [0.05, 0.5, 0.95]
+
+
+def test_a_forecast_in_gpus_follows_the_throughput_that_was_measured():
+    cycle = Cycle.objects.create(started_at=timezone.now(), state="done", requested_by="x")
+    forecast_of(cycle, "north")
+    # p50 is 5 requests/s; the fleet file says that 4 GPUs serve 5.
+    assert tier_forecast("inference").p50[0] == pytest.approx(4.0)
+    MeasuredThroughput.objects.create(
+        model="chat", gpu_type="H100", requests_per_s=0.5, tokens_per_s=900.0, at=timezone.now()
+    )
+    assert tier_forecast("inference").p50[0] == pytest.approx(10.0)

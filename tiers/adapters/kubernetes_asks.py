@@ -16,6 +16,7 @@ from kubernetes.client import CoreV1Api, CustomObjectsApi
 from infra_console.cluster.client import client_for
 from infra_console.cluster.errors import ClusterError, translated
 from infra_console.cluster.objects import GPU, pod_state
+from tiers.core.demand.gangs import RunningGang
 from tiers.core.waiting import Ask, Release
 from tiers.facts import FleetFacts
 
@@ -24,17 +25,26 @@ PAGE_OBJECTS = 500
 Items = list[dict[str, Any]]
 
 
-def read_asks(cluster: str, facts: FleetFacts) -> tuple[list[Ask], list[Release]]:
+def read_workloads(cluster: str) -> Items:
+    """Kueue's Workloads; none where there is no Kueue or our rights do not reach them."""
+    return _or_none(lambda: _custom(cluster, "workloads")) or []
+
+
+def read_asks(cluster: str, facts: FleetFacts, workloads: Items) -> tuple[list[Ask], list[Release]]:
     """Everything of the cluster that waits for GPUs, gangs as one, and what ends by a deadline.
 
     Raises:
         ClusterError: pods cannot be read.
     """
-    workloads = _or_none(lambda: _custom(cluster, "workloads")) or []
     gangs = [ask for item in workloads if (ask := _workload_ask(item, facts)) is not None]
     pending = [p for p in pods_raw(cluster, phase="Pending") if pod_state(p).gpus]
     ends = [end for item in workloads if (end := _release(item, facts)) is not None]
     return gangs + _pod_asks(pending, facts), ends
+
+
+def running_gangs(workloads: Items, facts: FleetFacts) -> list[RunningGang]:
+    """The gangs that a queue has let in and that have not ended, by the name of their Job."""
+    return [gang for item in workloads if (gang := _running_gang(item, facts)) is not None]
 
 
 def read_quotas(cluster: str) -> dict[str, int] | None:
@@ -82,6 +92,24 @@ def _workload_ask(item: Mapping[str, Any], facts: FleetFacts) -> Ask | None:
         priority=spec.get("priority"),
         queue=spec.get("queueName") or "",
         said=tuple(said),
+    )
+
+
+def _running_gang(item: Mapping[str, Any], facts: FleetFacts) -> RunningGang | None:
+    meta, spec, conditions = item["metadata"], item.get("spec") or {}, _conditions(item)
+    tier, true = facts.tier_of_namespace(meta["namespace"]), _true(conditions)
+    if tier is None or "Admitted" not in true or "Finished" in true:
+        return None
+    release = _release(item, facts)
+    owners = [o["name"] for o in meta.get("ownerReferences") or () if o.get("kind") == "Job"]
+    return RunningGang(
+        namespace=meta["namespace"],
+        name=owners[0] if owners else meta["name"],
+        tier=tier,
+        gpus=_gang_gpus(spec)[0],
+        priority=spec.get("priority"),
+        started_at=_time(conditions["Admitted"].get("lastTransitionTime")),
+        deadline_at=release.at if release else None,
     )
 
 

@@ -86,4 +86,6 @@ class KubernetesFleet:
             owner_name=pod.owner_name,
             checkpoint_age_s=checkpoint_age_s(pod.annotations, self._now),
             deleting=pod.deleting,
+            started_at=pod.started_at,
+            priority=pod.priority,
         )

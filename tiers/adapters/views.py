@@ -65,6 +65,8 @@ def pod_view(
     owner_name: str,
     checkpoint_age_s: float | None = None,
     deleting: bool = False,
+    started_at: datetime | None = None,
+    priority: int | None = None,
 ) -> PodView:
     tier = facts.tier_of_namespace(namespace)
     services = [w.name for w in facts.services().values() if w.namespace == namespace]
@@ -87,6 +89,8 @@ def pod_view(
         deleting=deleting,
         owner=facts.team_of(namespace, labels),
         replica=replica_of(name, owner_kind, owner_name, service),
+        started_at=started_at,
+        priority=priority,
     )
 
 

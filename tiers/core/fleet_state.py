@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 TIERS: tuple[str, ...] = ("inference", "training", "operational")
 HOLDING = frozenset({"Running", "Pending"})  # phases in which a pod with a node holds its GPUs
@@ -24,6 +25,8 @@ class PodView:
     deleting: bool = False
     owner: str = ""  # the team that the operator's label mapping names
     replica: str = ""  # of a numbered set: the one that it belongs to, as `chat-2`
+    started_at: datetime | None = None
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

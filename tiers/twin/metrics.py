@@ -12,6 +12,7 @@ from tiers.twin.exporters.answers import faulty, hang_up, healthy
 from tiers.twin.exporters.blackbox import MODULES, probed_region, render_probe
 from tiers.twin.exporters.dcgm import render_dcgm
 from tiers.twin.exporters.faults import Fault, spoil
+from tiers.twin.exporters.gateway import render_gateway
 from tiers.twin.exporters.ksm import render_ksm
 from tiers.twin.exporters.kueue import render_kueue
 from tiers.twin.exporters.text import document, family
@@ -25,6 +26,7 @@ JOBS: dict[str, str] = {
     "vllm": "vllm",
     "ksm": "kube-state-metrics",
     "kueue": "kueue",
+    "gateway": "inference-gateway",
 }
 PROBE_JOB = "blackbox"
 
@@ -33,6 +35,7 @@ _RENDER: dict[str, Callable[..., str]] = {
     "vllm": render_vllm,
     "ksm": lambda physics: render_ksm(physics.store),
     "kueue": lambda physics: render_kueue(physics.store),
+    "gateway": render_gateway,
 }
 
 

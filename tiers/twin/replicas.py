@@ -52,6 +52,7 @@ class ServedModelReplicas:
     service: Service = field(init=False)
     book: RequestBook = field(init=False)
     replicas: dict[str, Replica] = field(default_factory=dict)
+    offered: int = 0  # requests that came since the start, refused ones among them
 
     def __post_init__(self) -> None:
         limit = int(QUEUE_S * QUEUE_GROUPS * self.size * UNITS_PER_GROUP[self.model])
@@ -70,6 +71,7 @@ class ServedModelReplicas:
         arrivals = poisson_requests(
             self.rng, LENGTHS[self.model], rate_rps, until - min(elapsed, CATCH_UP_S), until
         )
+        self.offered += len(arrivals)
         self.book.add(self.service.advance(until, arrivals))
         for replica in self.replicas.values():
             self._book(replica, elapsed)

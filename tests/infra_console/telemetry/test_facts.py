@@ -76,6 +76,14 @@ FACTS: dict[str, tuple[str, dict[str, Expected]]] = {
         "gpus_busy": {f'{C},namespace="inference"': 0.5},
         "gpus_present": {f'{C},namespace="inference"': 4},
     }),
+    # One had a queue all the time; the others are idle, young, stuck, and at times without a queue.
+    "saturated": ("14m", {
+        "saturated": {
+            f'{C},model_name="m",of="tokens"': 110, f'{C},model_name="m",of="requests"': 0.5,
+            f'{C},model_name="m",of="running"': 20, f'{C},model_name="m",of="replicas"': 1,
+        },
+        "generation_tokens_per_s": {f'{C},model_name="m"': 78},
+    }),
     # Five minutes of nothing, and then five more until the window of the rate is full again.
     "gap": ("12m", {"arrivals_rps": {}}),
     "plain-exporter": ("14m", {

@@ -52,6 +52,19 @@ def test_dcgm_reports_every_gpu_with_the_pod_that_holds_it(physics):
     assert first == [pytest.approx(0.9 * 81559, rel=0.01)]
 
 
+def test_the_gateway_counts_what_it_refuses_and_vllm_does_not(physics):
+    errors = "inference_objective_request_error_total"
+    assert not pick(parse(render("gateway", physics)), errors)
+    served = physics.models["chat-70b"]
+    served.tick(NOW_S + 64, 5_000.0, [r.unit for r in served.replicas.values()])
+    samples = parse(render("gateway", physics))
+    (refused,) = pick(samples, errors, target_model_name="chat-70b")
+    (came,) = pick(samples, "inference_objective_request_total", model_name="chat-70b")
+    assert 0 < refused == served.service.refused < came
+    finished = sum(pick(parse(render("vllm", physics)), "vllm:request_success_total"))
+    assert came == refused + finished + served.service.in_system
+
+
 def test_vllm_histograms_are_cumulative_and_end_in_their_count(physics):
     samples = parse(render("vllm", physics))
     for name in ("time_to_first_token", "inter_token_latency", "e2e_request_latency"):

@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from tiers.twin.exporters import blackbox, dcgm, kueue, vllm
+from tiers.twin.exporters import blackbox, dcgm, gateway, kueue, vllm
 from tiers.twin.exporters.faults import KINDS
 from tiers.twin.exporters.ksm.render import GROUPS
 from tiers.twin.exporters.text import Described
@@ -42,6 +42,7 @@ def markdown() -> str:
         _section("vLLM (`vllm`)", _vllm(), common=vllm.OWN_LABELS),
         _section("kube-state-metrics (`ksm`)", _ksm()),
         _section("Kueue (`kueue`)", kueue.FAMILIES, _KUEUE_NOTE),
+        _section("Inference gateway (`gateway`)", gateway.FAMILIES),
         _section("blackbox_exporter (`/<region>/probe`)", blackbox.FAMILIES),
         f"## Not served\n\n{_OFF_NOTE}\n",
         _looks(),
@@ -57,6 +58,7 @@ def families() -> dict[str, tuple[Described, ...]]:
         "vllm": tuple(_vllm()),
         "ksm": tuple(_ksm()),
         "kueue": kueue.FAMILIES,
+        "gateway": gateway.FAMILIES,
         "blackbox": blackbox.FAMILIES,
     }
 

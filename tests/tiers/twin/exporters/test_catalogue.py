@@ -25,7 +25,10 @@ def texts():
     put_workload(store, "waits", admitted)
     put_workload(store, "waits", [*admitted, condition("Evicted", reason="Preempted"),
                                   condition("Preempted", reason="InClusterQueue")])  # fmt: skip
-    made = {name: render(name, physics) for name in ("dcgm", "vllm", "ksm", "kueue")}
+    units = [r.unit for r in physics.models["chat-70b"].replicas.values()]
+    physics.models["chat-70b"].tick(physics.now_s + 2, 1e4, units)  # more than its queue holds
+    names = ("dcgm", "vllm", "ksm", "kueue", "gateway")
+    made = {name: render(name, physics) for name in names}
     probes = [
         render_probe("eastus", "uksouth", module=module, seed=1, now_s=1e9, dark=False)
         for module in MODULES
@@ -44,7 +47,7 @@ def test_the_document_is_current():
     assert DOCUMENT.read_text() == markdown(), "run `manage.py twin metrics > docs/twin-metrics.md`"
 
 
-@pytest.mark.parametrize("exporter", ["dcgm", "vllm", "ksm", "kueue", "blackbox"])
+@pytest.mark.parametrize("exporter", ["dcgm", "vllm", "ksm", "kueue", "gateway", "blackbox"])
 def test_every_family_is_served_with_the_labels_it_names(texts, exporter):
     seen = labels_by_name(parse(texts[exporter]))
     if exporter == "blackbox":
