@@ -208,7 +208,7 @@ def _doubts_at(
     targets = targets_from_up(up, at_s=at.timestamp(), recent_s=recent_s)
     witnesses = witnesses_of(told, of_now=datetime.now(UTC) - at < _ABOUT_NOW)
     part = tuple(
-        Doubt(f"{bound.id} answers in part: {warning}", Freshness.PARTIAL)
+        Doubt(f"{bound.id} answers in part: {warning}", Freshness.PARTIAL, at_least=True)
         for warning in up.warnings[:1]
     )
     doubts: dict[tuple[str, str], tuple[Doubt, ...]] = {}
