@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from infra_console.telemetry.adapters.gate import open_gates
+from infra_console.telemetry.adapters.paced import drop_held
 from infra_console.telemetry.ages import (
     WINDOW_S,
     FleetFreshness,
@@ -46,7 +47,8 @@ from infra_console.telemetry.doubts import (
 from infra_console.telemetry.errors import SourceError
 from infra_console.telemetry.escape import Match
 from infra_console.telemetry.fragments import scrapes_query
-from infra_console.telemetry.series import LIVE_MARGIN_S, Answer, Array, Freshness, Reading
+from infra_console.telemetry.pace import forget_paces
+from infra_console.telemetry.series import Answer, Array, Freshness, Reading
 from infra_console.telemetry.sources import BoundSource, current_sources
 
 log = logging.getLogger(__name__)
@@ -162,6 +164,8 @@ def forget_cached() -> None:
     _scrapes.clear()
     _unasked.clear()
     open_gates()
+    drop_held()
+    forget_paces()
 
 
 def _with_edge(match: Match | None, le: float | None) -> Match:
@@ -204,8 +208,7 @@ def _doubts_at(
     bound: BoundSource, up: Answer, told: Answer, at: datetime
 ) -> dict[tuple[str, str], tuple[Doubt, ...]]:
     """What is doubted of each exporter; an answer in part is doubted as a whole."""
-    recent_s = 2 * bound.scrape_interval_s + LIVE_MARGIN_S
-    targets = targets_from_up(up, at_s=at.timestamp(), recent_s=recent_s)
+    targets = targets_from_up(up, at_s=at.timestamp(), recent_s=bound.recent_s)
     witnesses = witnesses_of(told, of_now=datetime.now(UTC) - at < _ABOUT_NOW)
     part = tuple(
         Doubt(f"{bound.id} answers in part: {warning}", Freshness.PARTIAL, at_least=True)
