@@ -258,6 +258,21 @@ _SPECS = (
         f"max by (cluster, node, gpu, UUID) ({with_node(gpu('DCGM_FI_DEV_XID_ERRORS'))})",
         "XID code", ("cluster", "UUID"), DCGM, "the last XID error of each GPU, 0 for none",
     ),
+    *(
+        QuerySpec(
+            name, f"max by (cluster, node, gpu, UUID) ({with_node(gpu(metric))}) {those}",
+            unit, ("cluster", "UUID"), DCGM, what,
+        )
+        # Only GPUs of which there is something to say: one series a GPU and query would be much.
+        for name, metric, those, unit, what in (
+            ("row_remap_failure", "DCGM_FI_DEV_ROW_REMAP_FAILURE", "== 1", "1",
+             "GPUs whose memory row could not be remapped"),
+            ("row_remap_pending", "DCGM_FI_DEV_ROW_REMAP_PENDING", "== 1", "1",
+             "GPUs whose row remap waits for a reset; not among the exporter's default counters"),
+            ("row_remap_rows", "DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS", "> 0 <= 512", "rows",
+             "memory rows remapped for uncorrectable errors, of the 512 spare ones at most"),
+        )
+    ),
     # --- money, and a first look at unknown clusters -----------------------------------------
     QuerySpec(
         "tokens_per_s",
