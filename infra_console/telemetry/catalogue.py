@@ -38,6 +38,7 @@ from infra_console.telemetry.fragments import (
     REPORTING,
     REQUESTS,
     TIER,
+    TIER_LABEL,
     TTFT,
     VLLM,
     WITHIN,
@@ -84,9 +85,14 @@ def main_query(spec: QuerySpec, match: Match) -> str:
     return fill(spec.promql, match if spec.stored else _pushed_down(match))
 
 
-def fallback_query(spec: QuerySpec, match: Match) -> str:
-    """The same from raw series, or empty when there is no such way."""
-    return fill(spec.fallback, _pushed_down(match)) if spec.fallback else ""
+def fallback_query(spec: QuerySpec, match: Match, *, tier_label: str = TIER_LABEL) -> str:
+    """The same from raw series, or empty when there is no such way.
+
+    Args:
+        tier_label: the tier key's label as kube-state-metrics names it.
+    """
+    template = spec.fallback.replace(TIER_LABEL, tier_label)
+    return fill(template, _pushed_down(match)) if template else ""
 
 
 def dating_query(spec: QuerySpec, match: Match) -> str:

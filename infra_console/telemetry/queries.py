@@ -131,7 +131,10 @@ def read_range(
     grid = time_grid(start, end, step_s)
     query = (mean_query(spec, wanted, step_s=step_s) if mean else "") or main_query(spec, wanted)
     asked = _ask_all(
-        bound, lambda source: _ask_range(source, query, fallback_query(spec, wanted), grid)
+        bound,
+        lambda source: _ask_range(
+            source, query, fallback_query(spec, wanted, tier_label=source.tier_label), grid
+        ),
     )
     return range_reading(spec, wanted, asked, grid=grid)
 
@@ -258,7 +261,8 @@ def _ask_all(
 
 def _ask_instant(bound: BoundSource, spec: QuerySpec, match: Match, at: datetime) -> SourceAnswer:
     answer = bound.source.instant(main_query(spec, match), at=at)
-    if not answer.series and (fallback := fallback_query(spec, match)):
+    fallback = fallback_query(spec, match, tier_label=bound.tier_label)
+    if not answer.series and fallback:
         raw = bound.source.instant(fallback, at=at)
         return SourceAnswer(raw, notes=(_FALLBACK_NOTE,) if raw.series else ())
     dating = dating_query(spec, match) if spec.exporter else ""

@@ -6,7 +6,7 @@ on the console's host outranks who may sign in.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,10 +21,11 @@ from infra_console.telemetry.adapters.paced import PacedSource, held_of
 from infra_console.telemetry.adapters.prometheus import PrometheusSource
 from infra_console.telemetry.connection import LOOPBACK, Connection, Limits
 from infra_console.telemetry.errors import SecretsUnreadable, SourceError, SourceRefused
-from infra_console.telemetry.fragments import DEFAULT_JOBS, Jobs
+from infra_console.telemetry.fragments import DEFAULT_JOBS, TIER_LABEL, Jobs
 from infra_console.telemetry.models import DataSource
 from infra_console.telemetry.pace import Pace, Use, pace_of
 from infra_console.telemetry.ports import MetricSource
+from infra_console.telemetry.rules import configured_tier_key, tier_label_of
 from infra_console.telemetry.sealing import unseal
 from infra_console.telemetry.series import LIVE_MARGIN_S, Answer
 from infra_console.telemetry.usage import share_use
@@ -42,6 +43,7 @@ class BoundSource:
     source: MetricSource
     jobs: Jobs = field(default_factory=lambda: DEFAULT_JOBS)
     pace: Pace = field(default_factory=Pace)
+    tier_label: str = TIER_LABEL  # the tier key's, as kube-state-metrics names it
 
     @property
     def recent_s(self) -> float:
@@ -81,7 +83,8 @@ def current_sources() -> tuple[BoundSource, ...]:
         found.append(bound_row(row, clusters=free))
         taken |= free
     share_use({bound.id: bound.pace for bound in found})
-    return tuple(found)
+    tier_label = tier_label_of(configured_tier_key())
+    return tuple(replace(bound, tier_label=tier_label) for bound in found)
 
 
 def declared_sources() -> tuple[SourceConfig, ...]:
