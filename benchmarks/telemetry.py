@@ -9,16 +9,21 @@ Takes about four minutes and 3 GB of disk in a temporary folder.
 
 import argparse
 import json
+import os
+import platform
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.telemetry_data import Fleet, make_fleet, make_history, scrape_file
 
+WAYS = ("with_rules", "raw_queries")
 SIZES = (1, 6)  # times the default fleet of 168 nodes
 
 
@@ -35,7 +40,9 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    found: dict[str, Any] = {"fleets": []}
+    began = time.monotonic()
+    found: dict[str, Any] = {"at": datetime.now(UTC).isoformat(timespec="minutes"),
+                             "machine": _machine(), "fleets": []}  # fmt: skip
     for size in options.sizes:
         with _folder() as folder:
             found["fleets"].append(_fleet(make_fleet(folder, size)))
@@ -47,7 +54,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.exporter_file:
         with _folder() as folder, scrape_file(folder, options.exporter_file) as url:
             found["exporter_file"] = _child("exporter", url)
+    found["peak_mib"] = max(
+        [fleet[way]["peak_mib"] for fleet in found["fleets"] for way in WAYS]
+        + [found["history"]["peak_mib"]] * ("history" in found)
+    )
+    found["seconds"] = round(time.monotonic() - began, 1)
     return found
+
+
+def _machine() -> dict[str, Any]:
+    """What the figures depend on: the load of the last minute tells who else was at work."""
+    return {"cores": os.cpu_count(), "kind": platform.machine(), "load_1m": os.getloadavg()[0]}
 
 
 def _fleet(fleet: Fleet) -> dict[str, Any]:
@@ -65,12 +82,14 @@ def _fleet(fleet: Fleet) -> dict[str, Any]:
 
 
 def _growth(small: dict[str, Any], big: dict[str, Any]) -> dict[str, float]:
-    """How many times as long it takes, beside how many times as many nodes; 1 is linear."""
+    """How many times as long, or as much memory, it takes by node, beside how many times as many
+    nodes: 1 is linear, below it less."""
     nodes = big["nodes"] / small["nodes"]
     return {"nodes": round(nodes, 2)} | {
         f"{way}_{part}": round(big[way][part] / small[way][part] / nodes, 2)
-        for way in ("with_rules", "raw_queries")
-        for part in ("demand_s", "fleet_s")
+        for way in WAYS
+        for part in ("demand_s", "fleet_s", "peak_mib")
+        if small[way][part]
     }
 
 

@@ -354,6 +354,7 @@ API_ROUTERS = {
     "plans": "infra_console.plans.api.router",
     "envelopes": "infra_console.plans.envelope_api.router",
     "fleet": "infra_console.fleet.api.router",
+    "sources": "infra_console.telemetry.api.router",
     "tiers": "tiers.api.router",
     "demand": "tiers.demand_api.router",
 }

@@ -12,8 +12,10 @@ from infra_console.api.auth import require
 from infra_console.api.pagination import Limit
 from tiers import queries, services
 from tiers.core.forecast.quantiles import QUANTILES
+from tiers.page_api import router as page_router
 
 router = Router()
+router.add_router("", page_router)
 
 
 class TierOut(Schema):

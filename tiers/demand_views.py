@@ -1,10 +1,11 @@
 """The demand page."""
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from infra_console.access.decorators import needs
+from infra_console.access.requests import PageRequest
 from infra_console.overview.pages import render_page
 from infra_console.overview.scope import scope_of
 from tiers.core.demand.need import WORK_OFF_S
@@ -15,7 +16,7 @@ PARTS = {"demand": "tiers/demand_body.html"}  # apart from the page: it may wait
 
 @require_safe
 @needs("view")
-def demand(request: HttpRequest) -> HttpResponse:
+def demand(request: PageRequest) -> HttpResponse:
     scope, now = scope_of(request), timezone.now()
     context = {
         "page": lambda: demand_page(region=scope.region, tier=scope.tier, now=now),

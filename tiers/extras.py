@@ -1,6 +1,6 @@
 """What a look at the fleet reads beside nodes and pods: GPU faults, waiting work, quotas."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from infra_console.cluster.errors import ClusterError
@@ -13,11 +13,13 @@ from tiers.adapters.kubernetes_asks import (
 )
 from tiers.core.demand.gangs import RunningGang
 from tiers.core.fleet_state import FleetState
-from tiers.core.health import GpuFault, xid_fault
+from tiers.core.health import GpuFault, remap_fault, xid_fault
 from tiers.facts import FleetFacts
 from tiers.ledger_keep import Asked, Extras
 
 MAX_CLUSTERS_AT_ONCE = 6
+REMAPS = ("failure", "pending", "rows")
+Gpu = tuple[str, str]
 
 
 def read_faults() -> list[GpuFault]:
@@ -28,9 +30,27 @@ def read_faults() -> list[GpuFault]:
 def _faults() -> Iterator[GpuFault]:
     for series in read_instant("xid_errors").series:
         if why := xid_fault(series.last):
-            labels = series.labels
-            gpu = labels.get("UUID") or labels.get("gpu", "")
-            yield GpuFault(labels.get("cluster", ""), labels.get("node", ""), gpu, why)
+            yield _fault(series.labels, why)
+    named: dict[Gpu, Mapping[str, str]] = {}
+    failed, pending, rows = (_by_gpu(f"row_remap_{what}", named) for what in REMAPS)
+    for gpu, labels in named.items():
+        if why := remap_fault(failed.get(gpu), pending.get(gpu), rows.get(gpu)):
+            yield _fault(labels, why)
+
+
+def _by_gpu(query: str, named: dict[Gpu, Mapping[str, str]]) -> dict[Gpu, float | None]:
+    """Values by cluster and GPU; the GPUs' labels are added to `named`."""
+    found = {}
+    for series in read_instant(query).series:
+        key = (series.labels.get("cluster", ""), series.labels.get("UUID", ""))
+        named.setdefault(key, series.labels)
+        found[key] = series.last
+    return found
+
+
+def _fault(labels: Mapping[str, str], why: str) -> GpuFault:
+    gpu = labels.get("UUID") or labels.get("gpu", "")
+    return GpuFault(labels.get("cluster", ""), labels.get("node", ""), gpu, why)
 
 
 def read_extras(facts: FleetFacts, state: FleetState) -> Extras:

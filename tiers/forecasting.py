@@ -38,6 +38,10 @@ class ForecastEntry:
     def at(self, hours: int, level: float) -> float:
         return float(self.quantiles[hours * 3600 // STEP_S - 1, QUANTILES.index(level)])
 
+    def peak(self, level: float) -> float:
+        """The most that is expected at this level over the whole horizon."""
+        return float(self.quantiles[:, QUANTILES.index(level)].max())
+
     def line(self, workload: str) -> dict[str, Any]:
         """One row of evidence: what was, and what is expected at 2 h and 4 h."""
         return {

@@ -10,7 +10,7 @@ from infra_console.fleet.models import Reservation
 from tiers.core.contract import ContractLine, PoolSeen, Reserved, contract_lines, gpus_not_started
 from tiers.core.ledger_table import LedgerRow, LotRow, ledger_table, sum_difference, totals
 from tiers.facts import FleetFacts
-from tiers.models import LedgerLot, WaitingWork
+from tiers.models import ClusterLook, LedgerLot, WaitingWork
 from tiers.queries import clusters_in, current_facts, latest_observation
 
 NOT_STARTED = "reserved-not-started"
@@ -67,11 +67,12 @@ def ledger_lots(seen: Mapping[str, Any]) -> list[LotRow]:
     """The standing lots of these clusters, oldest first; those of a silent cluster are unknown
     since it was last seen."""
     rows = []
+    looks = dict(ClusterLook.objects.values_list("cluster", "document"))
     for lot in LedgerLot.objects.filter(until=None, cluster__in=list(seen)):
         row = LotRow(
             cluster=lot.cluster, node=lot.node, pool=lot.pool, block=lot.block, owner=lot.owner,
             tier=lot.tier, gpu_type=lot.gpu_type, state=lot.state, gpus=lot.gpus, since=lot.since,
-            workload=lot.workload,
+            workload=lot.workload, why=_why(lot, looks.get(lot.cluster)),
         )  # fmt: skip
         entry = seen[lot.cluster]
         if not entry["reachable"]:
@@ -79,6 +80,20 @@ def ledger_lots(seen: Mapping[str, Any]) -> list[LotRow]:
             row = replace(row, state="unknown", owner="", since=since)
         rows.append(row)
     return rows
+
+
+def _why(lot: LedgerLot, look: Mapping[str, Any] | None) -> str:
+    """What the last look says of GPUs that are no supply."""
+    node = (look or {}).get("nodes", {}).get(lot.node)
+    if node is None:
+        return ""
+    if lot.state == "foreign-cordoned":
+        return str(node["foreign"])
+    if lot.state != "broken":
+        return ""
+    if not node["ready"]:
+        return "the node is not Ready"
+    return str(node["sick"]) or f"{node['offered']} of {node['gpus']} GPUs are offered"
 
 
 def _wanting(lots: list[LotRow]) -> list[LotRow]:

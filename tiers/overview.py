@@ -8,7 +8,13 @@ from infra_console.overview.cards import Alert, Card
 from infra_console.overview.scope import Scope
 from tiers.figures import ledger_bar
 from tiers.models import CycleState
-from tiers.queries import TierSummary, latest_cycle, ledger_summary, tier_summaries
+from tiers.queries import (
+    TierSummary,
+    latest_cycle,
+    latest_freezes,
+    ledger_summary,
+    tier_summaries,
+)
 
 OLD = frozenset({"stale", "down"})
 
@@ -20,6 +26,7 @@ def tier_cards(scope: Scope) -> Card:
     alerts = tuple(_alerts(tiers, scope))
     if cycle and cycle.state in {CycleState.FROZEN, CycleState.FAILED}:
         alerts += (Alert("warn", cycle.verdict or f"The last cycle is {cycle.state}."),)
+    alerts += tuple(Alert("warn", f.words) for f in latest_freezes(region=scope.region) if f.grows)
     return Card(
         key="tiers",
         template="tiers/cards.html",

@@ -9,6 +9,7 @@ from typing import Any
 from infra_console.fleet.queries import current_fleet, list_regions
 from infra_console.telemetry.series import Freshness, freshness_of
 from tiers.core.fleet_state import TIERS
+from tiers.core.freezing import FreezeLine, freeze_lines
 from tiers.core.ledger import LEDGER_STATES
 from tiers.facts import FleetFacts, fleet_facts
 from tiers.models import Cycle, ForecastModel, Observation, WorkloadForecast
@@ -73,6 +74,13 @@ def latest_observation() -> Observation | None:
 
 def latest_cycle() -> Cycle | None:
     return Cycle.objects.first()
+
+
+def latest_freezes(*, region: str = "") -> list[FreezeLine]:
+    """Where the newest cycle with a result froze planning, or shrinking alone."""
+    cycle = Cycle.objects.exclude(document={}).first()
+    clusters = set(clusters_in(region))
+    return [f for f in freeze_lines(cycle.document) if f.cluster in clusters] if cycle else []
 
 
 def list_cycles(limit: int = 20) -> list[Cycle]:

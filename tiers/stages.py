@@ -1,12 +1,12 @@
 """The stages of one cycle: check the inputs, forecast, allocate, propose.
 
 A cluster whose metrics are too old, or whose API did not answer, is frozen: it is left out and
-named, and the others go on. "No change is worth its price" is an ordinary verdict.
+named, and the others go on. Where a part of its metrics is missing it only grows. "No change is
+worth its price" is an ordinary verdict.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import perf_counter
 from typing import Any
@@ -23,19 +23,29 @@ from infra_console.telemetry.series import Freshness
 from tiers.core.again import grown
 from tiers.core.allocate import Allocation, allocate
 from tiers.core.changes import ClusterMoves
-from tiers.core.fleet_state import TIERS, ClusterState, FleetState
-from tiers.core.moves import cluster_moves
+from tiers.core.fleet_state import ClusterState, FleetState
+from tiers.core.freezing import (
+    frozen_verdict,
+    frozen_words,
+    growth_snapshot,
+)
 from tiers.core.plan_price import PlanPrice, price_moves
 from tiers.core.snapshot import Snapshot
 from tiers.demand import DemandNow, demand_now, keep_measured
 from tiers.facts import FleetFacts
 from tiers.forecasting import ForecastBook, ModelLoader, forecast_fleet, keep_forecasts
+from tiers.freezing import (
+    demand_at_least,
+    find_freezes,
+    frozen_lines,
+    needs_by_tier,
+    with_unknown_demand,
+)
 from tiers.models import Cycle, CycleState
+from tiers.planned_moves import planned_moves
 from tiers.planning import build_plan
 from tiers.snapshots import keep_snapshot, snapshot_of
 
-PLANNABLE = {Freshness.LIVE, Freshness.DELAYED}
-MAX_NODES_PER_PLAN = 4
 MIN_GAIN_USD = 20.0
 
 
@@ -72,73 +82,46 @@ def run_stages(cycle: Cycle, inputs: CycleInputs, at_stage: Callable[[str], None
     """Carry one cycle through; every number in the outcome's document comes from its inputs."""
     clock = _Clock()
     freshness = fleet_freshness()
-    frozen = _frozen_clusters(inputs, freshness)
+    freezes = find_freezes(inputs.facts, inputs.state, freshness)
     document: dict[str, Any] = {
         "seconds": clock.seconds,
         "freshness": {"state": str(freshness.state), "age_s": freshness.age_s},
-        "frozen": frozen,
         "plans": [],
+        **frozen_lines(cycle, freezes, now=inputs.now),
     }
-    open_clusters = [c for c in inputs.facts.cluster_ids if c not in frozen]
     clock.lap("telemetry")
-    if not open_clusters:
-        return CycleOutcome(CycleState.FROZEN, _frozen_verdict(frozen), document)
+    if freezes.all_closed(inputs.facts.cluster_ids):
+        return CycleOutcome(CycleState.FROZEN, frozen_verdict(freezes), document)
     at_stage("forecast")
     book = forecast_fleet(inputs.facts, now=inputs.now, load_model=inputs.load_model)
     keep_forecasts(cycle, book)
-    frozen |= _without_forecast(inputs.facts, book, open_clusters)
+    freezes = with_unknown_demand(freezes, inputs.facts, inputs.state, book)
+    document |= frozen_lines(cycle, freezes, now=inputs.now)
     document["forecast"] = book.summary()
     clock.lap("forecast")
-    state = FleetState({c: s for c, s in inputs.state.clusters.items() if c not in frozen})
-    if not state.clusters:
-        return CycleOutcome(CycleState.FROZEN, _frozen_verdict(frozen), document)
-    at_stage("allocate")
+    state = FleetState({c: s for c, s in inputs.state.clusters.items() if freezes.is_open(c)})
+    if not state.clusters and not freezes.doubted:
+        return CycleOutcome(CycleState.FROZEN, frozen_verdict(freezes), document)
     keep_measured(inputs.facts, now=inputs.now)
-    demand = demand_now(inputs.facts, now=inputs.now)
-    snapshot = snapshot_of(inputs.facts, state, book, now=inputs.now, demand_now=demand)
-    allocation = allocate(snapshot, min_gain_usd=MIN_GAIN_USD)
-    keep_snapshot(cycle, snapshot, allocation)
-    document["allocation"] = _money(allocation)
-    clock.lap("allocate")
+    whole = _Ground(cycle, inputs, book, freshness, demand_now(inputs.facts, now=inputs.now))
+    proposed = _Proposed()
+    if state.clusters:
+        at_stage("allocate")
+        snapshot = snapshot_of(inputs.facts, state, book, now=inputs.now, demand_now=whole.demand)
+        allocation = allocate(snapshot, min_gain_usd=MIN_GAIN_USD)
+        keep_snapshot(cycle, snapshot, allocation)
+        document["allocation"] = _money(allocation)
+        clock.lap("allocate")
+        at_stage("propose")
+        _propose(proposed, whole, state, snapshot, allocation)
     at_stage("propose")
-    proposed = _propose(cycle, inputs, state, book, snapshot, allocation, freshness, demand)
+    for cluster, why in freezes.doubted.items():
+        _propose_growth(proposed, replace(whole, doubt=why), cluster)
     document["plans"] = [_plan_line(plan) for plan in proposed.plans]
     document["notes"] = proposed.notes
     document["withheld"] = proposed.withheld
     clock.lap("propose")
     return CycleOutcome(CycleState.DONE, _verdict(document), document)
-
-
-# --- inputs -----------------------------------------------------------------------------------
-
-
-def _frozen_clusters(inputs: CycleInputs, freshness: FleetFreshness) -> dict[str, str]:
-    """Why each cluster that must not be planned on is left out."""
-    frozen = dict(inputs.state.unreadable)
-    for cluster in inputs.facts.cluster_ids:
-        seen = freshness.clusters.get(cluster)
-        if seen is None or seen.state not in PLANNABLE:
-            age = f", {seen.age_s:.0f} s old" if seen and seen.age_s is not None else ""
-            word = str(seen.state) if seen else str(Freshness.DOWN)
-            frozen.setdefault(cluster, f"metrics are {word}{age}")
-    for pool in inputs.facts.config.pools:
-        if pool.usd_per_gpu_hour is None:  # a move there would seem to be free
-            frozen.setdefault(pool.cluster, f"the price of pool {pool.id} is unknown")
-    return frozen
-
-
-def _without_forecast(
-    facts: FleetFacts, book: ForecastBook, clusters: Sequence[str]
-) -> dict[str, str]:
-    """Clusters where a workload's demand could not be forecast: unknown is never zero."""
-    missing: dict[str, str] = {}
-    for cluster in clusters:
-        region = facts.region_of[cluster]
-        for workload in facts.workloads.values():
-            if region in workload.regions and (cluster, workload.id) not in book.entries:
-                why = book.missing.get((cluster, workload.id), "it has no history")
-                missing[cluster] = f"demand of {workload.id} is unknown: {why}"
-    return missing
 
 
 # --- proposals ----------------------------------------------------------------------------------
@@ -151,23 +134,52 @@ class _Proposed:
     withheld: list[str] = field(default_factory=list)  # what people said no to a while ago
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What a proposal stands on; with a `doubt` it may only grow."""
+
+    cycle: Cycle
+    inputs: CycleInputs
+    book: ForecastBook
+    freshness: FleetFreshness
+    demand: DemandNow
+    doubt: str = ""
+
+
+def _propose_growth(proposed: _Proposed, ground: _Ground, cluster: str) -> None:
+    """What one doubted cluster may start, from the demand that is seen at least."""
+    facts, state = ground.inputs.facts, ground.inputs.state
+    alone = FleetState({cluster: state.clusters[cluster]})
+    nothing = ForecastBook({}, {}, "")
+    whole = snapshot_of(facts, alone, nothing, now=ground.inputs.now, demand_now=ground.demand)
+    region, seen = facts.region_of[cluster], demand_at_least(facts, cluster)
+    snapshot = growth_snapshot(whole, region, seen)
+    allocation = allocate(snapshot, min_gain_usd=MIN_GAIN_USD)
+    _propose(proposed, ground, alone, snapshot, allocation)
+
+
 def _propose(
-    cycle: Cycle,
-    inputs: CycleInputs,
+    proposed: _Proposed,
+    ground: _Ground,
     state: FleetState,
-    book: ForecastBook,
     snapshot: Snapshot,
     allocation: Allocation,
-    freshness: FleetFreshness,
-    demand: DemandNow,
-) -> _Proposed:
-    proposed = _Proposed(notes=[*allocation.unmet_floors, *allocation.refused])
+) -> None:
+    inputs = ground.inputs
+    proposed.notes += [*allocation.unmet_floors, *allocation.refused]
     at_work = clusters_at_work()
     for cluster in state.clusters.values():
         if number := at_work.get(cluster.cluster):
             proposed.notes.append(f"{cluster.cluster}: plan {number} is at work; it goes first")
             continue
-        moves = _moves_of(inputs.facts, cluster, allocation)
+        moves = planned_moves(
+            inputs.facts,
+            cluster,
+            allocation,
+            needs=needs_by_tier(inputs.facts, ground.book, cluster.cluster)
+            if ground.doubt
+            else None,
+        )
         proposed.notes += moves.notes
         if not moves:
             continue
@@ -178,14 +190,13 @@ def _propose(
                 f"horizon, less than the ${MIN_GAIN_USD:,.0f} that a plan must be worth"
             )
             continue
-        evidence = _evidence(cycle, inputs, cluster, book, allocation, freshness, demand)
+        evidence = _evidence(ground, cluster, snapshot, allocation)
         spec = build_plan(inputs.facts, cluster, moves, evidence, price)
         if no := _standing_rejection(inputs.facts, spec):
             proposed.withheld.append(f"{cluster.cluster}: {no}")
             continue
         plan = propose_plan(spec, authors=inputs.authors)
         proposed.plans.append((plan, spec))
-    return proposed
 
 
 def _standing_rejection(facts: FleetFacts, spec: PlanSpec) -> str:
@@ -205,20 +216,6 @@ def _standing_rejection(facts: FleetFacts, spec: PlanSpec) -> str:
     return "" if grown(before, now, workloads, share=share) else no.words
 
 
-def _moves_of(facts: FleetFacts, cluster: ClusterState, allocation: Allocation) -> ClusterMoves:
-    pools = {p.id for p in facts.pools_by_cluster[cluster.cluster]}
-    return cluster_moves(
-        cluster,
-        {key: n for key, n in allocation.groups.items() if key[0] in pools},
-        facts.move_facts(),
-        deltas=_deltas(allocation, pools),
-        floors={t: facts.floor_gpus(t) for t in TIERS},
-        max_nodes=MAX_NODES_PER_PLAN,
-        reasons={m.workload: m.reason for m in allocation.moves if m.pool in pools},
-        families=facts.pool_families(),
-    )
-
-
 def _price(
     facts: FleetFacts,
     snapshot: Snapshot,
@@ -236,42 +233,38 @@ def _price(
     )
 
 
-def _deltas(allocation: Allocation, pools: set[str]) -> dict[str, int]:
-    """Groups of each workload that the allocator starts or stops in these pools."""
-    deltas: Counter[str] = Counter()
-    for move in allocation.moves:
-        if move.pool in pools:
-            deltas[move.workload] += move.groups
-    return dict(deltas)
-
-
 def _evidence(
-    cycle: Cycle,
-    inputs: CycleInputs,
-    cluster: ClusterState,
-    book: ForecastBook,
-    allocation: Allocation,
-    freshness: FleetFreshness,
-    demand: DemandNow,
+    ground: _Ground, cluster: ClusterState, snapshot: Snapshot, allocation: Allocation
 ) -> Evidence:
-    seen = freshness.clusters.get(cluster.cluster)
-    entries = {w: e for (c, w), e in book.entries.items() if c == cluster.cluster}
+    seen = ground.freshness.clusters.get(cluster.cluster)
+    entries = {w: e for (c, w), e in ground.book.entries.items() if c == cluster.cluster}
     metrics = (seen.age_s, str(seen.state)) if seen else (None, str(Freshness.DOWN))
     # The API is asked as the cycle begins; metrics about a cluster are as old as metrics are.
     read = (0.0, str(Freshness.LIVE)) if cluster.source == "kubernetes" else metrics
     return Evidence(
-        cycle_id=str(cycle.pk),
-        taken_at=inputs.now,
+        cycle_id=str(ground.cycle.pk),
+        taken_at=ground.inputs.now,
         ages_s={"metrics": metrics[0], "cluster": read[0]},
         states={"metrics": metrics[1], "cluster": read[1]},
-        demand=[e.line(w) for w, e in sorted(entries.items())],
-        forecast_models={w: e.model_4h for w, e in entries.items()},
+        demand=_at_least_lines(snapshot)
+        if ground.doubt
+        else [e.line(w) for w, e in sorted(entries.items())],
+        forecast_models={} if ground.doubt else {w: e.model_4h for w, e in entries.items()},
         objective=_money(allocation),
         notes=(
             f"Nodes and pods were read from {cluster.source} as the cycle began.",
-            *demand.words(inputs.facts, cluster.cluster, now=inputs.now),
+            *ground.demand.words(ground.inputs.facts, cluster.cluster, now=ground.inputs.now),
         ),
+        doubts=(ground.doubt,) if ground.doubt else (),
     )
+
+
+def _at_least_lines(snapshot: Snapshot) -> list[dict[str, Any]]:
+    return [
+        {"workload": workload, "at_least_now": steps[0].p50}
+        for workload, by_region in sorted(snapshot.demand.items())
+        for steps in by_region.values()
+    ]
 
 
 def _money(allocation: Allocation) -> dict[str, float]:
@@ -307,21 +300,14 @@ def _plan_line(proposed: tuple[Any, PlanSpec]) -> dict[str, Any]:
 
 
 def _verdict(document: Mapping[str, Any]) -> str:
-    plans, frozen = document["plans"], document["frozen"]
-    withheld = document["withheld"]
+    plans, withheld = document["plans"], document["withheld"]
     if plans:
         text = f"{len(plans)} {'plan' if len(plans) == 1 else 'plans'} proposed"
     elif withheld:
         text = f"{len(withheld)} {'change' if len(withheld) == 1 else 'changes'} held back"
     else:
         text = "No change is worth its price"
-    if frozen:
-        text += f"; {len(frozen)} clusters frozen ({', '.join(sorted(frozen)[:3])})"
+    text += frozen_words(document)
     if withheld:
         text += f"; {'; '.join(withheld[:3])}"
     return text + "."
-
-
-def _frozen_verdict(frozen: Mapping[str, str]) -> str:
-    reasons = sorted(set(frozen.values()))
-    return "Planning is frozen: " + "; ".join(reasons[:3]) + ". Nothing was changed."

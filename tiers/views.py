@@ -39,6 +39,7 @@ def index(request: PageRequest) -> HttpResponse:
         "tiers": tiers,
         "summary": lambda: next((t for t in tiers() if t.tier == target), None),
         "cycle": queries.latest_cycle,
+        "freezes": lambda: queries.latest_freezes(region=scope.region),
         "model": queries.forecast_model,
         "forecasts": lambda: _forecast_words(scope),
         "lacks_propose": missing_right(request.user, "plan.propose"),

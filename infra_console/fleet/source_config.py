@@ -30,7 +30,7 @@ class SourceConfig(BaseModel):
 
     `headers` say the tenant (`X-Scope-OrgID`, `THANOS-TENANT`); `params` go into every query
     (`dedup`, `partial_response`). `jobs` are words of which one stands in the name of an exporter's
-    job, where the usual words do not.
+    job, where the usual words do not. The `max_…` cap what is fetched in a minute; 0 is no cap.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,6 +53,9 @@ class SourceConfig(BaseModel):
     server_name: str = Field(default="", pattern=r"^$|^[A-Za-z0-9.:_-]+$")
     skip_verify: bool = False
     jobs: dict[Exporter, tuple[JobWord, ...]] = {}
+    max_queries_per_min: int = Field(default=0, ge=0, le=2**31 - 1)
+    max_series_per_min: int = Field(default=0, ge=0, le=2**31 - 1)
+    max_mib_per_min: int = Field(default=0, ge=0, le=2**20)
 
     @field_validator("headers")
     @classmethod

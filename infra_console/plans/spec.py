@@ -130,6 +130,7 @@ class Evidence(_Frozen):
     forecast_models: dict[str, str] = {}
     objective: dict[str, float] = {}
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()  # what its input lacks: such a plan only grows
 
 
 class PlanSpec(_Frozen):
@@ -164,6 +165,8 @@ def canonical_json(spec: PlanSpec) -> str:
     for key in SINCE_THEN:
         if not document[key]:
             del document[key]
+    if not document["evidence"]["doubts"]:
+        del document["evidence"]["doubts"]
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

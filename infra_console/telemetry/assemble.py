@@ -10,7 +10,7 @@ import numpy as np
 
 from infra_console.telemetry.ages import SKEW_S, ScrapeAges, exporter_age
 from infra_console.telemetry.catalogue import QuerySpec
-from infra_console.telemetry.doubts import Doubt, Doubts, doubted
+from infra_console.telemetry.doubts import Doubt, Doubts, doubted, is_lower_bound
 from infra_console.telemetry.errors import SourceError
 from infra_console.telemetry.escape import Match
 from infra_console.telemetry.ports import SourceIdentity
@@ -159,7 +159,8 @@ def _series(
     labels = {name: value for name, value in raw.labels.items() if name != "__name__"}
     state = freshness_of(age_s, scrape_interval_s=source.scrape_interval_s)
     state, age_s = doubted(state, age_s, against)
-    return Series(labels=labels, times=times, values=values, state=state, age_s=age_s)
+    at_least = state is Freshness.PARTIAL and is_lower_bound(against)
+    return Series(labels, times, values, state, age_s, at_least)
 
 
 def _reading(

@@ -7,6 +7,7 @@ from infra_console.fleet.source_config import SourceConfig
 from infra_console.telemetry.connection import shown_url
 from infra_console.telemetry.models import DataSource, SourceHealth
 from infra_console.telemetry.sources import ENVIRONMENT, declared_sources
+from infra_console.telemetry.usage import SourceFetch, fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +23,27 @@ class SourceCard:
     health: SourceHealth | None
     skip_verify: bool
     facts: Sequence[tuple[str, str]]
+    fetch: SourceFetch | None
+    budget: str
 
 
 def source_cards() -> list[SourceCard]:
     """Declared sources first, then those kept in the console, each with what was last seen."""
     declared = declared_sources()
     health = {row.source_id: row for row in SourceHealth.objects.all()}
+    fetch = fetched()
     taken = {cluster for config in declared for cluster in config.clusters}
     names = {config.id for config in declared}
-    cards = [_declared(config, health.get(config.id)) for config in declared]
+    cards = [_declared(config, health.get(config.id), fetch.get(config.id)) for config in declared]
     for row in DataSource.objects.all():
         overruled = row.clusters if row.id in names else sorted(taken & set(row.clusters))
-        cards.append(_kept(row, health.get(row.id), overruled))
+        cards.append(_kept(row, health.get(row.id), overruled, fetch.get(row.id)))
     return cards
 
 
-def _declared(config: SourceConfig, health: SourceHealth | None) -> SourceCard:
+def _declared(
+    config: SourceConfig, health: SourceHealth | None, fetch: SourceFetch | None
+) -> SourceCard:
     where = "the environment" if config.id == ENVIRONMENT else "the fleet file"
     auth = "bearer" if config.bearer_token else "basic" if config.username else "none"
     facts = _facts(
@@ -46,11 +52,16 @@ def _declared(config: SourceConfig, health: SourceHealth | None) -> SourceCard:
     )  # fmt: skip
     return SourceCard(
         config.id, shown_url(config.url), config.flavour, config.clusters, where, (), health,
-        config.skip_verify, facts,
+        config.skip_verify, facts, fetch, _caps(config),
     )  # fmt: skip
 
 
-def _kept(row: DataSource, health: SourceHealth | None, overruled: Sequence[str]) -> SourceCard:
+def _kept(
+    row: DataSource,
+    health: SourceHealth | None,
+    overruled: Sequence[str],
+    fetch: SourceFetch | None,
+) -> SourceCard:
     facts = _facts(
         row, row.auth, headers=row.header_names, ca="of its own" if row.ca_pem else "",
         certificate="yes" if row.client_cert_pem else "",
@@ -58,8 +69,18 @@ def _kept(row: DataSource, health: SourceHealth | None, overruled: Sequence[str]
     facts.append(("Changed", f"by {row.changed_by}, {row.changed_at:%Y-%m-%d %H:%M} UTC"))
     return SourceCard(
         row.id, shown_url(row.url), row.flavour, row.clusters, "", overruled, health,
-        row.skip_verify, facts,
+        row.skip_verify, facts, fetch, _caps(row),
     )  # fmt: skip
+
+
+def _caps(source: SourceConfig | DataSource) -> str:
+    """The caps that are set, in words; empty where none is."""
+    caps = (
+        (source.max_queries_per_min, "questions"),
+        (source.max_series_per_min, "series"),
+        (source.max_mib_per_min, "MiB"),
+    )
+    return ", ".join(f"{cap:,} {what}" for cap, what in caps if cap)
 
 
 def _facts(

@@ -40,6 +40,7 @@ from infra_console.telemetry.fragments import (
     REQUESTS,
     SATURATED_SUMS,
     TIER,
+    TIER_LABEL,
     TTFT,
     VLLM,
     WITHIN,
@@ -86,9 +87,14 @@ def main_query(spec: QuerySpec, match: Match) -> str:
     return fill(spec.promql, match if spec.stored else _pushed_down(match))
 
 
-def fallback_query(spec: QuerySpec, match: Match) -> str:
-    """The same from raw series, or empty when there is no such way."""
-    return fill(spec.fallback, _pushed_down(match)) if spec.fallback else ""
+def fallback_query(spec: QuerySpec, match: Match, *, tier_label: str = TIER_LABEL) -> str:
+    """The same from raw series, or empty when there is no such way.
+
+    Args:
+        tier_label: the tier key's label as kube-state-metrics names it.
+    """
+    template = spec.fallback.replace(TIER_LABEL, tier_label)
+    return fill(template, _pushed_down(match)) if template else ""
 
 
 def dating_query(spec: QuerySpec, match: Match) -> str:
@@ -263,6 +269,21 @@ _SPECS = (
         "xid_errors",
         f"max by (cluster, node, gpu, UUID) ({with_node(gpu('DCGM_FI_DEV_XID_ERRORS'))})",
         "XID code", ("cluster", "UUID"), DCGM, "the last XID error of each GPU, 0 for none",
+    ),
+    *(
+        QuerySpec(
+            name, f"max by (cluster, node, gpu, UUID) ({with_node(gpu(metric))}) {those}",
+            unit, ("cluster", "UUID"), DCGM, what,
+        )
+        # Only GPUs of which there is something to say: one series a GPU and query would be much.
+        for name, metric, those, unit, what in (
+            ("row_remap_failure", "DCGM_FI_DEV_ROW_REMAP_FAILURE", "== 1", "1",
+             "GPUs whose memory row could not be remapped"),
+            ("row_remap_pending", "DCGM_FI_DEV_ROW_REMAP_PENDING", "== 1", "1",
+             "GPUs whose row remap waits for a reset; not among the exporter's default counters"),
+            ("row_remap_rows", "DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS", "> 0 <= 512", "rows",
+             "memory rows remapped for uncorrectable errors, of the 512 spare ones at most"),
+        )
     ),
     # --- money, and a first look at unknown clusters -----------------------------------------
     QuerySpec(

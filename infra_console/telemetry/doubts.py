@@ -24,11 +24,15 @@ Witnesses = Mapping[tuple[str, str], Checks]  # by (cluster, exporter)
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """What is wrong in words, the state it leads to, and the age the numbers have at least."""
+    """What is wrong in words, the state it leads to, and the age the numbers have at least.
+
+    `at_least` says that parts are missing and no more: what is seen is a lower bound of the whole.
+    """
 
     why: str
     state: Freshness
     age_s: float = 0.0
+    at_least: bool = False
 
 
 Doubts = Mapping[tuple[str, str], tuple[Doubt, ...]]
@@ -96,6 +100,12 @@ def doubted_cluster(seen: ClusterFreshness, doubts: Doubts, *, cluster: str) -> 
     return replace(seen, state=state, age_s=age_s, doubts=words)
 
 
+def is_lower_bound(doubts: tuple[Doubt, ...]) -> bool:
+    """Whether all that is wrong is that parts are missing."""
+    grave = [doubt for doubt in doubts if doubt.state is not Freshness.LIVE]
+    return bool(grave) and all(doubt.at_least for doubt in grave)
+
+
 _GRAVITY = {
     Freshness.LIVE: 0, Freshness.DELAYED: 1, Freshness.PARTIAL: 2, Freshness.STALE: 3,
     Freshness.DOWN: 4,
@@ -107,7 +117,7 @@ def _fewer(have: float | None, of: float | None, what: str) -> list[Doubt]:
         return []
     have = have or 0.0
     state = Freshness.PARTIAL if 1 - have / of > SHARE_MISSING else Freshness.LIVE
-    return [Doubt(f"{have:.0f} of {of:.0f} {what}", state)]
+    return [Doubt(f"{have:.0f} of {of:.0f} {what}", state, at_least=True)]
 
 
 def _flat(gpus: Checks) -> list[Doubt]:

@@ -13,6 +13,7 @@ from infra_console.telemetry.models import DataSource
 
 Auth = Literal["none", "basic", "bearer"]
 SECRET_NAMES = ("password", "bearer_token", "client_key")
+CAPS = ("max_queries_per_min", "max_series_per_min", "max_mib_per_min")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,9 @@ class Draft:
     client_cert_pem: str = ""
     server_name: str = ""
     skip_verify: bool = False
+    max_queries_per_min: int = 0
+    max_series_per_min: int = 0
+    max_mib_per_min: int = 0
     secrets: Mapping[str, SecretStr] = field(default_factory=dict)
 
     def columns(self) -> dict[str, object]:
@@ -50,6 +54,7 @@ class Draft:
             "auth": self.auth, "username": self.username if self.auth == "basic" else "",
             "ca_pem": self.ca_pem, "client_cert_pem": self.client_cert_pem,
             "server_name": self.server_name, "skip_verify": self.skip_verify,
+            **{name: getattr(self, name) for name in CAPS},
         }  # fmt: skip
 
     def kept_secrets(self, before: Mapping[str, object]) -> dict[str, object]:

@@ -30,6 +30,15 @@ class SourceAnswerTooLarge(SourceError):
     """The answer passes the size or series cap; ask for less time or fewer series."""
 
 
+class SourceBudgetSpent(SourceError):
+    """The source's own budget for this minute is used up, and nothing recent enough is held."""
+
+    retryable = True
+
+    def __init__(self, source: str, budget: str) -> None:
+        super().__init__(source, f"its budget of {budget} is used up; it is asked again in a while")
+
+
 class QueryUnknown(KeyError):
     """The catalogue has no query of this name."""
 

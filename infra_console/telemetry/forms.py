@@ -6,7 +6,7 @@ from typing import Any
 from django.http import QueryDict
 from pydantic import SecretStr
 
-from infra_console.telemetry.drafts import SECRET_NAMES, Auth, Draft
+from infra_console.telemetry.drafts import CAPS, SECRET_NAMES, Auth, Draft
 from infra_console.telemetry.errors import SourceInvalid
 from infra_console.telemetry.fragments import EXPORTERS
 from infra_console.telemetry.models import DataSource
@@ -38,6 +38,7 @@ def draft_from(form: QueryDict, *, source_id: str) -> Draft:
         client_cert_pem=form.get("client_cert_pem", "").strip(),
         server_name=form.get("server_name", "").strip(),
         skip_verify="skip_verify" in form,
+        **{name: _count(form, name) for name in CAPS},
         secrets={name: SecretStr(str(form[name])) for name in SECRET_NAMES if form.get(name)},
     )
 
@@ -49,7 +50,7 @@ def values_of(source: DataSource | Draft | None) -> dict[str, Any]:
                 "jobs": [(name, "") for name in EXPORTERS]}  # fmt: skip
     shown = (
         "id", "url", "flavour", "scrape_interval_s", "timeout_s", "post", "auth", "username",
-        "ca_pem", "client_cert_pem", "server_name", "skip_verify",
+        "ca_pem", "client_cert_pem", "server_name", "skip_verify", *CAPS,
     )  # fmt: skip
     return {name: getattr(source, name) for name in shown} | {
         "clusters": set(source.clusters),
@@ -63,6 +64,13 @@ def _seconds(form: QueryDict, name: str, default: float) -> float:
         return float(form.get(name) or default)
     except ValueError:
         raise SourceInvalid([f"{name}: not a number of seconds"]) from None
+
+
+def _count(form: QueryDict, name: str) -> int:
+    try:
+        return int(form.get(name) or 0)
+    except ValueError:
+        raise SourceInvalid([f"{name}: not a whole number"]) from None
 
 
 def _headers(form: QueryDict) -> Mapping[str, str] | None:

@@ -152,7 +152,9 @@ NODES_READY = (
     f" and on (cluster, node) {GPU_NODES} > 0)"
 )
 PHASES = ksm("kube_pod_status_phase", "namespace", "pod", where='phase=~"Running|Pending"')
-TIER = renamed(ksm("kube_node_labels", "node"), "tier", "label_infra_console_dev_tier")
+# Where an operator has no key of their own; rules.py and a source's `tier_label` put theirs here.
+TIER_KEY, TIER_LABEL = "infra-console.dev/tier", "label_infra_console_dev_tier"
+TIER = renamed(ksm("kube_node_labels", "node"), "tier", TIER_LABEL)
 
 # --- witnesses: counts beside the numbers, by which a half answer is told from a whole one ------
 

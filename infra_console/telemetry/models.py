@@ -1,4 +1,4 @@
-"""Data sources that an admin keeps in the console, and what was last seen of every source."""
+"""Data sources that an admin keeps in the console, and what was last seen and fetched of each."""
 
 from django.db import models
 
@@ -23,6 +23,9 @@ class DataSource(models.Model):
     server_name = models.CharField(max_length=253, blank=True)
     skip_verify = models.BooleanField(default=False)
     sealed = models.TextField(blank=True, editable=False)
+    max_queries_per_min = models.PositiveIntegerField(default=0)
+    max_series_per_min = models.PositiveIntegerField(default=0)
+    max_mib_per_min = models.PositiveIntegerField(default=0)
     changed_by = models.CharField(max_length=150)
     changed_at = models.DateTimeField()
 
@@ -46,3 +49,24 @@ class SourceHealth(models.Model):
 
     def __str__(self) -> str:
         return self.source_id
+
+
+class SourceUse(models.Model):
+    """What one process fetched from a source in the minute before `at`; `pace` says in words where
+    its budget stretches the readings."""
+
+    source_id = models.CharField(max_length=63)
+    process = models.CharField(max_length=100)
+    at = models.DateTimeField()
+    queries = models.PositiveIntegerField()
+    series = models.PositiveIntegerField()
+    bytes = models.PositiveBigIntegerField()
+    pace = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("source_id", "process"), name="one_use_a_process"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.source_id} by {self.process}"

@@ -20,9 +20,9 @@ from infra_console.telemetry.ages import (
 )
 from infra_console.telemetry.catalogue import CATALOGUE, fallback_query, main_query, spec_of
 from infra_console.telemetry.doubts import Doubt, Witnesses, doubts_of, witnesses_of
-from infra_console.telemetry.errors import SourceError
+from infra_console.telemetry.errors import SourceBudgetSpent, SourceError
 from infra_console.telemetry.fragments import EXPORTERS, VLLM, scrapes_query
-from infra_console.telemetry.series import LIVE_MARGIN_S, Answer, Freshness, RawSeries
+from infra_console.telemetry.series import Answer, Freshness, RawSeries
 from infra_console.telemetry.sources import BoundSource
 
 LOOK_BACK = timedelta(hours=24)
@@ -48,10 +48,12 @@ class Finding:
 def examine(bound: BoundSource, *, now: datetime) -> list[Finding]:
     """Everything about one source; when it does not answer, that alone."""
     try:
+        budget = _budget(bound)
         ahead_s = (bound.source.ready() - now).total_seconds()
         up = bound.source.window(scrapes_query(bound.jobs), at=now, window_s=WINDOW_S)
         return [
             _clock(ahead_s, up),
+            budget,
             _clusters(bound, up, now),
             _exporters(bound, up, now),
             *_rules_and_series(bound, now),
@@ -60,7 +62,9 @@ def examine(bound: BoundSource, *, now: datetime) -> list[Finding]:
         ]
     except SourceError as err:
         remedy = (
-            "check that it runs and that its address is reachable from here"
+            "raise its budget, or ask for less: fewer pages and workers, recording rules"
+            if isinstance(err, SourceBudgetSpent)
+            else "check that it runs and that its address is reachable from here"
             if err.retryable
             else "check its address, version, credentials and access rights"
         )
@@ -76,6 +80,17 @@ def _clock(ahead_s: float, up: Answer) -> Finding:
         detail = f"it answers in part: {'; '.join(up.warnings)}"
         return Finding("answers", False, detail, "see which of its stores or queriers is away")
     return Finding("answers", True, "it answers, and its clock agrees with ours")
+
+
+def _budget(bound: BoundSource) -> Finding:
+    """What was fetched in the last minute, and whether a cap stretches the readings."""
+    pace = bound.pace
+    used = f"{(pace.used + pace.others).words} in the last minute"
+    if not pace.caps.any:
+        return Finding("budget", True, f"{used}; no cap is set")
+    if words := pace.words or pace.others_words:
+        return Finding("budget", False, f"{words} ({used})", "raise it, or load recording rules")
+    return Finding("budget", True, f"{used}; capped at {pace.caps.words}, 0 being no cap")
 
 
 def _clusters(bound: BoundSource, up: Answer, now: datetime) -> Finding:
@@ -199,8 +214,7 @@ def _doubts(bound: BoundSource, up: Answer, now: datetime) -> Iterator[Finding]:
     except SourceError as err:
         yield Finding("witnesses", False, err.problem, "load deploy/prometheus/rules.yml")
         return
-    recent_s = 2 * bound.scrape_interval_s + LIVE_MARGIN_S
-    targets = targets_from_up(up, at_s=now.timestamp(), recent_s=recent_s)
+    targets = targets_from_up(up, at_s=now.timestamp(), recent_s=bound.recent_s)
     for key, found in _of_all(bound, witnesses_of(told), targets).items():
         grave = _is_grave(found)
         yield Finding(

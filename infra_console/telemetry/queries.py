@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from infra_console.telemetry.adapters.gate import open_gates
+from infra_console.telemetry.adapters.paced import drop_held
 from infra_console.telemetry.ages import (
     WINDOW_S,
     FleetFreshness,
@@ -46,7 +47,8 @@ from infra_console.telemetry.doubts import (
 from infra_console.telemetry.errors import SourceError
 from infra_console.telemetry.escape import Match
 from infra_console.telemetry.fragments import scrapes_query
-from infra_console.telemetry.series import LIVE_MARGIN_S, Answer, Array, Freshness, Reading
+from infra_console.telemetry.pace import forget_paces
+from infra_console.telemetry.series import Answer, Array, Freshness, Reading
 from infra_console.telemetry.sources import BoundSource, current_sources
 
 log = logging.getLogger(__name__)
@@ -129,7 +131,10 @@ def read_range(
     grid = time_grid(start, end, step_s)
     query = (mean_query(spec, wanted, step_s=step_s) if mean else "") or main_query(spec, wanted)
     asked = _ask_all(
-        bound, lambda source: _ask_range(source, query, fallback_query(spec, wanted), grid)
+        bound,
+        lambda source: _ask_range(
+            source, query, fallback_query(spec, wanted, tier_label=source.tier_label), grid
+        ),
     )
     return range_reading(spec, wanted, asked, grid=grid)
 
@@ -162,6 +167,8 @@ def forget_cached() -> None:
     _scrapes.clear()
     _unasked.clear()
     open_gates()
+    drop_held()
+    forget_paces()
 
 
 def _with_edge(match: Match | None, le: float | None) -> Match:
@@ -204,11 +211,10 @@ def _doubts_at(
     bound: BoundSource, up: Answer, told: Answer, at: datetime
 ) -> dict[tuple[str, str], tuple[Doubt, ...]]:
     """What is doubted of each exporter; an answer in part is doubted as a whole."""
-    recent_s = 2 * bound.scrape_interval_s + LIVE_MARGIN_S
-    targets = targets_from_up(up, at_s=at.timestamp(), recent_s=recent_s)
+    targets = targets_from_up(up, at_s=at.timestamp(), recent_s=bound.recent_s)
     witnesses = witnesses_of(told, of_now=datetime.now(UTC) - at < _ABOUT_NOW)
     part = tuple(
-        Doubt(f"{bound.id} answers in part: {warning}", Freshness.PARTIAL)
+        Doubt(f"{bound.id} answers in part: {warning}", Freshness.PARTIAL, at_least=True)
         for warning in up.warnings[:1]
     )
     doubts: dict[tuple[str, str], tuple[Doubt, ...]] = {}
@@ -255,7 +261,8 @@ def _ask_all(
 
 def _ask_instant(bound: BoundSource, spec: QuerySpec, match: Match, at: datetime) -> SourceAnswer:
     answer = bound.source.instant(main_query(spec, match), at=at)
-    if not answer.series and (fallback := fallback_query(spec, match)):
+    fallback = fallback_query(spec, match, tier_label=bound.tier_label)
+    if not answer.series and fallback:
         raw = bound.source.instant(fallback, at=at)
         return SourceAnswer(raw, notes=(_FALLBACK_NOTE,) if raw.series else ())
     dating = dating_query(spec, match) if spec.exporter else ""

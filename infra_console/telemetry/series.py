@@ -86,7 +86,8 @@ class Answer:
 class Series:
     """One series of a reading. `values` (T,) holds NaN where nothing is known.
 
-    `age_s` is the time since the exporter behind the last sample was really read.
+    `age_s` is the time since the exporter behind the last sample was really read. `at_least` tells
+    of a partial one that parts are missing and no more: its values are lower bounds.
     """
 
     labels: Mapping[str, str]
@@ -94,6 +95,7 @@ class Series:
     values: Array
     state: Freshness
     age_s: float | None
+    at_least: bool = False
 
     @property
     def last(self) -> float | None:

@@ -6,7 +6,7 @@ on the console's host outranks who may sign in.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,14 +17,18 @@ from infra_console.fleet.models import Cluster
 from infra_console.fleet.queries import current_fleet
 from infra_console.fleet.source_config import SourceConfig
 from infra_console.telemetry.adapters.gate import gate_of
+from infra_console.telemetry.adapters.paced import PacedSource, held_of
 from infra_console.telemetry.adapters.prometheus import PrometheusSource
 from infra_console.telemetry.connection import LOOPBACK, Connection, Limits
 from infra_console.telemetry.errors import SecretsUnreadable, SourceError, SourceRefused
-from infra_console.telemetry.fragments import DEFAULT_JOBS, Jobs
+from infra_console.telemetry.fragments import DEFAULT_JOBS, TIER_LABEL, Jobs
 from infra_console.telemetry.models import DataSource
+from infra_console.telemetry.pace import Pace, Use, pace_of
 from infra_console.telemetry.ports import MetricSource
+from infra_console.telemetry.rules import configured_tier_key, tier_label_of
 from infra_console.telemetry.sealing import unseal
-from infra_console.telemetry.series import Answer
+from infra_console.telemetry.series import LIVE_MARGIN_S, Answer
+from infra_console.telemetry.usage import share_use
 
 ENVIRONMENT = "environment"
 
@@ -38,6 +42,13 @@ class BoundSource:
     scrape_interval_s: float
     source: MetricSource
     jobs: Jobs = field(default_factory=lambda: DEFAULT_JOBS)
+    pace: Pace = field(default_factory=Pace)
+    tier_label: str = TIER_LABEL  # the tier key's, as kube-state-metrics names it
+
+    @property
+    def recent_s(self) -> float:
+        """How old the newest scrape of a target that is still there may be."""
+        return 2 * self.scrape_interval_s + LIVE_MARGIN_S + self.pace.held_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,9 @@ def current_sources() -> tuple[BoundSource, ...]:
         free = frozenset(row.clusters) - taken
         found.append(bound_row(row, clusters=free))
         taken |= free
-    return tuple(found)
+    share_use({bound.id: bound.pace for bound in found})
+    tier_label = tier_label_of(configured_tier_key())
+    return tuple(replace(bound, tier_label=tier_label) for bound in found)
 
 
 def declared_sources() -> tuple[SourceConfig, ...]:
@@ -117,6 +130,7 @@ def bound_config(config: SourceConfig) -> BoundSource:
     return _bound(
         config.id, frozenset(config.clusters), config.scrape_interval_s, config.timeout_s,
         jobs={str(name): words for name, words in config.jobs.items()}, connect=connect,
+        caps=caps_of(config),
     )  # fmt: skip
 
 
@@ -149,7 +163,7 @@ def bound_row(row: DataSource, *, clusters: frozenset[str] | None = None) -> Bou
 
     return _bound(
         row.id, frozenset(row.clusters) if clusters is None else clusters, row.scrape_interval_s,
-        row.timeout_s, jobs=row.jobs, connect=connect,
+        row.timeout_s, jobs=row.jobs, connect=connect, caps=caps_of(row),
     )  # fmt: skip
 
 
@@ -161,16 +175,27 @@ def _bound(
     *,
     jobs: Mapping[str, Sequence[str]],
     connect: Callable[[], Connection],
+    caps: Use,
 ) -> BoundSource:
+    pace, held = pace_of(source_id, caps), held_of(source_id)
     try:
         connection = connect()
     except SourceError as err:
         source: MetricSource = BrokenSource(err)
     else:
         gate = gate_of(f"{source_id} {connection.url}")
-        source = PrometheusSource(connection, gate=gate, limits=Limits(timeout_s=timeout_s))
+        limits = Limits(timeout_s=timeout_s)
+        asked = PrometheusSource(connection, gate=gate, pace=pace, limits=limits)
+        source = PacedSource(source_id, asked, pace, held)
     words = {**DEFAULT_JOBS, **{name: tuple(found) for name, found in jobs.items() if found}}
-    return BoundSource(source_id, clusters, scrape_interval_s, source, words)
+    return BoundSource(source_id, clusters, scrape_interval_s, source, words, pace)
+
+
+def caps_of(source: SourceConfig | DataSource) -> Use:
+    """What may be fetched from the source in a minute."""
+    return Use(
+        source.max_queries_per_min, source.max_series_per_min, source.max_mib_per_min * 2**20
+    )
 
 
 def _referred(source_id: str, reference: str) -> SecretStr:

@@ -24,6 +24,8 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
          "--disable-component-update", "--no-first-run", "--disable-quic"]  # fmt: skip
 NO_BROWSER = "no chromium on this machine: apt-get install chromium"
 TIME_FACTOR = "60"
+HREFS = "links => links.map(link => link.getAttribute('href'))"
+PLAN = re.compile(r"/plans/[0-9a-f]{8}-[0-9a-f-]{27}/")
 
 pytestmark = [
     pytest.mark.browser,
@@ -139,6 +141,46 @@ def test_a_plan_is_refused_to_its_author_approved_by_another_and_moves_capacity(
     for move in plan["document"]["moves"]:
         if move["kind"] == "node":
             assert tier_on_the_node(demo, move["target"]) == move["to_tier"]
+
+
+# Beside what the pages' navigation leads to.
+MORE_PAGES = (
+    "/plans/?show=all",
+    "/plans/envelopes/",
+    "/plans/freezes/",
+    "/plans/track-record/",
+    "/sources/new/",
+)
+PHONE = {"width": 390, "height": 844}
+WIDER = """() => [document.documentElement.scrollWidth, innerWidth,
+  [...document.querySelectorAll("details .pop")].map(pop => {
+    pop.parentElement.open = true;
+    const box = pop.getBoundingClientRect();
+    pop.parentElement.open = false;
+    return box.left < 0 || box.right > innerWidth;
+  }).some(out => out)]"""
+
+
+def test_no_page_is_wider_than_a_phone(demo, sign_in):
+    """The body never scrolls sideways: what is wide scrolls within its box."""
+    page = sign_in("admin")
+    page.set_viewport_size(PHONE)
+    waiting, seen, wide = ["/", *MORE_PAGES], set(), {}
+    while waiting:
+        path = waiting.pop(0)
+        seen.add(path.partition("?")[0])
+        page.goto(demo.url + path)
+        page.wait_for_load_state("networkidle")
+        width, window, pops_out = page.evaluate(WIDER)
+        if width > window or pops_out:
+            wide[path] = (width, window, pops_out)
+        links = page.eval_on_selector_all("nav a[href], header a[href]", HREFS)
+        plans = [a for a in page.eval_on_selector_all("a[href]", HREFS) if PLAN.match(a)][:1]
+        plans += [PLAN.match(plan)[0] + "way-back/" for plan in plans]
+        fresh = {a.partition("?")[0]: a for a in (*links, *plans) if a.startswith("/")}
+        waiting += [a for name, a in fresh.items() if name not in {*seen, *waiting}]
+    assert wide == {}
+    assert {"/", "/plans/", "/tiers/ledger/", "/tiers/prices/", "/regions/", "/sources/"} <= seen
 
 
 def promised_gpus(plan: dict) -> list[tuple[str, int]]:

@@ -13,7 +13,15 @@ from infra_console.telemetry.adapters.memory import MemorySource
 from infra_console.telemetry.series import RawSeries
 from infra_console.telemetry.sources import BoundSource
 from tests.tiers.factories import fleet_config
-from tiers.core.fleet_state import ClusterState, DeploymentView, NodeView, PodView
+from tiers import cycle as cycles
+from tiers.core.fleet_state import (
+    ClusterState,
+    DeploymentView,
+    FleetState,
+    NodeView,
+    PodView,
+)
+from tiers.models import Cycle
 
 POOL = "north/H100/reserved"
 HISTORY_DAYS = 3
@@ -93,3 +101,22 @@ def north() -> ClusterState:
         pods=tuple(pods),
         deployments=(DeploymentView("inference", "chat", "uid-chat", 2, 2, "chat"),),
     )
+
+
+class FixedFleet:
+    def __init__(self, state: FleetState) -> None:
+        self.state = state
+
+    def read(self, _clusters: object) -> FleetState:
+        return self.state
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, fleet: None) -> Callable[..., Cycle]:
+    """One cycle of a fleet as it is given."""
+
+    def cycle(state: FleetState, *, by: str = "planner", now: datetime) -> Cycle:
+        monkeypatch.setattr(cycles, "fleet_reader", lambda *_, **__: FixedFleet(state))
+        return cycles.run_cycle(by=by, now=now, load_model=lambda: (None, "none in tests"))
+
+    return cycle

@@ -5,15 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
-import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
 from infra_console.fleet.services import apply_fleet_config
 from infra_console.plans.approvals import reject_plan
 from infra_console.plans.models import Approval, Plan
-from infra_console.telemetry.errors import SourceUnreachable
-from infra_console.telemetry.series import RawSeries
 from tests.people import person
 from tests.tiers.factories import fleet_config, fleet_document
 from tiers import cycle as cycles
@@ -25,60 +22,8 @@ from tiers.errors import CycleRunning, NoFleet
 from tiers.models import Cycle, CycleState, WorkloadForecast
 
 
-class FixedFleet:
-    def __init__(self, state: FleetState) -> None:
-        self.state = state
-
-    def read(self, _clusters: object) -> FleetState:
-        return self.state
-
-
-@pytest.fixture
-def run(monkeypatch, fleet):
-    def cycle(state: FleetState, *, by: str = "planner", now: datetime):
-        monkeypatch.setattr(cycles, "fleet_reader", lambda *_, **__: FixedFleet(state))
-        return cycles.run_cycle(by=by, now=now, load_model=lambda: (None, "none in tests"))
-
-    return cycle
-
-
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-def witnesses(at: datetime, **counts: float) -> list[RawSeries]:
-    """dcgm's and kube-state-metrics' counts of nodes, as the recording rules keep them."""
-    rows = {("kube-state-metrics", check): 3.0 for check in ("nodes", "nodes_ready")}
-    rows["dcgm", "nodes"] = 3.0
-    rows |= {("dcgm", check): count for check, count in counts.items()}
-    return [
-        RawSeries(
-            {"cluster": "north", "exporter": exporter, "check": check},
-            np.array([at.timestamp()]),
-            np.array([count]),
-        )
-        for (exporter, check), count in rows.items()
-    ]
-
-
-@pytest.mark.parametrize(
-    ("counts", "warnings", "state"),
-    [
-        ({}, (), CycleState.DONE),
-        ({"nodes": 1.0}, (), CycleState.FROZEN),
-        ({"nodes_flat": 3.0}, (), CycleState.FROZEN),
-        ({"lead_s": 580.0}, (), CycleState.FROZEN),
-        ({}, ("a store is away",), CycleState.FROZEN),
-    ],
-    ids=["whole", "half the nodes missing", "flat lines", "future samples", "a partial answer"],
-)
-def test_what_is_doubtful_freezes_the_planner(run, metrics, north, counts, warnings, state):
-    at = now()
-    source = metrics(at, 19.0, warnings=warnings)
-    source.data = {**source.data, "cluster_exporter_check:witness:value": witnesses(at, **counts)}
-    cycle = run(FleetState({"north": north}), now=at)
-    assert cycle.state == state, cycle.verdict
-    assert Plan.objects.exists() is (state == CycleState.DONE)
 
 
 def test_demand_above_what_runs_becomes_a_plan_that_takes_the_idle_node(run, metrics, north):
@@ -233,22 +178,6 @@ def test_what_a_limit_refused_is_in_the_cycles_notes(run, metrics, north, monkey
     metrics(now(), 19.0)
     cycle = run(FleetState({"north": north}), now=now())
     assert any("the move limit is reached" in note for note in cycle.document["notes"])
-
-
-@pytest.mark.parametrize("minutes", [6, 60])
-def test_stale_metrics_freeze_planning(run, metrics, north, minutes):
-    metrics(now() - timedelta(minutes=minutes), 19.0)
-    cycle = run(FleetState({"north": north}), now=now())
-    assert cycle.state == CycleState.FROZEN
-    assert "frozen" in cycle.verdict
-    assert not Plan.objects.exists()
-
-
-def test_a_source_that_is_down_freezes_planning(run, metrics, north):
-    metrics(now(), 19.0, failure=SourceUnreachable("main", "connection refused"))
-    cycle = run(FleetState({"north": north}), now=now())
-    assert cycle.state == CycleState.FROZEN
-    assert not Plan.objects.exists()
 
 
 def test_a_cluster_that_does_not_answer_is_frozen_and_named(run, metrics):

@@ -3,15 +3,19 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from infra_console.fleet.models import Reservation
+from infra_console.telemetry.catalogue import main_query, spec_of
+from infra_console.telemetry.series import RawSeries
 from tests.tiers.conftest import node
 from tests.tiers.factories import fleet_config
 from tiers import cycle as cycles
-from tiers.core.fleet_state import FleetState, PodView
-from tiers.core.health import GpuFault, with_faults, xid_fault
+from tiers.core.fleet_state import FleetState, PodView, is_supply
+from tiers.core.health import GpuFault, remap_fault, with_faults, xid_fault
 from tiers.core.waiting import Ask
+from tiers.extras import read_faults
 from tiers.facts import fleet_facts
 from tiers.ledger_keep import Extras, keep_ledger
 from tiers.ledger_queries import ledger_page, waiting_work
@@ -73,6 +77,43 @@ def test_a_silent_cluster_is_unknown_since_it_was_last_seen_and_comes_back_as_it
     assert LedgerLot.objects.filter(until=None).latest("since").since < NOW
     words = [c.words for c in FleetChange.objects.order_by("at")]
     assert words == ["does not answer: timed out", "answers again"]
+
+
+def test_a_failed_or_pending_row_remap_is_a_fault_and_remapped_rows_alone_are_none():
+    assert remap_fault(1, None, 2) == (
+        "a memory row could not be remapped (2 remapped for uncorrectable errors)"
+    )
+    assert remap_fault(None, 1, None) == "a row remap waits for a reset of the GPU"
+    assert remap_fault(0, 0, 3) == remap_fault(None, None, None) == ""
+
+
+def test_a_gpu_with_a_failed_remap_is_broken_in_the_ledger_and_no_supply(
+    look, north, metrics, monkeypatch
+):
+    labels = {"cluster": "north", "node": "t2", "gpu": "3", "UUID": "GPU-3"}
+    at = np.array([NOW.timestamp()])
+    told = {
+        main_query(spec_of(f"row_remap_{what}"), {}): [RawSeries(labels, at, np.array([value]))]
+        for what, value in (("failure", 1.0), ("rows", 2.0))
+    }
+
+    def with_remaps(now, rps):
+        source = metrics(now, rps)
+        source.data = {**source.data, **told}
+
+    monkeypatch.setattr(
+        cycles, "fleet_reader", lambda *_, **__: FixedFleet(FleetState({"north": north}))
+    )
+    with_remaps(NOW, 9.0)
+    cycles.observe(now=NOW)
+    page = ledger_page(by="tier", now=NOW)
+    assert page.totals["broken"] == 1
+    assert page.fleet == 24
+    (broken,) = [lot for lot in page.lots if lot.state == "broken"]
+    assert broken.why == "a memory row could not be remapped (2 remapped for uncorrectable errors)"
+    (fault,) = read_faults()
+    sick = with_faults(FleetState({"north": north}), [fault]).clusters["north"].nodes[2]
+    assert (sick.name, is_supply(sick)) == ("t2", False)
 
 
 def test_a_hardware_xid_makes_one_gpu_broken_and_an_applications_none():

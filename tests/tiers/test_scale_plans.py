@@ -19,7 +19,6 @@ from tests.infra_console.plans.targets import (
     until,
 )
 from tests.tiers.factories import fleet_config, fleet_document
-from tests.tiers.test_cycle import run
 from tiers.adapters.kubernetes_fleet import KubernetesFleet
 from tiers.core.changes import ClusterMoves, NodeChange, ScaleChange
 from tiers.core.fleet_state import AutoscalerView, FleetState, GitView
@@ -29,7 +28,7 @@ from tiers.planning import build_plan
 from tiers.twin.controllers import gitops
 from tiers.twin.kube.resources import HPAS, LEADER_WORKER_SETS, STATEFUL_SETS
 
-__all__ = ["named_cluster", "run", "tls", "twin"]
+__all__ = ["named_cluster", "tls", "twin"]
 
 HPA = AutoscalerView("HorizontalPodAutoscaler", "chat-hpa", "uid-hpa", 1, 3, 3)
 EVIDENCE = Evidence(cycle_id="1", taken_at=datetime(2026, 11, 24, tzinfo=UTC), ages_s={}, states={})

@@ -38,6 +38,7 @@ class Board:
         self.changes: list[NodeChange] = []
         self.notes: list[str] = []
         self.stopped_gangs: set[str] = set()
+        self.only_empty = False  # whether a node must be without pods to be taken
 
     def tier_nodes(self, tier: str, pools: Pools | None = None) -> list[NodeView]:
         return [

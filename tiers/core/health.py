@@ -3,6 +3,10 @@
 NVIDIA's list of XID errors tells those of an application (13, 31, 43, 45 …), which leave the GPU
 well, from those after which it must be reset or replaced. DCGM repeats the last XID until the
 driver is loaded again, so a hardware XID stands until the reset that it asks for.
+
+A memory row with an uncorrectable error is replaced by a spare one at the next reset (NVIDIA, "GPU
+Memory Error Management"): until then the remap is pending, and where no spare is left it has failed
+and the GPU is to be replaced. Rows that were remapped are no fault: the GPU is whole again.
 """
 
 from collections import defaultdict
@@ -45,6 +49,19 @@ def xid_fault(code: float | None) -> str:
     if code is None or code not in HARDWARE_XIDS:
         return ""
     return f"XID {int(code)}: {HARDWARE_XIDS[int(code)]}"
+
+
+def remap_fault(failed: float | None, pending: float | None, rows: float | None) -> str:
+    """Why a GPU is broken by its memory rows, or an empty string: all is well, or unknown.
+
+    Args:
+        failed, pending: 1 where a remap failed, or waits for a reset.
+        rows: rows remapped for uncorrectable errors so far, which are told beside a fault.
+    """
+    told = f" ({rows:.0f} remapped for uncorrectable errors)" if rows else ""
+    if failed == 1:
+        return f"a memory row could not be remapped{told}"
+    return f"a row remap waits for a reset of the GPU{told}" if pending == 1 else ""
 
 
 def with_faults(state: FleetState, faults: Iterable[GpuFault]) -> FleetState:

@@ -29,6 +29,7 @@ class LotRow:
     gpus: int
     since: datetime | None
     workload: str = ""
+    why: str = ""  # in words, why they are no supply
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ def cluster_moves(
     max_nodes: int,
     reasons: Mapping[str, str] | None = None,
     families: Mapping[str, str] | None = None,
+    only_grow: bool = False,
 ) -> ClusterMoves:
     """The changes that bring one cluster to its allocation.
 
@@ -44,11 +45,15 @@ def cluster_moves(
         reasons: the allocator's reason by workload.
         families: by pool, the name that pools share whose nodes any Deployment may use alike; two
             such pools never swap nodes between the same tiers. A pool left out stands alone.
+        only_grow: nothing is stopped: no delta below zero counts, and only empty nodes move.
     """
     facts = {w.id: w for w in workloads}
+    if only_grow:
+        deltas = {w: n for w, n in deltas.items() if n > 0}
     deltas, unsteered = steered(state.deployments, deltas)
     board = Board(state, facts, floors, {w: -n for w, n in deltas.items() if n < 0})
     board.notes += unsteered
+    board.only_empty = only_grow
     for pools in _families(state, families or {}):
         _match_nodes(board, pools, _nodes_needed(state, pools, target, facts), max_nodes)
     scales = list(scale_changes(board, deltas, reasons or {}))
@@ -131,6 +136,8 @@ def _held_gpus(board: Board, node: NodeView) -> int:
 def _can_spare(board: Board, node: NodeView, tier: str) -> bool:
     """The tier keeps its floor, the node was not taken already, its services fit elsewhere."""
     if any(change.node.name == node.name for change in board.changes):
+        return False
+    if board.only_empty and board.pods[node.name]:
         return False
     if board.tier_gpus(tier) - node.gpus_allocatable < board.floors.get(tier, 0):
         return False

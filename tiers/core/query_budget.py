@@ -57,7 +57,7 @@ def standing_budget(size: FleetSize, *, observe_s: float, by_metrics: bool) -> l
     """
     few = size.clusters * (4 * size.models + 12)
     parts = [
-        Budget("observation", 6, few + size.gpus, observe_s),
+        Budget("observation", 9, few + size.gpus, observe_s),
         Budget("freshness", 1, 3 * size.clusters, observe_s),
     ]
     if by_metrics:

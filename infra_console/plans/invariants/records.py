@@ -15,6 +15,7 @@ DECISIONS = {
 COMMENTED = "plan.commented"
 SYSTEM = "system:"
 USABLE = frozenset({"live", "delayed"})
+STOPS = frozenset({"kueue.signal", "kueue.deactivate"})
 NO_NUMBER = frozenset({"nan", "inf", "-inf", "infinity", "-infinity", "+inf"})
 
 
@@ -57,7 +58,8 @@ def _decision(row: AuditEntry) -> tuple[str, str, str, str]:
 
 
 def from_sound_evidence(history: History) -> Verdict:
-    """I8: no plan from stale, partial or NaN input."""
+    """I8: no plan from stale, partial or NaN input, but for one that says what its metrics lack and
+    only grows: what is seen of demand is a lower bound."""
     found = [f"{p} rests on {words}" for p in history.plans for words in _unsound(p)]
     return Verdict(len(history.plans), tuple(found))
 
@@ -65,16 +67,33 @@ def from_sound_evidence(history: History) -> Verdict:
 def _unsound(plan: PlanRow) -> Iterator[str]:
     evidence = plan.document.get("evidence", {})
     for source, state in evidence.get("states", {}).items():
+        if state == "partial" and source == "metrics" and evidence.get("doubts"):
+            continue
         if state not in USABLE:
             yield f"{source} that was {state}"
     for source, age_s in evidence.get("ages_s", {}).items():
         if age_s is None or not _is_number(age_s) or age_s < 0:
             yield f"{source} of unknown age"
+    if evidence.get("doubts"):
+        yield from (f"doubtful input, and yet {words}" for words in _taken_away(plan.document))
     for name, value in evidence.get("objective", {}).items():
         if not _is_number(value):
             yield f"an objective without a number ({name})"
     if any(not _is_sound(value) for value in _leaves(evidence.get("demand", ()))):
         yield "a demand that is no number"
+
+
+def _taken_away(document: Mapping[str, Any]) -> Iterator[str]:
+    """What a plan stops, lowers or evicts."""
+    for move in document.get("moves", ()):
+        name = move["target"]["name"]
+        if move.get("evicts"):
+            yield f"it evicts from {name}"
+        before, after = move.get("from_replicas"), move.get("to_replicas")
+        if before is not None and after is not None and after < before:
+            yield f"it lowers {name} from {before} to {after}"
+    stops = [s["key"] for s in document.get("steps", ()) if s.get("kind") in STOPS]
+    yield from (f"it stops work ({key})" for key in stops)
 
 
 def _is_number(value: Any) -> bool:

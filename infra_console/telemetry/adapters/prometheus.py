@@ -29,6 +29,7 @@ from infra_console.telemetry.errors import (
     SourceRefused,
     SourceUnreachable,
 )
+from infra_console.telemetry.pace import Pace
 from infra_console.telemetry.series import Answer, Array, RawSeries, as_value, merge_parts
 
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
@@ -44,6 +45,7 @@ class PrometheusSource:
         where: str | Connection,
         *,
         gate: Gate | None = None,
+        pace: Pace | None = None,
         limits: Limits | None = None,
         **changed: float,
     ) -> None:
@@ -52,6 +54,7 @@ class PrometheusSource:
         self._name = shown_url(self._url)
         self._limits = limits or Limits(**changed)  # type: ignore[arg-type]
         self._gate = gate or Gate(rest_s=0.0)
+        self._pace = pace or Pace()
 
     def ready(self) -> datetime:
         """Ask for `1`; the answer carries the source's own time.
@@ -120,11 +123,15 @@ class PrometheusSource:
             client = PrometheusConnect(
                 url=self._url, session=session, retry=Retry(0, read=False), method=method
             )
+            self._pace.spend(queries=1)
             try:
-                return read(query(client), session)
+                found = query(client)
+                self._pace.spend(size=len(session.answer.content) if session.answer else 0)
+                return read(found, session)
             except PrometheusApiClientException as err:
                 raise self._refusal(session) from err
             except AnswerTooLarge as err:
+                self._pace.spend(size=limits.max_bytes)
                 limit_mib = limits.max_bytes // 2**20
                 raise SourceAnswerTooLarge(
                     self._name, f"the answer passes {limit_mib} MiB; ask for less"
@@ -144,6 +151,7 @@ class PrometheusSource:
     def _read(self, result: Any, session: BoundedSession) -> Answer:
         if not isinstance(result, list):
             raise TypeError("result is not a list")
+        self._pace.spend(series=len(result))
         if len(result) > self._limits.max_series:
             raise SourceAnswerTooLarge(
                 self._name, f"{len(result)} series, more than {self._limits.max_series}; "

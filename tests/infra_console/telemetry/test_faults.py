@@ -22,7 +22,7 @@ from infra_console.telemetry.queries import fleet_freshness, forget_cached, read
 from infra_console.telemetry.series import Freshness
 from infra_console.telemetry.sources import BoundSource
 from tests.infra_console.telemetry.liar import Liar, body, liar
-from tiers.stages import PLANNABLE
+from tiers.freezing import PLANNABLE
 
 PAYLOADS = Path(__file__).parent / "payloads"
 LIVE, DELAYED, STALE, PARTIAL, DOWN = Freshness
