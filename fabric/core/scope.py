@@ -1,0 +1,34 @@
+"""Who may read what: rights first, then what was asked for. Stores search within a Scope only.
+
+A collection's documents lie in partitions (a tenant, a team, a language: one metadata field chosen
+at ingest). Its rights name, for each role, the partitions that role reads; `*` is all of them. A
+`Scope` can only be made here, so no search has a way around the rights.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+ALL = "*"
+Rights = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The partitions that one question may touch; never a wildcard, so a new one is not in it."""
+
+    partitions: frozenset[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.partitions)
+
+
+def readable(rights: Rights, roles: Iterable[str], partitions: Iterable[str]) -> Scope:
+    """Every partition that one of the roles may read."""
+    granted = {name for role in roles for name in rights.get(role, ())}
+    existing = frozenset(partitions)
+    return Scope(existing if ALL in granted else existing & granted)
+
+
+def narrowed(scope: Scope, asked: Iterable[str] | None) -> Scope:
+    """The scope cut to what was asked for; asking never widens it."""
+    return scope if asked is None else Scope(scope.partitions & frozenset(asked))
