@@ -57,5 +57,5 @@ def strongest(points: Iterable[Point], *, limit_ms: float) -> Point | None:
 
 
 def raised(efforts: Sequence[int], effort: int) -> int:
-    """The next effort above this one; the exact search above the last."""
-    return next((e for e in sorted(efforts) if e > effort), EXACT)
+    """The next effort above this one; above the last, one that only the exact search satisfies."""
+    return next((e for e in sorted(efforts) if e > effort), max([effort, *efforts]) + 1)

@@ -1,0 +1,6 @@
+"""Addresses of the fabric."""
+
+from django.urls import URLPattern
+
+app_name = "fabric"
+urlpatterns: list[URLPattern] = []
