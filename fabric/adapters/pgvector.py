@@ -34,7 +34,16 @@ class PgvectorStore:
     """The console's own PostgreSQL, or the one that `conninfo` names."""
 
     name = "pgvector"
-    efforts: tuple[int, ...] = (10, 20, 40, 80, 160, 320, 640, 1000)  # hnsw.ef_search; 1000 is its greatest
+    efforts: tuple[int, ...] = (
+        10,
+        20,
+        40,
+        80,
+        160,
+        320,
+        640,
+        1000,
+    )  # hnsw.ef_search; 1000 is its greatest
 
     def __init__(self, conninfo: str | None = None) -> None:
         self._conninfo = conninfo
