@@ -1,7 +1,7 @@
 """The audit: logged questions asked again, exactly; what fell short searches harder from then on.
 
 Effort only ever rises here. A sample that could not reach the target even without a miss judges
-nothing, and an effort comes down again only when an operator rebuilds the index.
+nothing.
 """
 
 from collections import defaultdict

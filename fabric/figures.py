@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from fabric.core.points import envelope
 from fabric.queries import CollectionRow, IndexRow, effort_words
 
 Figure = dict[str, Any]
@@ -11,30 +12,38 @@ SYMBOLS = ("circle", "square", "diamond", "cross")
 
 
 def points_figure(rows: Sequence[CollectionRow]) -> Figure:
-    """Recall's lower bound against time, a line for each index, with the targets."""
+    """Recall's lower bound against time: every point, and a line along those worth choosing."""
+    measured = [(row, index) for row in rows for index in row.indexes if index.points]
     data = [
-        _line(f"{row.collection.name} in {index.index.store}", index, i)
-        for i, (row, index) in enumerate((r, x) for r in rows for x in r.indexes if x.points)
+        trace
+        for i, (row, index) in enumerate(measured)
+        for trace in _traces(f"{row.collection.name} in {index.index.store}", index, i)
     ]
     targets = sorted({row.collection.target_recall for row in rows})
     problem = "" if data else "Nothing was measured yet."
     return {"data": data, "layout": _layout(targets), "problem": problem}
 
 
-def _line(name: str, row: IndexRow, i: int) -> Figure:
-    points = sorted(row.points, key=lambda p: p.mean_ms)
-    return {
-        "type": "scatter", "mode": "lines+markers", "name": name,
-        "x": [p.mean_ms for p in points],
-        "y": [p.recall_lower for p in points],
-        "text": [effort_words(p.effort) for p in points],
-        "customdata": [p.recall for p in points],
-        "line": {"color": COLOURS[i % len(COLOURS)], "width": 1.6},
-        "marker": {"color": COLOURS[i % len(COLOURS)], "symbol": SYMBOLS[i % len(SYMBOLS)],
-                   "size": 8},
-        "hovertemplate": "effort %{text}: recall %{customdata:.4f}, at least %{y:.4f}, "
-                         "%{x:.2f} ms<extra>" + name + "</extra>",
-    }  # fmt: skip
+def _traces(name: str, row: IndexRow, i: int) -> list[Figure]:
+    colour, symbol = COLOURS[i % len(COLOURS)], SYMBOLS[i % len(SYMBOLS)]
+    best = envelope(row.points)
+    return [
+        {
+            "type": "scatter", "mode": "markers", "name": name,
+            "x": [p.mean_ms for p in row.points],
+            "y": [p.recall_lower for p in row.points],
+            "text": [effort_words(p.effort) for p in row.points],
+            "customdata": [p.recall for p in row.points],
+            "marker": {"color": colour, "symbol": symbol, "size": 8},
+            "hovertemplate": "effort %{text}: recall %{customdata:.4f}, at least %{y:.4f}, "
+                             "%{x:.2f} ms<extra>" + name + "</extra>",
+        },
+        {
+            "type": "scatter", "mode": "lines", "showlegend": False, "hoverinfo": "skip",
+            "x": [p.mean_ms for p in best], "y": [p.recall_lower for p in best],
+            "line": {"color": colour, "width": 1.6, "shape": "hv"},
+        },
+    ]  # fmt: skip
 
 
 def _layout(targets: Sequence[float]) -> Figure:

@@ -4,6 +4,7 @@ Killed anywhere and run again, no document and no vector is there twice: documen
 vectors by the document's id, files written beside and renamed.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -18,11 +19,13 @@ from fabric.core.files import Text
 from fabric.core.scope import ALL
 from fabric.errors import EmbedderLost, IngestRunning, StoreError
 from fabric.measure import measure_points
-from fabric.models import Collection, Document, SampleQuery, StoreIndex
+from fabric.models import Collection, Document, QueryLog, SampleQuery, StoreIndex
 from fabric.ports import Batch
 from fabric.stores import spec_of, store_named
 from infra_console.audit.services import record_audit
 from infra_console.live.services import publish
+
+log = logging.getLogger(__name__)
 
 BATCH = 500
 EVERYONE = {"viewer": [ALL], "planner": [ALL], "approver": [ALL], "operator": [ALL], "admin": [ALL]}
@@ -140,16 +143,28 @@ def _collection(
 
 
 def _embedder(collection: Collection, texts: Sequence[Text]) -> LsaEmbedder:
-    """The collection's embedding; learning it again from the same texts gives the same one."""
+    """The collection's embedding. A lost one is learned again; where that gives another (floating
+    point differs between machines and numbers of threads), everything starts over with it."""
     try:
         return kept_embedder(collection.embedder)
     except EmbedderLost:
         embedder = fit_embedder([text.whole for text in texts])
     if collection.embedder and embedder.version != collection.embedder:
-        raise FabricInvalid(collection.name, "its embedding is lost; ingest under another name")
+        _forget_vectors(collection)
     keep_embedder(embedder)
     _save(collection, embedder=embedder.version, dimension=embedder.dimension)
     return embedder
+
+
+def _forget_vectors(collection: Collection) -> None:
+    """Everything in the directions of an embedding that is gone: no new question could meet it."""
+    for index in StoreIndex.objects.filter(collection=collection):
+        try:
+            store_named(index.store).drop(spec_of(collection, index))
+        except StoreError as err:
+            log.warning("An index of %s stays behind: %s", collection.name, err)
+    for model in (StoreIndex, QueryLog, Document):
+        model.objects.filter(collection=collection).delete()
 
 
 def _add_documents(

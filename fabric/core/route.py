@@ -48,7 +48,8 @@ def choose_route(
     left_out = {s.name: s.problem for s in stores if s.problem}
     if not scope:
         return Route((), False, ("no partition is within the rights",), left_out)
-    reasons = [f"{len(scope.partitions)} partitions within the rights"]
+    partitions = len(scope.partitions)
+    reasons = [f"{partitions} partition{'s'[: partitions > 1]} within the rights"]
     reasons += [f"{name} left out: {problem}" for name, problem in left_out.items()]
     ready = [s for s in stores if not s.problem]
     best = _cheapest(ready, target, limit_ms)

@@ -52,7 +52,7 @@ def test_the_answer_is_the_exact_one_within_the_rights_and_says_why(made):
     assert keys(answer) == exact_keys(made, TEXT, ["blue"])
     assert {hit.document.partition for hit in answer.hits} == {"blue"}
     assert not answer.partial
-    assert answer.route.reasons[0] == "1 partitions within the rights"
+    assert answer.route.reasons[0] == "1 partition within the rights"
     assert "the fastest whose recall is at least 0.992" in answer.route.reasons[-1]
 
 

@@ -1,5 +1,6 @@
 """Ingest goes on where it was killed, nothing is there twice, a failed store is named."""
 
+from functools import partial
 from io import StringIO
 
 import pytest
@@ -7,12 +8,14 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from fabric import ingest
+from fabric.adapters.embedder import fit_embedder
 from fabric.adapters.folder import Folder
 from fabric.adapters.memory import MemoryStore
+from fabric.asking import ask
 from fabric.core.errors import FabricInvalid
 from fabric.errors import IngestRunning
 from fabric.ingest import ingest_folder
-from fabric.models import Collection, Document, OperatingPoint, StoreIndex
+from fabric.models import Collection, Document, OperatingPoint, QueryLog, StoreIndex
 from fabric.stores import spec_of, store_named
 from infra_console.audit.models import AuditRow
 
@@ -94,6 +97,23 @@ def test_a_lost_embedding_is_learned_again_and_is_the_same(folder, state):
         path.unlink()
     ingest.kept_embedder.cache_clear()
     assert take_in(folder).embedder == made.embedder
+
+
+def test_where_a_lost_embedding_cannot_be_had_again_everything_starts_over(
+    folder, state, monkeypatch
+):
+    made = take_in(folder)
+    ask("made", "s3w1 s3w2", roles=["viewer"])
+    for path in (state / "fabric" / "embedders").iterdir():
+        path.unlink()
+    ingest.kept_embedder.cache_clear()
+    monkeypatch.setattr(ingest, "fit_embedder", partial(fit_embedder, dimension=12))
+    again = take_in(folder)
+    assert (again.pk, again.dimension) == (made.pk, 12)
+    assert Document.objects.count() == 300
+    assert not QueryLog.objects.exists()
+    assert len(list((state / "fabric" / "faiss").glob("*.npz"))) == 1
+    assert len(ask("made", "s3w1 s3w2", roles=["viewer"]).hits) == 10
 
 
 def test_a_store_that_fails_is_kept_with_its_reason_and_the_others_serve(folder, settings):

@@ -46,9 +46,10 @@ def test_stores_points_and_audit_are_on_the_page(viewer, made):
     assert "0.9940, at least 0.9899" in page
     assert "short of the target" in page
     assert "effort raised from 16 to 32" in page
-    (line,) = viewer.get("/fabric/chart").json()["data"]
-    assert line["name"] == "made in faiss"
-    assert "exact" in line["text"]
+    points, best = viewer.get("/fabric/chart").json()["data"]
+    assert points["name"] == "made in faiss"
+    assert "exact" in points["text"]
+    assert best["y"] == sorted(best["y"])
 
 
 def test_an_answer_stands_beside_the_exact_one_and_keeps_to_the_rights(viewer, made):
