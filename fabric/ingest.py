@@ -35,14 +35,15 @@ Progress = Callable[[str, int, int], None]
 def ingest_folder(
     folder: Folder, *,
     name: str, by: str, stores: Sequence[str],
-    rights: dict[str, list[str]] | None = None, partition_by: str = "",
+    rights: dict[str, list[str]] | None = None, partition_by: str | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Collection:  # fmt: skip
     """Documents, vectors, indexes and operating points of a folder, or what is missing of them.
 
     Args:
-        rights: partitions by role; everybody who may see pages reads everything unless given.
-        partition_by: the metadata field whose value is a document's partition.
+        rights: partitions by role; None keeps those it has, and opens a new collection to everybody
+            who may see pages.
+        partition_by: the metadata field whose value is a document's partition; None keeps it.
 
     Raises:
         FabricInvalid: the folder breaks its form, or the name holds another corpus.
@@ -50,13 +51,15 @@ def ingest_folder(
     """
     with _alone(name):
         texts = list(folder.corpus())
-        collection = _collection(name, folder.digest(), len(texts), rights or EVERYONE, by)
+        collection = _collection(
+            name, folder.digest(), len(texts), rights=rights, partition_by=partition_by, by=by
+        )
         try:
             embedder = _embedder(collection, texts)
         except FabricInvalid as err:
             _save(collection, state=Collection.State.FAILED, reason=str(err))
             raise
-        _add_documents(collection, texts, embedder, partition_by, progress)
+        _add_documents(collection, texts, embedder, progress)
         _add_samples(collection, folder)
         for store in stores:
             index_store(collection, store, progress=progress)
@@ -123,21 +126,30 @@ def _alone(name: str) -> Iterator[None]:
 
 @transaction.atomic
 def _collection(
-    name: str, digest: str, expected: int, rights: dict[str, list[str]], by: str
-) -> Collection:
+    name: str, digest: str, expected: int, *,
+    rights: dict[str, list[str]] | None, partition_by: str | None, by: str,
+) -> Collection:  # fmt: skip
+    """The collection of this name, new or as it was left; rights that were given hold at once."""
     collection, fresh = Collection.objects.get_or_create(
         name=name,
         defaults={
-            "digest": digest, "expected": expected, "rights": rights,
-            "created_at": timezone.now(),
+            "digest": digest, "expected": expected, "rights": rights or EVERYONE,
+            "partition_by": partition_by or "", "created_at": timezone.now(),
         },
     )  # fmt: skip
     if collection.digest != digest:
         raise FabricInvalid(name, "it holds another corpus; choose another name")
-    if fresh:
+    if partition_by is not None and partition_by != collection.partition_by:
+        kept = collection.partition_by or "no field"
+        raise FabricInvalid(name, f"its partitions go by {kept}; choose another name")
+    changed = rights is not None and rights != collection.rights
+    if changed:
+        _save(collection, rights=rights)
+    if fresh or changed:
         record_audit(
-            actor=by, action="fabric.collection_added", object_kind="collection", object_id=name,
-            detail={"documents": expected, "rights": rights, "sha256": digest},
+            actor=by, action="fabric.collection_added" if fresh else "fabric.rights_changed",
+            object_kind="collection", object_id=name,
+            detail={"documents": expected, "rights": collection.rights, "sha256": digest},
         )  # fmt: skip
     return collection
 
@@ -168,8 +180,7 @@ def _forget_vectors(collection: Collection) -> None:
 
 
 def _add_documents(
-    collection: Collection, texts: Sequence[Text], embedder: LsaEmbedder,
-    partition_by: str, progress: Progress,
+    collection: Collection, texts: Sequence[Text], embedder: LsaEmbedder, progress: Progress
 ) -> None:  # fmt: skip
     rows = Document.objects.filter(collection=collection)
     there = set(rows.values_list("key", flat=True))
@@ -181,7 +192,7 @@ def _add_documents(
             [
                 Document(
                     collection=collection, key=text.key, title=text.title, text=text.body,
-                    partition=text.partition(partition_by), metadata=text.metadata,
+                    partition=text.partition(collection.partition_by), metadata=text.metadata,
                     vector=vector.tobytes(),
                 )
                 for text, vector, is_known in zip(some, vectors, known, strict=True)

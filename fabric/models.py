@@ -20,6 +20,7 @@ class Collection(models.Model):
     dimension = models.PositiveIntegerField(default=0)
     # {role: [partitions]}; "*" is all of them
     rights = models.JSONField(default=dict)
+    partition_by = models.CharField(max_length=100, default="", blank=True)  # metadata field
     digest = models.CharField(max_length=64)  # of the corpus file
     expected = models.PositiveIntegerField()  # documents in it
     skipped = models.PositiveIntegerField(default=0)  # without a word to embed

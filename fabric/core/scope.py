@@ -8,6 +8,8 @@ at ingest). Its rights name, for each role, the partitions that role reads; `*` 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from fabric.core.errors import FabricInvalid
+
 ALL = "*"
 Rights = Mapping[str, Sequence[str]]
 
@@ -20,6 +22,19 @@ class Scope:
 
     def __bool__(self) -> bool:
         return bool(self.partitions)
+
+
+def checked_rights(rights: object) -> dict[str, list[str]]:
+    """Rights as they came from outside, or FabricInvalid: a slip here would open a collection."""
+    good = isinstance(rights, dict) and all(
+        isinstance(role, str)
+        and isinstance(names, list)
+        and all(isinstance(name, str) for name in names)
+        for role, names in rights.items()
+    )
+    if not good or not isinstance(rights, dict):
+        raise FabricInvalid("rights", 'must be lists of partitions by role, as {"viewer": ["a"]}')
+    return rights
 
 
 def readable(rights: Rights, roles: Iterable[str], partitions: Iterable[str]) -> Scope:

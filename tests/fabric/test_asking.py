@@ -2,11 +2,13 @@
 
 import time
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pytest
+from django.core.management import CommandError, call_command
 
-from fabric import asking
+from fabric import asking, tasks
 from fabric.adapters.embedder import kept_embedder
 from fabric.adapters.faiss import FaissStore
 from fabric.adapters.folder import Folder
@@ -15,7 +17,7 @@ from fabric.auditing import audit_collection, is_short
 from fabric.core.errors import FabricInvalid, NothingToEmbed
 from fabric.errors import StoreUnavailable, UnknownCollection
 from fabric.ingest import ingest_folder
-from fabric.models import Collection, Document, OperatingPoint, QueryLog, StoreIndex
+from fabric.models import Collection, Document, OperatingPoint, QueryLog, RecallAudit, StoreIndex
 from fabric.stores import store_named
 from fabric.truth import read_truth
 from infra_console.audit.models import AuditRow
@@ -192,5 +194,16 @@ def test_a_sample_too_small_to_prove_the_target_raises_nothing():
 def test_what_was_asked_is_audited(made):
     for i in range(3):
         ask("made", f"s{i}w1 s{i}w2", roles=["viewer"])
-    audit = audit_collection(made, seed=1)
+    tasks.audit()
+    audit = RecallAudit.objects.get()
     assert (audit.queries, audit.recall) == (3, 1.0)
+
+
+def test_the_command_answers_as_a_role_with_the_reasons(made):
+    out = StringIO()
+    call_command("fabric_query", "made", TEXT, role="viewer", stdout=out)
+    assert len([line for line in out.getvalue().splitlines() if line.startswith("0.")]) == 10
+    assert "- 1 partition within the rights" in out.getvalue()
+    assert not QueryLog.objects.exists()
+    with pytest.raises(CommandError, match="no collection 'nowhere'"):
+        call_command("fabric_query", "nowhere", TEXT)

@@ -142,6 +142,26 @@ def test_a_name_that_holds_another_corpus_is_refused(tmp_path, folder):
         take_in(tmp_path)
 
 
+def test_rights_given_later_hold_at_once_and_are_audited(folder):
+    made = take_in(folder, partition_by="team")
+    assert len(ask("made", "s3w1", roles=["viewer"]).hits) == 10
+    take_in(folder, rights={"admin": ["*"]})
+    assert ask("made", "s3w1", roles=["viewer"]).hits == ()
+    assert AuditRow.objects.latest("seq").action == "fabric.rights_changed"
+    take_in(folder)  # resumed without words about rights: they stay
+    made.refresh_from_db()
+    assert (made.rights, made.partition_by) == ({"admin": ["*"]}, "team")
+    with pytest.raises(FabricInvalid, match="go by team"):
+        take_in(folder, partition_by="language")
+
+
+@pytest.mark.parametrize("rights", ['"*"', '{"viewer": "*"}', '{"viewer": [1]}', "[]"])
+def test_rights_with_a_slip_open_nothing(folder, rights):
+    with pytest.raises(CommandError, match="lists of partitions by role"):
+        call_command("fabric_ingest", str(folder), "--rights", rights)
+    assert not Collection.objects.exists()
+
+
 def test_two_at_once_are_one_too_many(folder):
     other = connection.copy()
     try:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from django.db import connection
 
 from fabric.adapters import faiss as faiss_adapter
 from fabric.adapters.faiss import FaissStore
@@ -10,7 +11,7 @@ from fabric.adapters.pgvector import PgvectorStore
 from fabric.core.errors import NotFinite, WrongDimension
 from fabric.core.measures import recall_at
 from fabric.core.scope import Scope
-from fabric.errors import IndexMissing, StoreDamaged, StoreNotInstalled, StoreUnavailable
+from fabric.errors import IndexMissing, StoreDamaged, StoreNotInstalled, StoreSlow, StoreUnavailable
 from fabric.ports import Batch, IndexSpec
 
 DIMENSION, COUNT, K = 24, 400, 10
@@ -193,3 +194,19 @@ def test_a_server_that_is_away_is_a_state_with_its_cause():
     assert "refused" in health.detail
     with pytest.raises(StoreUnavailable):
         away.search(SPEC, QUERIES[0], K, effort=10, scope=BOTH, limit_ms=LIMIT_MS)
+
+
+@pytest.mark.django_db
+def test_a_server_that_holds_us_up_is_slow_after_its_limit():
+    made, other = PgvectorStore(), connection.copy()
+    try:
+        made.create(SPEC)
+        with other.cursor() as cursor:
+            other.set_autocommit(False)
+            cursor.execute("LOCK TABLE contract IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(StoreSlow, match="within 50 ms"):
+                made.exact(SPEC, QUERIES[0], K, scope=BOTH, limit_ms=50)
+    finally:
+        other.close()
+        made.drop(SPEC)
+        made.close()

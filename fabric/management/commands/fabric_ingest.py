@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from fabric.adapters.folder import Folder
 from fabric.core.errors import FabricInvalid
+from fabric.core.scope import checked_rights
 from fabric.errors import IngestRunning
 from fabric.ingest import ingest_folder
 from fabric.models import StoreIndex
@@ -26,7 +27,7 @@ class Command(BaseCommand):
             help="only this store; may be given again",
         )  # fmt: skip
         parser.add_argument(
-            "--partition-by", default="", metavar="FIELD", help="metadata field that rights go by"
+            "--partition-by", default=None, metavar="FIELD", help="metadata field that rights go by"
         )
         parser.add_argument(
             "--rights", type=json.loads, default=None, metavar="JSON",
@@ -40,7 +41,7 @@ class Command(BaseCommand):
                 name=options["name"] or folder.resolve().name.replace("_", "-"),
                 by="command:fabric_ingest",
                 stores=options["stores"] or sorted(settings.FABRIC_STORES),
-                rights=options["rights"],
+                rights=None if options["rights"] is None else checked_rights(options["rights"]),
                 partition_by=options["partition_by"],
                 progress=self._say,
             )
