@@ -332,7 +332,11 @@ FABRIC_STORES = {
     "faiss": "fabric.adapters.faiss.FaissStore",
 }
 REGION_STATES = "tiers.queries.region_map"  # who tells the regions page what each is doing
-OVERVIEW_CARDS = ["tiers.overview.tier_cards", "regions.overview.map_card"]
+OVERVIEW_CARDS = [
+    "tiers.overview.tier_cards",
+    "regions.overview.map_card",
+    "fabric.overview.recall_card",
+]
 DOCTOR_CHECKS = [
     "infra_console.embedded.doctor.check_database",
     "infra_console.embedded.doctor.check_broker",

@@ -3,9 +3,12 @@
 import pytest
 
 from fabric.adapters.folder import Folder
+from fabric.checks import check_fabric_stores
 from fabric.doctor import check_stores
 from fabric.ingest import ingest_folder
 from fabric.models import RecallAudit, StoreIndex
+from fabric.overview import recall_card
+from infra_console.overview.scope import Scope
 from tests.people import person
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +87,32 @@ def test_a_damaged_index_is_a_state_on_page_and_doctor_and_the_answer_is_partial
     assert not check.ok
     assert "damaged" in check.detail
     assert "A partial answer" in ask(viewer, collection="made", q="s3w1").content.decode()
+
+
+def test_the_first_page_tells_of_recall_and_of_an_index_that_cannot_serve(viewer, made):
+    card = recall_card(Scope())
+    assert card.alerts == ()
+    page = viewer.get("/").content.decode()
+    assert "made" in page
+    RecallAudit.objects.create(
+        collection=made, at=made.created_at, queries=300, recall=0.98, recall_lower=0.97,
+        below_80=0, target=0.992, until=1,
+    )  # fmt: skip
+    StoreIndex.objects.update(state="failed", problem="down: refused")
+    short, failed = recall_card(Scope()).alerts
+    assert "0.9800" in short.text
+    assert failed.text == "made cannot be searched in faiss: down: refused"
+
+
+def test_a_store_that_leads_nowhere_is_refused_at_start(settings):
+    assert check_fabric_stores() == []
+    settings.FABRIC_STORES = {
+        "typo": "fabric.adapters.pgvectors.PgvectorStore",
+        "none": "fabric.adapters.pgvector.NoStore",
+        "other": "fabric.adapters.folder.Folder",
+    }
+    found = [problem.id for problem in check_fabric_stores()]
+    assert found == ["fabric.E001", "fabric.E001", "fabric.E002"]
 
 
 def test_the_doctor_counts_documents(made):
