@@ -156,7 +156,7 @@ def _database(url: str) -> dict[str, object]:
         # Under ASGI a kept connection belongs to a thread that may never serve again.
         "CONN_MAX_AGE": 0,
         "OPTIONS": {"connect_timeout": 5, **dict(parse_qsl(parts.query))},
-        "TEST": {"TEMPLATE": "template0"},
+        "TEST": {"TEMPLATE": "template1"},  # the embedded server's has pgvector
     }
 
 
@@ -245,6 +245,7 @@ CELERY_TASK_ROUTES = {
     "audit.*": {"queue": "control"},
     "telemetry.*": {"queue": "control"},
     "tiers.train": {"queue": "forecast"},
+    "fabric.*": {"queue": "forecast"},
     "tiers.*": {"queue": "control"},
 }
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
@@ -270,6 +271,7 @@ CELERY_BEAT_SCHEDULE = {
     "plans envelopes": _every(30.0, "plans.return_unused"),
     "plans unratified": _every(60.0, "plans.flag_unratified"),
     "audit head": _every(60.0, "audit.export_head"),
+    "fabric audit": _every(3600.0, "fabric.audit"),
 }
 
 # --- the product ------------------------------------------------------------------------------
@@ -330,9 +332,18 @@ PLAN_STEP_KINDS = {
     "git.change": "infra_console.plans.steps.git.ChangeField",
     "git.revert": "infra_console.plans.steps.git.RevertField",
 }
+# Where collections are indexed, by name; one whose package is missing is shown as not installed.
+FABRIC_STORES = {
+    "pgvector": "fabric.adapters.pgvector.PgvectorStore",
+    "faiss": "fabric.adapters.faiss.FaissStore",
+}
 REGION_STATES = "tiers.queries.region_map"  # who tells the regions page what each is doing
 REGION_LOADS = "tiers.region_loads.region_loads"  # and what is asked there, and could be served
-OVERVIEW_CARDS = ["tiers.overview.tier_cards", "regions.overview.map_card"]
+OVERVIEW_CARDS = [
+    "tiers.overview.tier_cards",
+    "regions.overview.map_card",
+    "fabric.overview.recall_card",
+]
 DOCTOR_CHECKS = [
     "infra_console.embedded.doctor.check_database",
     "infra_console.embedded.doctor.check_broker",
@@ -344,6 +355,7 @@ DOCTOR_CHECKS = [
     "tiers.doctor.check_fleet",
     "tiers.doctor.check_places",
     "tiers.doctor.check_forecast_models",
+    "fabric.doctor.check_stores",
 ]
 SCHEMAS = {
     "fleet-1": "infra_console.fleet.config.FleetConfig",

@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("infra_console.overview.urls")),
     path("plans/", include("infra_console.plans.urls")),
     path("tiers/", include("tiers.urls")),
+    path("fabric/", include("fabric.urls")),
     path("regions/", include("regions.urls")),
     path("sources/", include("infra_console.telemetry.urls")),
     path("api/v1/", api.urls),

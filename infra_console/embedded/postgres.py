@@ -110,6 +110,9 @@ def prepare_postgres(
             "file, or move the data folder away to begin with an empty database."
         )
     clear_stale_pid_file(data_dir)
+    if not kept.get("vector"):
+        _add_vector(bin_dir, data_dir, identity)
+        kept["vector"] = True
     if port is None:
         port = usable_port(kept.get("port"))
     write_json(kept_file, kept | {"port": port, "data_dir": str(data_dir)})
@@ -246,6 +249,16 @@ def _initialise(
     finally:
         password_file.unlink(missing_ok=True)
     partial.rename(data_dir)
+
+
+def _add_vector(bin_dir: Path, data_dir: Path, identity: Identity | None) -> None:
+    """pgvector for our database and for later ones: only the server's owner may add it."""
+    for database in (DATABASE, "template1"):
+        _run(
+            identity,
+            [bin_dir / "postgres", "--single", "-D", data_dir, database],
+            text_input="CREATE EXTENSION IF NOT EXISTS vector\n",
+        )
 
 
 def _run(

@@ -69,6 +69,20 @@ ENVELOPE = _looks(
     ("expired", "clock", "quiet", ""),
     ("used up", "check", "quiet", ""),
 )
+STORE = _looks(
+    ("ready", "check", "good", ""),
+    ("building", "play", "busy", ""),
+    ("ingesting", "play", "busy", ""),
+    ("half-indexed", "half", "warn", ""),
+    ("not built", "dots", "quiet", ""),
+    ("not installed", "off", "quiet", ""),
+    ("slow", "clock", "warn", ""),
+    ("down", "off", "bad", ""),
+    ("damaged", "alert", "bad", ""),
+    ("failed", "cross", "bad", ""),
+    ("held", "check", "good", "target held"),
+    ("short", "alert", "bad", "short of the target"),
+)
 UNKNOWN = Look("question", "quiet", "unknown")
 KINDS: Mapping[str, Mapping[str, Look]] = {
     "freshness": FRESHNESS,
@@ -76,6 +90,7 @@ KINDS: Mapping[str, Mapping[str, Look]] = {
     "step": STEP,
     "cycle": CYCLE,
     "envelope": ENVELOPE,
+    "store": STORE,
 }
 
 

@@ -1,7 +1,7 @@
 """I5, I7 and I8: what was written down, before and after."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from infra_console.plans.invariants.history import NO_LOG, AuditEntry, History, PlanRow, Verdict

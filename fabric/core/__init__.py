@@ -1,0 +1,1 @@
+"""Retrieval in numbers and rules: recall, operating points, routing, fusing, embedding."""

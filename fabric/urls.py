@@ -1,0 +1,11 @@
+"""Addresses of the fabric."""
+
+from django.urls import path
+
+from fabric import views
+
+app_name = "fabric"
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("chart", views.chart, name="chart"),
+]
