@@ -13,6 +13,7 @@ urlpatterns = [
     path("plans/", include("infra_console.plans.urls")),
     path("tiers/", include("tiers.urls")),
     path("regions/", include("regions.urls")),
+    path("reports/", include("infra_console.reports.urls")),
     path("sources/", include("infra_console.telemetry.urls")),
     path("api/v1/", api.urls),
 ]

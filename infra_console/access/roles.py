@@ -25,6 +25,7 @@ Right = Literal[
     "cluster.arm",
     "killswitch",
     "source.manage",
+    "report.manage",
     "token.manage",
     "user.manage",
 ]
@@ -55,6 +56,7 @@ ROLES: Mapping[str, frozenset[Right]] = {
             "cluster.arm",
             "killswitch",
             "source.manage",
+            "report.manage",
             "token.manage",
             "user.manage",
         }
