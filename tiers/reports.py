@@ -7,7 +7,7 @@ import numpy as np
 
 from infra_console.fleet.config import WorkloadConfig
 from infra_console.reports.figures import lines
-from infra_console.reports.sections import Column, Period, Picture, Section, table
+from infra_console.reports.sections import Column, Period, Picture, Section, counted, table
 from infra_console.telemetry.queries import read_range
 from infra_console.telemetry.series import Reading
 from tiers.core.fleet_state import TIERS
@@ -174,7 +174,7 @@ def ledger_changes(period: Period) -> Section:
     changes = table(f"Newest {MOST_SHOWN} changes", CHANGES, newest, empty="Nothing was seen.")
     return Section(
         key="ledger", title="Changes of the ledger",
-        sentences=(f"{total} changes were seen in the clusters, {planned} of them by plans.",),
+        sentences=(f"Seen in the clusters: {counted(total, 'change')}, {planned} by plans.",),
         tables=(
             table("GPUs by state", LEDGER, rows, empty="The ledger is empty."),
             changes.model_copy(update={"more": max(0, total - MOST_SHOWN)}),

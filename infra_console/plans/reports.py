@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from infra_console.plans.models import Approval, BreakGlass, Execution, Plan, Settlement
-from infra_console.reports.sections import Column, Period, Section, table
+from infra_console.reports.sections import Column, Period, Section, counted, table
 
 NO_PROMISE = "No promise could be measured."
 DECISIONS = (
@@ -28,11 +28,11 @@ def decisions(period: Period) -> Section:
     carried = Execution.objects.filter(finished_at__range=within, mode="real").count()
     open_glass = BreakGlass.objects.filter(approval__at__range=within, ratified_at=None).count()
     sentences = [
-        f"{sum(states.values())} plans were proposed, {len(rows)} decisions were made, "
-        f"{carried} plans were carried out to their end."
+        f"Proposed: {counted(states.total(), 'plan')}. Decided: {counted(len(rows), 'time')}. "
+        f"Carried out to the end: {counted(carried, 'plan')}."
     ]
     if open_glass:
-        sentences.append(f"{open_glass} emergency approvals wait for a colleague to ratify them.")
+        sentences.append(f"Not yet ratified: {counted(open_glass, 'emergency approval')}.")
     return Section(
         key="decisions",
         title="Plans and who decided",
@@ -72,21 +72,21 @@ def track_record(period: Period) -> Section:
     sentences = [_share_words("carried out", [s for s in found if not s.shadow])]
     sentences.append(_share_words("in shadow", [s for s in found if s.shadow]))
     if harmful:
-        sentences.append(f"{harmful} shadow plans would have hurt, had they been carried out.")
+        sentences.append(f"Would have hurt, had they been carried out: {counted(harmful, 'plan')}.")
     return Section(
         key="track_record",
         title="Promised against realised",
         sentences=tuple(sentences),
         tables=(table("Promises that settled", PROMISES, rows, empty="Nothing settled."),),
-        missing=(f"{unknown} promises could not be measured",) if unknown else (),
+        missing=(f"not measured: {counted(unknown, 'promise')}",) if unknown else (),
     )
 
 
 def _share_words(how: str, found: Iterable[Settlement]) -> str:
     settled = list(found)
     kept, missed = sum(s.kept_count for s in settled), sum(s.missed_count for s in settled)
-    share = f"{kept} of {kept + missed} promises were kept." if kept + missed else NO_PROMISE
-    return f"{len(settled)} plans settled {how}. {share if settled else ''}".strip()
+    share = f"Promises kept: {kept} of {kept + missed}." if kept + missed else NO_PROMISE
+    return f"Settled, {how}: {counted(len(settled), 'plan')}. {share if settled else ''}".strip()
 
 
 def _kept(kept: bool | None) -> str | None:

@@ -78,12 +78,15 @@ def cron_and_zone(schedule: Schedule) -> tuple[str, str]:
 
 
 def take_slot(kind: Kind, slot: datetime, *, time_zone: str, by: str, now: datetime) -> Report:
-    """The report of a slot that a person asks for: the one that is there, else a new one."""
+    """The report of a slot that a person asks for: the one that is there, else a new one.
+
+    One that was skipped or failed is made after all, for nobody but whom the person names.
+    """
     report, _ = Report.objects.get_or_create(
         kind=kind, slot=slot, defaults={"time_zone": time_zone, "taken_at": now, "asked_by": by}
     )
-    if report.state == ReportState.SKIPPED:
-        Report.objects.filter(id=report.id).update(state=ReportState.DUE, problem="")
+    ended = Report.objects.filter(id=report.id, state__in=(ReportState.SKIPPED, ReportState.FAILED))
+    if ended.update(state=ReportState.DUE, problem="", attempts=0, recipients=[]):
         report.refresh_from_db()
     return report
 

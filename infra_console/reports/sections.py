@@ -116,6 +116,11 @@ class Document(_Part):
 Contribution = Callable[[Period], Section]
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 plan`, `2 plans`."""
+    return f"{number:,d} {noun}" if number == 1 else f"{number:,d} {noun}s"
+
+
 def table(
     title: str, columns: tuple[Column, ...], rows: list[tuple[Any, ...]], **words: str
 ) -> Table:

@@ -195,4 +195,4 @@ def test_with_a_source_that_is_down_numbers_are_unknown_and_not_zero(metrics, da
 
 def test_decisions_and_promises_of_an_empty_period_are_said_to_be_none(day):
     assert decisions(day).tables[1].empty == "Nobody decided anything."
-    assert "0 plans settled" in track_record(day).sentences[0]
+    assert "0 plans" in track_record(day).sentences[0]

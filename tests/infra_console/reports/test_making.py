@@ -97,6 +97,14 @@ def test_a_slot_that_a_person_had_made_before_is_still_mailed_to_the_schedules_r
     assert list(Delivery.objects.values_list("recipient", flat=True)) == schedule.recipients
 
 
+@pytest.mark.parametrize("state", [ReportState.SKIPPED, ReportState.FAILED])
+def test_a_person_may_have_a_skipped_or_failed_report_made_after_all_for_nobody(state):
+    report_row(state=state, attempts=3, recipients=["a@example.com"])
+    making.take_slot("daily", SLOT, time_zone="UTC", by="planner", now=SLOT)
+    assert making.make_due(now=SLOT) == 1
+    assert not Delivery.objects.exists()
+
+
 def broken(period: object) -> None:
     raise RuntimeError("the source burst")
 
