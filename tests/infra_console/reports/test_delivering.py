@@ -1,5 +1,6 @@
 """At most one mail a slot and recipient, whatever the mail server does."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -111,6 +112,14 @@ def test_a_server_that_is_slow_before_the_text_is_tried_again(made, mailbox):
     delivering.send_due(now=SLOT)
     assert state_of(A) == ("waiting", "it did not answer in time")
     assert not mailbox.mails
+
+
+def test_a_server_that_offers_no_tls_is_told_no_password(made, mailbox, settings):
+    secret = {"tls": "smtp+starttls", "username": "me", "password": "s3cret"}
+    settings.MAIL_SERVER = replace(settings.MAIL_SERVER, **secret)
+    assert delivering.send_due(now=SLOT) == 0
+    state, problem = state_of(A)
+    assert (state, "STARTTLS" in problem, "s3cret" in problem) == ("waiting", True, False)
 
 
 def test_a_connection_that_breaks_after_the_text_is_unclear_and_never_repeated(made, mailbox):
