@@ -6,6 +6,7 @@ in a plain shell finds the embedded servers.
 """
 
 import json
+import re
 import secrets
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -14,6 +15,7 @@ from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 
 from infra_console.embedded.environment import given, kept_for_shells
+from infra_console.reports.mail_server import MailServer, header_safe, mail_server_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STATE_DIR = Path(given("STATE") or BASE_DIR / ".state").resolve()
@@ -244,6 +246,7 @@ CELERY_TASK_ROUTES = {
     "plans.*": {"queue": "control"},
     "audit.*": {"queue": "control"},
     "telemetry.*": {"queue": "control"},
+    "reports.*": {"queue": "report"},
     "tiers.train": {"queue": "forecast"},
     "fabric.*": {"queue": "forecast"},
     "tiers.*": {"queue": "control"},
@@ -272,7 +275,39 @@ CELERY_BEAT_SCHEDULE = {
     "plans unratified": _every(60.0, "plans.flag_unratified"),
     "audit head": _every(60.0, "audit.export_head"),
     "fabric audit": _every(3600.0, "fabric.audit"),
+    "reports tick": _every(60.0, "reports.tick"),
 }
+
+# --- mail -----------------------------------------------------------------------------------
+
+
+def _mail_server() -> MailServer | None:
+    """Where reports are handed over; its password is best in a file of its own."""
+    file, password = env("SMTP_PASSWORD_FILE"), env("SMTP_PASSWORD")
+    try:
+        password = Path(file).read_text().strip() if file else password
+        return mail_server_of(
+            env("SMTP_URL"),
+            password=password,
+            timeout_s=env_int("SMTP_TIMEOUT_S", 20),
+            ca_file=env("SMTP_CA_FILE"),
+        )
+    except (OSError, ValueError) as err:
+        raise ImproperlyConfigured(f"INFRA_CONSOLE_SMTP_URL: {err}.") from err
+
+
+def _mail_from() -> str:
+    sender = env("MAIL_FROM", "infra-console@localhost")
+    if not header_safe(sender) or not re.fullmatch(r"[^@\s<>,]+@[^@\s<>,]+", sender):
+        raise ImproperlyConfigured("INFRA_CONSOLE_MAIL_FROM must be one plain address.")
+    return sender
+
+
+MAIL_SERVER = _mail_server()
+MAIL_FROM = _mail_from()
+# A demo without a server writes its mails here, so that they can be read.
+MAIL_FOLDER = STATE_DIR / "mail" if DEMO and MAIL_SERVER is None else None
+PUBLIC_URL = env("PUBLIC_URL")  # of the console, for the link in a mail
 
 # --- the product ------------------------------------------------------------------------------
 
@@ -343,6 +378,17 @@ OVERVIEW_CARDS = [
     "tiers.overview.tier_cards",
     "regions.overview.map_card",
     "fabric.overview.recall_card",
+]
+REPORT_SECTIONS = [
+    "tiers.reports.utilisation",
+    "tiers.cost_report.costs",
+    "tiers.reports.slo_share",
+    "regions.reports.tails",
+    "tiers.reports.forecasts",
+    "infra_console.plans.reports.decisions",
+    "infra_console.plans.reports.track_record",
+    "tiers.reports.ledger_changes",
+    "infra_console.reports.missing.what_was_missing",
 ]
 DOCTOR_CHECKS = [
     "infra_console.embedded.doctor.check_database",

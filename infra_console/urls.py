@@ -14,6 +14,7 @@ urlpatterns = [
     path("tiers/", include("tiers.urls")),
     path("fabric/", include("fabric.urls")),
     path("regions/", include("regions.urls")),
+    path("reports/", include("infra_console.reports.urls")),
     path("sources/", include("infra_console.telemetry.urls")),
     path("api/v1/", api.urls),
 ]

@@ -26,6 +26,7 @@ Right = Literal[
     "cluster.take_over",
     "killswitch",
     "source.manage",
+    "report.manage",
     "token.manage",
     "user.manage",
 ]
@@ -57,6 +58,7 @@ ROLES: Mapping[str, frozenset[Right]] = {
             "cluster.take_over",
             "killswitch",
             "source.manage",
+            "report.manage",
             "token.manage",
             "user.manage",
         }

@@ -19,6 +19,8 @@ SAMPLES = {
     "window_id": "1",
     "envelope_id": "1",
     "source_id": "somewhere",
+    "report_id": "1",
+    "delivery_id": "1",
     "verb": "pause",
     "name": "kept",
     "kind": "rehearsal",
