@@ -15,6 +15,8 @@ from tiers.models import Cycle, PlannedSnapshot
 
 STEP_S, STEPS, QUANTILE = 1800, 8, 0.95
 MAX_GROUP_MOVES = 200
+# A plan waits for its approval, then drains and loads: what it is to serve counts a step earlier.
+LEAD_STEPS = 1
 # Snapshots kept, newest first: the frontier page shows the last, a day can be looked into.
 KEPT = 144
 
@@ -33,7 +35,7 @@ def snapshot_of(
     for (cluster, workload), entry in book.entries.items():
         if cluster in state.clusters:
             steps = demand_steps(entry.quantiles, QUANTILES, per_step=STEP_S // entry.step_s)
-            demand.setdefault(workload, {})[region_of[cluster]] = steps
+            demand.setdefault(workload, {})[region_of[cluster]] = _with_lead(steps)
     return build_snapshot(
         taken_at=now,
         state=state,
@@ -48,6 +50,14 @@ def snapshot_of(
         quantile=QUANTILE,
         max_moves=MAX_GROUP_MOVES,
     )
+
+
+def _with_lead(steps: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Each step's demand, or that of the steps soon after it where that is larger."""
+    return [
+        {key: max(s[key] for s in steps[i : i + 1 + LEAD_STEPS]) for key in steps[i]}
+        for i in range(len(steps))
+    ]
 
 
 def keep_snapshot(cycle: Cycle, snapshot: Snapshot, allocation: Allocation) -> None:

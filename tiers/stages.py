@@ -151,7 +151,9 @@ def _propose(
     allocation: Allocation,
     freshness: FleetFreshness,
 ) -> _Proposed:
-    proposed = _Proposed(notes=[*allocation.unmet_floors, *allocation.refused])
+    proposed = _Proposed(
+        notes=[*allocation.unmet_floors, *allocation.refused, *allocation.unserved]
+    )
     at_work = clusters_at_work()
     for cluster in state.clusters.values():
         if number := at_work.get(cluster.cluster):
