@@ -3,9 +3,8 @@
 A path is the groups of one (pool, workload) by step. Two paths of a workload are chosen together by
 dynamic programming over the steps: exact where both have few groups, on a lattice around what
 stands where they have many. Going over the pairs of pools until nothing improves gives a plan for
-the workload that no change in two pools betters (by enumeration it is nearly always the best of
-all: see the tests). A start and a stop cost the same for every group, so the cheapest way from any
-count to any other is found by one sweep up and one sweep down.
+the workload that no change in two pools betters. A start and a stop cost the same for every group,
+so the cheapest way from any count to any other is found by one sweep up and one sweep down.
 """
 
 from typing import NamedTuple

@@ -1,8 +1,7 @@
 """One region's plan: relaxation, columns, a whole plan built from them, then the search.
 
 A region of few whole numbers is given to HiGHS as well, for so many nodes of its tree: it is exact
-there or nearly so, and the better plan and the better bound of the two are taken. On regions of
-thousands it is no rival (docs/allocator.md).
+there or nearly so, and the better plan and the better bound of the two are taken.
 """
 
 import numpy as np
