@@ -17,6 +17,8 @@ from tiers.models import Cycle, PlannedSnapshot
 
 STEP_S, STEPS, QUANTILE = 1800, 8, 0.95
 MAX_GROUP_MOVES = 200
+# A plan waits for its approval, then drains and loads: what it is to serve counts a step earlier.
+LEAD_STEPS = 1
 # Snapshots kept, newest first: the frontier page shows the last, a day can be looked into.
 KEPT = 144
 
@@ -46,7 +48,7 @@ def snapshot_of(
             if live := demand_now.live.get((cluster, workload)):
                 serves = _serves_rps(state.clusters[cluster], facts.workloads[workload], demand_now)
                 steps = lifted(steps, live, step_s=STEP_S, serves_rps=serves)
-            demand.setdefault(workload, {})[region_of[cluster]] = steps
+            demand.setdefault(workload, {})[region_of[cluster]] = _with_lead(steps)
     return build_snapshot(
         taken_at=now,
         state=state,
@@ -69,6 +71,14 @@ def _serves_rps(state: ClusterState, workload: WorkloadConfig, demand_now: Deman
     types = {n.pool: n.gpu_type for n in state.nodes}
     groups = current_groups(state, {workload.id: workload.group_gpus})
     return sum(n * units[types[pool]] for (pool, _), n in groups.items())
+
+
+def _with_lead(steps: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Each step's demand, or that of the steps soon after it where that is larger."""
+    return [
+        {key: max(s[key] for s in steps[i : i + 1 + LEAD_STEPS]) for key in steps[i]}
+        for i in range(len(steps))
+    ]
 
 
 def keep_snapshot(cycle: Cycle, snapshot: Snapshot, allocation: Allocation) -> None:

@@ -166,7 +166,7 @@ def _propose(
     allocation: Allocation,
 ) -> None:
     inputs = ground.inputs
-    proposed.notes += [*allocation.unmet_floors, *allocation.refused]
+    proposed.notes += [*allocation.unmet_floors, *allocation.refused, *allocation.unserved]
     at_work = clusters_at_work()
     for cluster in state.clusters.values():
         if number := at_work.get(cluster.cluster):

@@ -1,56 +1,55 @@
-"""The allocator: which pool runs how many groups of which workload, held for the whole horizon.
+"""The allocator: which pool runs how many groups of which workload, step by step.
 
 Objective, in US dollars over the horizon, as in the snapshot contract:
 `capacity` (pools paid when used) + `moves` (loading and draining at the pool's rate, lost work of
-stopped groups) + `shortfall` (demand at the chosen quantile that no group serves).
+stopped groups) + `shortfall` (demand at the chosen quantile that no group serves). Floors come
+before money and are not billed.
 
-Method: local search from the current allocation by exchanges (start a group where there is room,
-or in the place of the cheapest others; stop one that no longer pays), best gain first, until no
-exchange gains more than `min_gain_usd` or the move limit is reached. The move price makes the
-current allocation sticky; "no change is worth its price" is an ordinary result. `bound.py` proves
-how far from the best possible the answer is. Regions share nothing but the limits: a workload's
-demand belongs to a region, and moving demand is a route, not a move.
+Method, region by region (`tiers.core.allocator`): a linear relaxation that proves a lower bound;
+whole plans of single workloads combined by column generation; then ruin and recreate. The price of
+a move makes the current allocation sticky; "no change is worth its price" is an ordinary result.
+Regions share nothing but the limits: a workload's demand belongs to a region, and moving demand is
+a route, not a move. docs/allocator.md has the figures and the roads not taken.
 
-Limits: one allocation for all steps, whole nodes per tier (a node serves one tier), no blocks and
-no gangs across pools.
+Limits: whole nodes per tier (a node serves one tier), groups of a tier packed as if their sizes
+divided a node; no blocks.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tiers.core.bound import lower_bound_usd
-from tiers.core.exchanges import Exchange, exchanges
+import numpy as np
+
+from tiers.core.allocator.arrays import Ints, Region
+from tiers.core.allocator.explain import GroupMove, group_moves, refused, unmet_floors, unserved
+from tiers.core.allocator.limits import moves_of, within
+from tiers.core.allocator.relaxation import relaxed
+from tiers.core.allocator.solve import solve
 from tiers.core.region_problem import Key, RegionProblem
 from tiers.core.snapshot import Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class GroupMove:
-    """Groups of one workload started (positive) or stopped (negative) in one pool."""
-
-    region: str
-    pool: str
-    workload: str
-    groups: int
-    gpus: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
     """The answer, with its price, its proof and its reasons."""
 
-    groups: dict[tuple[str, str], int]  # (pool, workload) -> groups, zeros left out
-    moves: tuple[GroupMove, ...]
+    steps: tuple[dict[Key, int], ...]  # by step: (pool, workload) -> groups, zeros left out
+    moves: tuple[GroupMove, ...]  # to be made now
+    later: tuple[GroupMove, ...]  # planned for later steps
     capacity_usd: float
     moves_usd: float
     shortfall_usd: float
     reserved_usd: float  # already paid, printed apart
-    usd_per_hour: float  # of the pools that are paid when used
+    usd_per_hour: float  # of the pools that are paid when used, on average
     bound_usd: float
     gain_usd: float  # against keeping the current allocation
     unmet_floors: tuple[str, ...]
-    refused: tuple[str, ...] = ()  # exchanges worth making that a limit forbids
+    refused: tuple[str, ...] = ()  # moves worth making that a limit forbids
+    unserved: tuple[str, ...] = ()  # demand that nobody serves, and what would
+
+    @property
+    def groups(self) -> dict[Key, int]:
+        """What is to run now."""
+        return self.steps[0]
 
     @property
     def objective_usd(self) -> float:
@@ -62,85 +61,124 @@ class Allocation:
         return self.objective_usd / self.bound_usd - 1 if self.bound_usd > 0 else None
 
 
-def allocate(snapshot: Snapshot, *, min_gain_usd: float = 1.0) -> Allocation:
-    """Choose groups per (pool, workload). Deterministic.
+@dataclass(frozen=True, slots=True)
+class _Money:
+    capacity_usd: float = 0.0
+    moves_usd: float = 0.0
+    shortfall_usd: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.capacity_usd + self.moves_usd + self.shortfall_usd
+
+
+def allocate(snapshot: Snapshot, *, min_gain_usd: float = 0.0) -> Allocation:
+    """Choose groups per (pool, workload) and step. Deterministic.
 
     Args:
         snapshot: the fleet and its demand.
-        min_gain_usd: an exchange must gain more than this over the horizon to be made.
+        min_gain_usd: what a group that changes its place must gain over the horizon, and a region
+            as a whole to be changed at all; half of it for one that only starts or stops.
     """
-    problems = [RegionProblem.of(snapshot, region.id) for region in snapshot.regions]
-    before = [p.cost() for p in problems]
-    refused = tuple(_search(problems, snapshot, min_gain_usd).values())
-    after = [p.cost() for p in problems]
-    # Breaches of a floor are priced in the search alone; they are reported, not billed.
-    capacity = sum(c.capacity_usd for c in after)
-    return Allocation(
-        groups={key: n for p in problems for key, n in p.groups().items() if n},
-        moves=tuple(m for p in problems for m in _group_moves(p, snapshot)),
-        capacity_usd=capacity,
-        moves_usd=sum(c.moves_usd for c in after),
-        shortfall_usd=sum(c.shortfall_usd for c in after),
-        reserved_usd=sum(p.reserved_usd() for p in problems),
-        usd_per_hour=capacity / (snapshot.steps * snapshot.step_s / 3600),
-        bound_usd=lower_bound_usd(snapshot),
-        gain_usd=sum(b.money_usd for b in before) - sum(a.money_usd for a in after),
-        unmet_floors=tuple(text for p in problems for text in p.unmet_floors()),
-        refused=refused,
+    regions = [Region.of(RegionProblem.of(snapshot, region.id)) for region in snapshot.regions]
+    bounds = [0.0] * len(regions)
+    free: list[Ints] = []
+
+    def solved(fee_usd: float, mark_up: float) -> list[Ints]:
+        plans = []
+        for i, region in enumerate(regions):
+            priced = _priced(region, min_gain_usd / 2 + fee_usd, mark_up)
+            plan, bound = solve(priced)
+            plans.append(plan)
+            if priced is region:
+                bounds[i] = bound
+        if not free:
+            free.extend(plan.copy() for plan in plans)
+        return plans
+
+    limits = snapshot.limits
+    plans, limit = within(
+        regions, solved, max_moves=limits.max_moves, budget=limits.budget_usd_per_hour
+    )
+    plans = [
+        _worth(region, plan, min_gain_usd) for region, plan in zip(regions, plans, strict=True)
+    ]
+    return _answer(snapshot, regions, plans, free, bounds, limit)
+
+
+def _priced(region: Region, fee_usd: float, mark_up: float) -> Region:
+    """The region with a fee on every move and paid capacity so much dearer."""
+    if not fee_usd and not mark_up:
+        return region
+    facts = region.facts
+    may_run = facts.gpus > 0
+    priced = facts._replace(
+        start=facts.start + fee_usd * may_run,
+        stop=facts.stop + fee_usd * may_run,
+        capacity=facts.capacity * (1 + mark_up),
+    )
+    return replace(region, facts=priced)
+
+
+def _worth(region: Region, plan: Ints, min_gain_usd: float) -> Ints:
+    """The plan, or what runs now where that is worth as much and no floor asks for a change."""
+    held = region.held()
+    gain = _money(region, held).total - _money(region, plan).total
+    floors = len(unmet_floors(region, plan)) < len(unmet_floors(region, held))
+    return plan if floors or gain >= min_gain_usd else held
+
+
+def _money(region: Region, plan: Ints) -> _Money:
+    facts = region.facts
+    moves = moves_of(region, plan)
+    started, stopped = np.maximum(0, moves).sum(axis=2), np.maximum(0, -moves).sum(axis=2)
+    missing = np.maximum(0.0, facts.demand - np.einsum("pw,pwt->wt", facts.units, plan))
+    return _Money(
+        capacity_usd=float((facts.capacity * plan.sum(axis=2)).sum()),
+        moves_usd=float((facts.start * started + facts.stop * stopped).sum()),
+        shortfall_usd=float((missing * facts.shortfall[:, None]).sum()),
     )
 
 
-def _search(
-    problems: list[RegionProblem], snapshot: Snapshot, min_gain_usd: float
-) -> dict[Key, str]:
-    """Make the best exchange of the whole fleet until none is worth it; what a limit refused.
-
-    A refused exchange gives way to its region's next best, which may be smaller.
-    """
-    refused: dict[Key, str] = {}
-    waiting = [exchanges(p, min_gain_usd=min_gain_usd) for p in problems]
-    while any(waiting):
-        chosen = max((i for i, w in enumerate(waiting) if w), key=lambda i: waiting[i][0].gain_usd)
-        exchange = waiting[chosen].pop(0)
-        if limit := _limit_reached(problems, problems[chosen], exchange, snapshot):
-            wanted, _ = exchange.changes[0]
-            refused.setdefault(wanted, f"{exchange.reason}: not made, {limit} is reached")
-            continue
-        problems[chosen].apply(exchange.changes, exchange.reason)
-        waiting[chosen] = exchanges(problems[chosen], min_gain_usd=min_gain_usd)
-    return refused
+def _bound(region: Region, plan: Ints, known: float) -> float:
+    """A bound without the floors where the plan cannot keep them."""
+    if known and not unmet_floors(region, plan):
+        return known
+    return relaxed(region, rounded=True, floors=not unmet_floors(region, plan))[0]
 
 
-def _limit_reached(
-    problems: list[RegionProblem], problem: RegionProblem, exchange: Exchange, snapshot: Snapshot
-) -> str:
-    """The limit that the exchange would break, or an empty string."""
-    limits, made = snapshot.limits, problem.moves_made()
-    problem.shift(exchange.changes)
-    adds_moves = problem.moves_made() > made
-    moves, usd_per_hour = sum(p.moves_made() for p in problems), _usd_per_hour(problems)
-    problem.shift_back(exchange.changes)
-    if adds_moves and moves > limits.max_moves:
-        return "the move limit"
-    budget = limits.budget_usd_per_hour
-    over_budget = budget is not None and usd_per_hour > budget
-    return "the budget" if over_budget and exchange.adds_paid_capacity else ""
-
-
-def _usd_per_hour(problems: list[RegionProblem]) -> float:
-    return sum(p.cost().capacity_usd / p.hours for p in problems)
-
-
-def _group_moves(problem: RegionProblem, snapshot: Snapshot) -> Iterator[GroupMove]:
-    reasons = problem.reasons
-    for (pool, workload), now in sorted(problem.groups().items()):
-        delta = now - problem.start.get((pool, workload), 0)
-        if delta:
-            yield GroupMove(
-                region=problem.region,
-                pool=pool,
-                workload=workload,
-                groups=delta,
-                gpus=delta * problem.group_gpus(pool, workload),
-                reason=reasons.get((pool, workload), "follows from another move"),
-            )
+def _answer(
+    snapshot: Snapshot,
+    regions: list[Region],
+    plans: list[Ints],
+    free: list[Ints],
+    bounds: list[float],
+    limit: str,
+) -> Allocation:
+    pairs = list(zip(regions, plans, strict=True))
+    money = [_money(region, plan) for region, plan in pairs]
+    kept = [_money(region, region.held()) for region in regions]
+    moves = [move for region, plan in pairs for move in group_moves(region, plan)]
+    capacity = sum(m.capacity_usd for m in money)
+    return Allocation(
+        steps=tuple(
+            {key: n for region, plan in pairs for key, n in region.groups(plan, step).items()}
+            for step in range(snapshot.steps)
+        ),
+        moves=tuple(move for move in moves if move.step == 0),
+        later=tuple(move for move in moves if move.step),
+        capacity_usd=capacity,
+        moves_usd=sum(m.moves_usd for m in money),
+        shortfall_usd=sum(m.shortfall_usd for m in money),
+        reserved_usd=sum(region.problem.reserved_usd() for region in regions),
+        usd_per_hour=capacity / (snapshot.steps * snapshot.step_s / 3600),
+        bound_usd=sum(_bound(r, plan, b) for (r, plan), b in zip(pairs, bounds, strict=True)),
+        gain_usd=sum(k.total for k in kept) - sum(m.total for m in money),
+        unmet_floors=tuple(text for r, plan in pairs for text in unmet_floors(r, plan)),
+        refused=tuple(
+            text
+            for (region, plan), wanted in zip(pairs, free, strict=True)
+            for text in (refused(region, wanted, plan, limit) if limit else ())
+        ),
+        unserved=tuple(text for region, plan in pairs for text in unserved(region, plan)),
+    )

@@ -1,6 +1,9 @@
-"""One region of the allocation problem: its state, its rules, its cost, and what stops cheapest."""
+"""One region of the allocation problem: its facts, its rules, and what held groups cost.
 
-from collections.abc import Iterable, Sequence
+Groups are held over the whole horizon here; the allocator varies them by step.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Self
@@ -42,7 +45,6 @@ class RegionProblem:
     step_hours: float
     steps: int
     x: dict[Key, int] = field(default_factory=dict)
-    reasons: dict[Key, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, snapshot: Snapshot, region: str) -> Self:
@@ -118,11 +120,16 @@ class RegionProblem:
         below = self.workloads[workload_id].floor_groups - self.total_groups(workload_id)
         return max(0, below) * FLOOR_BREACH_USD
 
+    def capacity_usd_per_step(self, pool_id: str, workload_id: str) -> float:
+        """Of one group, on a pool that is paid when used."""
+        pool = self.pools[pool_id]
+        gpu_hours = self.group_gpus(pool_id, workload_id) * self.step_hours
+        return gpu_hours * pool.usd_per_gpu_hour if pool.paid_when_used else 0.0
+
     def key_usd(self, key: Key) -> tuple[float, float]:
         """(capacity, moves) of one (pool, workload) over the horizon."""
-        pool, n = self.pools[key[0]], self.x.get(key, 0)
-        gpu_hours = n * self.group_gpus(*key) * self.hours
-        capacity = gpu_hours * pool.usd_per_gpu_hour if pool.paid_when_used else 0.0
+        n = self.x.get(key, 0)
+        capacity = n * self.capacity_usd_per_step(*key) * self.steps
         start_usd, stop_usd = self.move_prices(key)
         delta = n - self.start.get(key, 0)
         return capacity, delta * start_usd if delta > 0 else -delta * stop_usd
@@ -153,11 +160,6 @@ class RegionProblem:
 
     # --- changes -----------------------------------------------------------------------------
 
-    def apply(self, changes: Sequence[Change], reason: str) -> None:
-        """Make an exchange for good."""
-        self.shift(changes)
-        self.reasons |= {key: reason for key, _ in changes}
-
     def shift(self, changes: Iterable[Change]) -> None:
         for key, delta in changes:
             self.shift_key(key, delta)
@@ -166,20 +168,8 @@ class RegionProblem:
         for key, delta in changes:
             self.shift_key(key, -delta)
 
-    def moves_made(self) -> int:
-        keys = self.x.keys() | self.start.keys()
-        return sum(abs(self.x.get(k, 0) - self.start.get(k, 0)) for k in keys)
-
     def groups(self) -> dict[Key, int]:
         return {k: self.x.get(k, 0) for k in self.x.keys() | self.start.keys()}
-
-    def unmet_floors(self) -> list[str]:
-        return [
-            f"{self.region}: {w.id} has {self.total_groups(w.id)} groups, floor {w.floor_groups}; "
-            "no pool has room for it: lower the floor or add GPUs of a type it can run on"
-            for w in self.workloads.values()
-            if self.total_groups(w.id) < w.floor_groups
-        ]
 
     def shift_key(self, key: Key, delta: int) -> None:
         self.x[key] = self.x.get(key, 0) + delta

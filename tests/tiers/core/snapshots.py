@@ -1,6 +1,5 @@
 """Small snapshots for tests, built by seed."""
 
-import itertools
 from datetime import UTC, datetime
 from typing import Any
 
@@ -84,13 +83,3 @@ def random_snapshot(seed: int) -> Snapshot:
         for p in pools for w in workloads
     ]  # fmt: skip
     return small_snapshot(pools=pools, workloads=workloads, demand=demand, current=current)
-
-
-def all_allocations(snapshot: Snapshot, limit: int = 6) -> list[dict[tuple[str, str], int]]:
-    """Every assignment of 0..limit groups per cell; the caller filters the infeasible."""
-    cells = [(p.id, w.id) for p in snapshot.pools for w in snapshot.workloads]
-    sizes = [
-        range(min(limit, p.gpus // next(iter(w.group_gpus.values()))) + 1)
-        for p in snapshot.pools for w in snapshot.workloads
-    ]  # fmt: skip
-    return [dict(zip(cells, ns, strict=True)) for ns in itertools.product(*sizes)]

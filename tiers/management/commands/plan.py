@@ -8,7 +8,6 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from tiers.core.allocate import Allocation, allocate
-from tiers.core.snapshot import Snapshot
 from tiers.snapshot_files import read_snapshot
 
 
@@ -23,15 +22,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         snapshot = read_snapshot(options["snapshot"])
-        report = plan_report(snapshot, allocate(snapshot))
+        report = plan_report(allocate(snapshot))
         if options["json"]:
             self.stdout.write(json.dumps(report, indent=1))
         else:
             self.stdout.write(_text(report, explain=options["explain"]))
 
 
-def plan_report(snapshot: Snapshot, found: Allocation) -> dict[str, Any]:
-    """The contract's answer: one allocation, held in every step."""
+def plan_report(found: Allocation) -> dict[str, Any]:
+    """The contract's answer: groups by step, the moves to be made now and those of later steps."""
     return {
         "objective_usd": round(found.objective_usd, 4),
         "capacity_usd": round(found.capacity_usd, 4),
@@ -43,22 +42,27 @@ def plan_report(snapshot: Snapshot, found: Allocation) -> dict[str, Any]:
         "gain_usd": round(found.gain_usd, 4),
         "allocation": [
             {"step": step, "pool": pool, "workload": workload, "groups": groups}
-            for step in range(snapshot.steps)
-            for (pool, workload), groups in sorted(found.groups.items())
+            for step, held in enumerate(found.steps)
+            for (pool, workload), groups in sorted(held.items())
         ],
         "moves": [
             {
+                "step": m.step,
                 "region": m.region,
                 "pool": m.pool,
                 "workload": m.workload,
                 "groups": m.groups,
                 "gpus": m.gpus,
             }
-            for m in found.moves
+            for m in (*found.moves, *found.later)
         ],
         "reasons": [
-            *({"about": f"{m.workload} on {m.pool}", "why": m.reason} for m in found.moves),
+            *(
+                {"about": f"{m.workload} on {m.pool}", "why": m.reason}
+                for m in (*found.moves, *found.later)
+            ),
             *({"about": "floor", "why": text} for text in found.unmet_floors),
+            *({"about": "unserved", "why": text} for text in found.unserved),
             *({"about": "refused", "why": text} for text in found.refused),
         ],
     }
@@ -71,10 +75,15 @@ def _text(report: dict[str, Any], *, explain: bool) -> str:
         f"moves {report['moves_usd']:.2f} + shortfall {report['shortfall_usd']:.2f}",
         f"bound {report['bound_usd']:.2f} USD, gap {gap}; reserved (paid anyway) "
         f"{report['reserved_usd']:.2f} USD; {report['gain_usd']:.2f} USD better than no change",
-        *(f"{m['groups']:+d} groups of {m['workload']} on {m['pool']}" for m in report["moves"]),
+        *(_move_line(m) for m in report["moves"]),
     ]
-    if not report["moves"]:
+    if not any(m["step"] == 0 for m in report["moves"]):
         lines.append("No change is worth its price.")
     if explain:
         lines += [f"{reason['about']}: {reason['why']}" for reason in report["reasons"]]
     return "\n".join(lines)
+
+
+def _move_line(move: dict[str, Any]) -> str:
+    when = f"step {move['step']}" if move["step"] else "now"
+    return f"{when}: {move['groups']:+d} groups of {move['workload']} on {move['pool']}"
