@@ -8,6 +8,7 @@ from tiers.core.allocate import Allocation
 from tiers.core.demand.need import lifted
 from tiers.core.fleet_state import ClusterState, FleetState
 from tiers.core.forecast.quantiles import QUANTILES
+from tiers.core.frontier.report import groups_at_peak
 from tiers.core.snapshot import Snapshot
 from tiers.core.snapshot_build import build_snapshot, current_groups, demand_steps
 from tiers.demand import DemandNow
@@ -87,7 +88,7 @@ def keep_snapshot(cycle: Cycle, snapshot: Snapshot, allocation: Allocation) -> N
         cycle=cycle,
         at=snapshot.taken_at,
         snapshot=snapshot.model_dump(mode="json", by_alias=True),
-        groups=[[pool, workload, n] for (pool, workload), n in sorted(allocation.groups.items())],
+        groups=[[*key, n] for key, n in sorted(groups_at_peak(snapshot, allocation.steps).items())],
     )
     oldest = PlannedSnapshot.objects.order_by("-at").values_list("at", flat=True)[KEPT : KEPT + 1]
     if oldest:

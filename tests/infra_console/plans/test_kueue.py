@@ -159,7 +159,9 @@ def test_unarmed_it_is_rehearsed_and_persists_nothing(world, twin, approved):
     assert twin.mutations() == []
     asked = [r for r in twin.log.recent if r.dry_run]
     assert {r.resource for r in asked} == {"pods", "workloads", "clusterqueues"}
-    assert all(r.code < 300 for r in asked)
+    # A kubelet that writes at the same moment is a conflict, which is tried again.
+    assert {r.resource for r in asked if r.code < 300} == {"pods", "workloads", "clusterqueues"}
+    assert {r.code for r in asked} <= {200, 409}
 
 
 def test_fifty_admissions_void_nothing(world, twin, armed, approved):

@@ -91,7 +91,7 @@ def test_targets_name_every_exporter_of_every_cluster(paths):
     init(paths)
     targets = json.loads(paths.targets.read_text())
     named = {(t["labels"].get("cluster"), t["labels"]["job"]) for t in targets}
-    jobs = ("dcgm-exporter", "vllm", "kube-state-metrics", "kueue")
+    jobs = ("dcgm-exporter", "vllm", "kube-state-metrics", "kueue", "inference-gateway")
     others = {(None, "blackbox"), (None, "twin")}
     assert named == {(c, job) for c in REGION_IDS for job in jobs} | others
 

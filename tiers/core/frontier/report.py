@@ -59,6 +59,21 @@ def current_groups(snapshot: Snapshot) -> dict[tuple[str, str], int]:
     return {(c.pool, c.workload): c.groups for c in snapshot.current}
 
 
+def groups_at_peak(snapshot: Snapshot, steps: Sequence[Groups]) -> dict[tuple[str, str], int]:
+    """Of a plan step by step, what runs of each workload when its region asks most for it.
+
+    That is the moment by which the frontier judges, so both stand on the same axes.
+    """
+    region_of = {p.id: p.region for p in snapshot.pools}
+    held: dict[tuple[str, str], int] = {}
+    for pool, workload in sorted({key for groups in steps for key in groups}):
+        asked = snapshot.demand.get(workload, {}).get(region_of[pool], ())
+        units = [step.at(snapshot.quantile) for step in asked] or [0.0]
+        if n := steps[units.index(max(units))].get((pool, workload), 0):
+            held[pool, workload] = n
+    return held
+
+
 def position(snapshot: Snapshot, groups: Groups, *, listed: bool = False) -> dict[str, Any]:
     """Cost and latency of an allocation, on the axes of the frontier; None where not stable."""
     pools = {p.id: p for p in snapshot.pools}

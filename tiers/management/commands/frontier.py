@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from tiers.core.allocate import allocate
-from tiers.core.frontier.report import POINTS, frontier_report
+from tiers.core.frontier.report import frontier_report, groups_at_peak
 from tiers.snapshot_files import read_snapshot
 
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         snapshot = read_snapshot(options["snapshot"])
         report = frontier_report(
             snapshot,
-            allocate(snapshot).groups,
+            groups_at_peak(snapshot, allocate(snapshot).steps),
             points=max(2, options["points"]),
             listed=options["listed"],
         )
