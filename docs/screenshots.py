@@ -14,7 +14,6 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 PAGES = {
     "overview": "/",
     "tiers": "/tiers/",
-    "demand": "/tiers/demand/?region=eastus",
     "ledger": "/tiers/ledger/?region=eastus&by=pool",
     "handover": "/tiers/handover/",
     "prices": "/tiers/prices/?region=eastus",
@@ -44,6 +43,7 @@ def main() -> None:
             for name, path in PAGES.items():
                 take(page, options.url + path, options.out / f"{name}-{theme}.png")
             take_plan(page, options.url, options.out / f"plan-{theme}.png")
+            take_rollback(page, options.url, options.out / f"rollback-{theme}.png")
         browser.close()
 
 
@@ -72,6 +72,22 @@ def take_plan(page: Page, url: str, out: Path) -> None:
         if links.count():
             page.goto(url + (links.first.get_attribute("href") or "/plans/"))
             page.wait_for_timeout(800)
+            page.screenshot(path=str(out), full_page=True)
+            return
+
+
+def take_rollback(page: Page, url: str, out: Path) -> None:
+    """What taking back the newest plan that may be taken back would do, once a worker looked."""
+    page.goto(f"{url}/plans/?show=ended")
+    links = [
+        a.get_attribute("href") for a in page.locator("#plan-list tbody a[href*='/plans/']").all()
+    ]
+    for href in dict.fromkeys(links):
+        page.goto(f"{url}{href}")
+        preview = page.get_by_role("link", name="Preview the rollback")
+        if preview.count():
+            preview.click()
+            page.locator("#way-back tbody strong").first.wait_for(timeout=60_000)
             page.screenshot(path=str(out), full_page=True)
             return
 

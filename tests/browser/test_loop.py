@@ -110,9 +110,9 @@ def test_a_plan_is_refused_to_its_author_approved_by_another_and_moves_capacity(
     planner = sign_in("planner")
     planner.goto(f"{demo.url}/tiers/")
     # The first cycle comes by itself once metrics are live; only then the planner asks for one.
-    wait_for("the console's own first cycle", lambda: cycles_done(demo, "system:cycle"))
+    wait_for("the console's own first cycle", lambda: cycles_done(demo, "system:cycle"), 240)
     planner.get_by_role("button", name=re.compile("Run a cycle")).click()
-    wait_for("the planner's cycle", lambda: cycles_done(demo, "planner"))
+    wait_for("the planner's cycle", lambda: cycles_done(demo, "planner"), 240)
     plan = wait_for("a plan that moves a node", lambda: node_plan(demo))
     planner.goto(f"{demo.url}/plans/{plan['id']}/")
     approve = planner.get_by_role("button", name="Approve")
@@ -127,8 +127,12 @@ def test_a_plan_is_refused_to_its_author_approved_by_another_and_moves_capacity(
 
     approver = sign_in("approver")
     approver.goto(f"{demo.url}/plans/{plan['id']}/")
-    approver.get_by_label(re.compile("Reason")).first.fill("demand is real")
-    approver.get_by_role("button", name="Approve").click()
+    approve_on(approver, "too early")
+    expect(approver.locator("#decision [data-countdown-s]")).to_contain_text(re.compile(r"\d+ s"))
+    approver.get_by_role("button", name="Undo my approval").click()
+    expect(approver.locator("#heading")).to_contain_text("proposed")
+    expect(approver.locator("#decision")).to_contain_text("0 of ")
+    approve_on(approver, "demand is real")
     expect(approver.locator("#heading")).to_contain_text(
         re.compile("verifying|settled", re.IGNORECASE), timeout=180_000
     )
@@ -141,6 +145,27 @@ def test_a_plan_is_refused_to_its_author_approved_by_another_and_moves_capacity(
     for move in plan["document"]["moves"]:
         if move["kind"] == "node":
             assert tier_on_the_node(demo, move["target"]) == move["to_tier"]
+
+
+def approve_on(page: Page, reason: str) -> None:
+    page.get_by_label(re.compile("Reason")).first.fill(reason)
+    page.get_by_role("button", name="Approve").click()
+
+
+def test_a_settled_plan_is_taken_back_after_its_preview(demo, sign_in):
+    plan = wait_for("a plan that was carried out", lambda: node_plan(demo, state="settled"))
+    operator = sign_in("operator")
+    operator.goto(f"{demo.url}/plans/{plan['id']}/")
+    operator.get_by_role("link", name="Preview the rollback").click()
+    rows = operator.locator("#way-back tbody")
+    moved = [move for move in plan["document"]["moves"] if move["kind"] == "node"]
+    for move in moved:  # a worker with the cluster's rights looks, and the page follows
+        expect(rows).to_contain_text(move["target"]["name"], timeout=60_000)
+    operator.get_by_label(re.compile("Reason")).fill("it was only a try")
+    operator.get_by_role("button", name="Roll back").click()
+    expect(operator.locator("#heading")).to_contain_text("rolled back", timeout=180_000)
+    for move in moved:
+        assert tier_on_the_node(demo, move["target"]) == move["from_tier"]
 
 
 # Beside what the pages' navigation leads to.

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from tiers.core.allocate import allocate
-from tiers.core.frontier.report import frontier_report, groups_at_peak
+from tiers.core.frontier.report import POINTS, frontier_report, groups_at_peak
 from tiers.snapshot_files import read_snapshot
 
 
