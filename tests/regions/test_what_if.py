@@ -58,6 +58,14 @@ def test_the_page_says_who_would_serve_and_what_is_left(viewer, monkeypatch):
     assert "12.0 requests/s for chat from north: no lawful region serves the model" in text
 
 
+def test_while_nothing_is_known_nothing_is_said_to_be_served(viewer, monkeypatch):
+    monkeypatch.setattr(asked, "_loads", lambda: [Load("north", "chat", None, 20.0)])
+    text = page(viewer, "?lost=north&rule=anywhere")
+    assert "Nothing can be said" in text
+    assert "0.0 requests/s" not in text
+    assert "Unknown and not counted: 1" in text
+
+
 def test_words_that_are_none_of_ours_ask_nothing(viewer):
     observed(workloads={"chat": service(0.6)})
     text = page(viewer, "?lost=atlantis&rule=whatever")
