@@ -22,6 +22,9 @@ PAGES = {
     "regions": "/regions/",
     "arming": "/plans/arming/",
     "frontier": "/tiers/frontier/",
+    "demand": "/tiers/demand/?region=eastus",
+    "fabric": "/fabric/",
+    "reports": "/reports/",
     "sources": "/sources/",
 }
 
