@@ -81,12 +81,14 @@ def _fleet(fleet: Fleet) -> dict[str, Any]:
     }
 
 
-def _growth(small: dict[str, Any], big: dict[str, Any]) -> dict[str, float]:
+def _growth(small: dict[str, Any], big: dict[str, Any]) -> dict[str, float | None]:
     """How many times as long, or as much memory, it takes by node, beside how many times as many
-    nodes: 1 is linear, below it less."""
+    nodes: 1 is linear, below it less. None where a way read nothing: failing is quick."""
     nodes = big["nodes"] / small["nodes"]
     return {"nodes": round(nodes, 2)} | {
         f"{way}_{part}": round(big[way][part] / small[way][part] / nodes, 2)
+        if all(any(fleet[way]["numbers"].values()) for fleet in (small, big))
+        else None
         for way in WAYS
         for part in ("demand_s", "fleet_s", "peak_mib")
         if small[way][part]
