@@ -46,13 +46,13 @@ class WhatIf:
 
 def what_if(lost: str, rule: str) -> WhatIf:
     """Lose one region; words that are none of ours mean no region and the stricter rule."""
-    regions = tuple(r.id for r in list_regions())
+    jurisdiction = {r.id: r.jurisdiction for r in list_regions()}
+    regions = tuple(jurisdiction)
     asked = lost if lost in regions else ""
     chosen = cast(Rule, rule) if rule in RULES else "jurisdiction"
     if not asked:
         return WhatIf(regions, asked, chosen)
     loads = _loads()
-    jurisdiction = {r.id: r.jurisdiction for r in list_regions()}
     times, _ = round_trip_times()
     result = spill(loads, times, jurisdiction, lost={asked}, rule=chosen)
     receivers = (_receiver(r, loads, result) for r in regions if r != asked)

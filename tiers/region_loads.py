@@ -6,6 +6,7 @@ from typing import Any
 
 from infra_console.fleet.config import WorkloadConfig
 from infra_console.telemetry.series import Freshness
+from tiers.core.demand.need import added
 from tiers.queries import age_and_state, current_facts, latest_observation
 
 OLD = frozenset({Freshness.STALE, Freshness.DOWN})
@@ -38,7 +39,7 @@ def region_loads(*, now: datetime | None = None) -> list[RegionLoad]:
             pair = (held["rps"], _room(workload, held)) if known else (None, None)
             found.setdefault((seen["region"], workload.model or name), []).append(pair)
     return [
-        RegionLoad(region, model, _sum([r for r, _ in pairs]), _sum([m for _, m in pairs]))
+        RegionLoad(region, model, added(r for r, _ in pairs), added(m for _, m in pairs))
         for (region, model), pairs in sorted(found.items())
     ]
 
@@ -48,9 +49,3 @@ def _room(workload: WorkloadConfig, held: dict[str, Any]) -> float | None:
     if held["ready"] is None:
         return None
     return float(held["ready"] * min(workload.units_per_group.values()))
-
-
-def _sum(values: list[float | None]) -> float | None:
-    """The sum; unknown as soon as one part is."""
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
