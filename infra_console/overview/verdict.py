@@ -40,7 +40,9 @@ def judge(
         return Verdict("quiet", "question", "The fleet has not been observed yet.", ordered)
     work = _work(waiting, executing)
     if bad:
-        return Verdict("bad", "alert", f"{_things(len(bad))} wrong{work}.", ordered)
+        watched = len(ordered) - len(bad)
+        more = f", {watched} more to watch" if watched else ""
+        return Verdict("bad", "alert", f"{_things(len(bad))} wrong{more}{work}.", ordered)
     if ordered:
         return Verdict("warn", "alert", f"{_things(len(ordered))} to watch{work}.", ordered)
     if work:

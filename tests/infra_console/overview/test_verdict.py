@@ -24,7 +24,7 @@ def test_the_worst_comes_first_and_is_counted_alone():
     assert verdict.tone == "bad"
     assert verdict.alerts == (BAD, WARN)
     assert verdict.sentence == (
-        "One thing is wrong; 2 plans wait for a decision, one plan is being carried out."
+        "One thing is wrong, 1 more to watch; 2 plans wait for a decision, one plan is being carried out."
     )
 
 
@@ -32,7 +32,7 @@ def test_what_does_not_answer_comes_before_what_is_bad():
     lost = Alert("lost", "uksouth does not answer")
     verdict = judge([BAD, WARN, lost], **CALM)
     assert verdict.alerts == (lost, BAD, WARN)
-    assert verdict.sentence == "2 things are wrong."
+    assert verdict.sentence == "2 things are wrong, 1 more to watch."
 
 
 def test_the_kill_switch_outranks_everything():
