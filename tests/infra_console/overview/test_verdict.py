@@ -24,7 +24,8 @@ def test_the_worst_comes_first_and_is_counted_alone():
     assert verdict.tone == "bad"
     assert verdict.alerts == (BAD, WARN)
     assert verdict.sentence == (
-        "One thing is wrong, 1 more to watch; 2 plans wait for a decision, one plan is being carried out."
+        "One thing is wrong, 1 more to watch; 2 plans wait for a decision, one plan is being"
+        " carried out."
     )
 
 
