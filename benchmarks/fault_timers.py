@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
+from infra_console import worker_watch
 from infra_console.cluster import client
 from infra_console.plans import (
     executor,
@@ -55,6 +56,7 @@ def shortened() -> dict[tuple[Any, str], Any]:
         (verification, "POLL_S"): scaled(5),
         (verification, "UNREAD_POLL_S"): scaled(15),
         (node, "DRAIN_POLL_S"): POLL_S,
+        (worker_watch, "ASK_EVERY_S"): 2.0,  # a worker takes some seconds to start, unscaled
         (node, "MAX_RETRY_S"): scaled(10),
         (workload, "POLL_S"): POLL_S,
     }

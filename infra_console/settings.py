@@ -232,6 +232,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_DIRECT = True  # a queue of its own, by which a worker hears whether it still hears
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A broker that takes a connection and never answers must not hold up an approval or the sweep.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
