@@ -20,7 +20,7 @@ from tiers.adapters.kubernetes_fleet import KubernetesFleet
 from tiers.adapters.prometheus_fleet import PrometheusFleet
 from tiers.core.fleet_state import FleetState
 from tiers.core.health import with_faults
-from tiers.errors import CycleRunning, NoFleet
+from tiers.errors import CycleRunning, NoFleet, ObservationRunning
 from tiers.extras import read_extras, read_faults
 from tiers.facts import FleetFacts, fleet_facts
 from tiers.forecasting import ModelLoader
@@ -34,8 +34,10 @@ from tiers.stages import CycleInputs, run_stages
 
 log = logging.getLogger(__name__)
 
-# One cycle at a time, whichever worker runs it: an arbitrary constant for pg_try_advisory_lock.
+# One cycle at a time, whichever worker runs it: arbitrary constants for pg_try_advisory_lock. So
+# with observations: where one takes longer than beat waits, several would only slow each other.
 CYCLE_LOCK = 7_401_001
+OBSERVATION_LOCK = 7_401_002
 FAILED = "The cycle failed; plans under review stay as they are."
 KEEP_OBSERVATIONS = timedelta(hours=6)
 KEEP_CYCLES = timedelta(days=3)
@@ -54,10 +56,16 @@ def observe(*, now: datetime, prometheus_only: bool = False) -> Observation:
     Raises:
         NoFleet: nothing is configured. Clusters or sources that fail do not raise; they are said
             in the document.
+        ObservationRunning: another one is at work.
     """
     facts = _facts()
-    state, extras = _look(facts, now=now, prometheus_only=prometheus_only)
-    return _keep_observation(facts, state, read_metrics(), extras, now=now)
+    if not _try_lock(OBSERVATION_LOCK):
+        raise ObservationRunning
+    try:
+        state, extras = _look(facts, now=now, prometheus_only=prometheus_only)
+        return _keep_observation(facts, state, read_metrics(), extras, now=now)
+    finally:
+        _unlock(OBSERVATION_LOCK)
 
 
 def _look(facts: FleetFacts, *, now: datetime, prometheus_only: bool) -> tuple[FleetState, Extras]:
@@ -91,14 +99,14 @@ def run_cycle(
         CycleRunning: another cycle is at work.
     """
     facts = _facts()
-    if not _try_lock():
+    if not _try_lock(CYCLE_LOCK):
         raise CycleRunning
     try:
         _end_abandoned()
         cycle = Cycle.objects.create(started_at=now, state=CycleState.RUNNING, requested_by=by)
         return _run(cycle, facts, load_model, now=now, prometheus_only=prometheus_only)
     finally:
-        _unlock()
+        _unlock(CYCLE_LOCK)
 
 
 def _run(
@@ -169,12 +177,12 @@ def _facts() -> FleetFacts:
     return fleet_facts(priced_fleet(config, on=timezone.now().date()))
 
 
-def _try_lock() -> bool:
+def _try_lock(lock: int) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [CYCLE_LOCK])
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [lock])
         return bool(cursor.fetchone()[0])
 
 
-def _unlock() -> None:
+def _unlock(lock: int) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_unlock(%s)", [CYCLE_LOCK])
+        cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])

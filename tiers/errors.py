@@ -18,6 +18,13 @@ class CycleRunning(Exception):
         super().__init__("A cycle is already running; its plans appear when it ends.")
 
 
+class ObservationRunning(Exception):
+    """Another look at the fleet is at work; what it sees is kept when it ends."""
+
+    def __init__(self) -> None:
+        super().__init__("The fleet is being looked at already.")
+
+
 class RulesInvalid(Exception):
     """Adoption rules cannot be used; those before still hold."""
 

@@ -9,7 +9,7 @@ from infra_console.cluster.errors import ClusterError
 from tiers import cycle, queries, services
 from tiers.adopting import keep_inventory
 from tiers.core.forecast.errors import TooLittleHistory
-from tiers.errors import CycleRunning, NoFleet, NothingToLookAt
+from tiers.errors import CycleRunning, NoFleet, NothingToLookAt, ObservationRunning
 from tiers.looking import Looked, look
 from tiers.retention import prune
 
@@ -31,7 +31,7 @@ def observe() -> None:
     try:
         cycle.observe(now=timezone.now())
         services.request_first_cycle()
-    except NoFleet as err:
+    except (NoFleet, ObservationRunning) as err:
         log.info("Nothing to observe: %s", err)
 
 

@@ -17,7 +17,7 @@ from infra_console.embedded.private import read_json, write_json
 from infra_console.embedded.prometheus_program import find_prometheus
 
 SCRAPE_INTERVAL_S = 15
-RETENTION = "60d"
+RETENTION_DAYS = 60
 LONG_BLOCK = "240h"  # with 2 h blocks a month of history takes twenty times as long to write
 
 
@@ -50,7 +50,7 @@ class Prometheus:
             str(self.program),
             f"--config.file={self.config_file}",
             f"--storage.tsdb.path={self.data_dir}",
-            f"--storage.tsdb.retention.time={RETENTION}",
+            f"--storage.tsdb.retention.time={RETENTION_DAYS}d",
             f"--web.listen-address={HOST}:{self.port}",
             "--log.level=warn",
         )

@@ -18,7 +18,7 @@ from infra_console.embedded.processes import Processes
 from infra_console.embedded.servers import Servers, prepare_servers
 from infra_console.embedded.stage import Stage
 from infra_console.embedded.supervisor import Supervisor, say
-from infra_console.embedded.twin_files import TwinFiles
+from infra_console.embedded.twin_files import HISTORY_DAYS, TwinFiles
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ class StackOptions:
     demand: Path | None = None
     time_factor: float | None = None
     size: int | None = None
-    history: bool = True
+    history_days: int = HISTORY_DAYS
     armed: bool = True
     checkout: Path = CHECKOUT
 
@@ -139,8 +139,8 @@ def _prepare(
     if options.demo:
         sources.append(processes.twin(twin.targets))
     history = None
-    if options.demo and options.history and servers.prometheus:
-        history = twin.begin_history(servers.prometheus)
+    if options.demo and options.history_days and servers.prometheus:
+        history = twin.begin_history(servers.prometheus, days=options.history_days)
     try:
         if history is None:
             supervisor.launch_group(sources)

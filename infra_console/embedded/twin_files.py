@@ -73,13 +73,15 @@ class TwinFiles:
         self._stage("twin files", "twin-init", "twin", "init", *words).run()
         write_json(kept_file, wanted)
 
-    def begin_history(self, prometheus: Prometheus) -> "History | None":
-        """Begin to write the weeks before now; None when Prometheus has blocks already."""
+    def begin_history(
+        self, prometheus: Prometheus, *, days: int = HISTORY_DAYS
+    ) -> "History | None":
+        """Begin to write the days before now; None when Prometheus has blocks already."""
         if prometheus.has_blocks():
             return None
         samples = self.state_dir / "twin" / "history.om"
-        words = ("twin", "history", "--days", str(HISTORY_DAYS), "--out", str(samples))
-        stage = self._stage(f"{HISTORY_DAYS} days of samples", "twin-history", *words)
+        words = ("twin", "history", "--days", str(days), "--out", str(samples))
+        stage = self._stage(f"{days} days of samples", "twin-history", *words)
         return History(stage=stage.begin(), samples=samples, prometheus=prometheus)
 
     def _stage(self, title: str, name: str, *words: str) -> Stage:

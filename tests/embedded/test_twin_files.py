@@ -76,6 +76,12 @@ def test_history_is_written_before_the_first_start_only(files, calls, tmp_path, 
     assert calls.read_text() == f"twin history --days 28 --out {samples}\n"
 
 
+def test_history_goes_back_as_far_as_was_asked(files, calls, tmp_path, prometheus_program):
+    server = prepare_prometheus(tmp_path, rules_dir=RULES, program=prometheus_program)
+    files.begin_history(server, days=8).finish()
+    assert calls.read_text().startswith("twin history --days 8 --out ")
+
+
 def test_a_stage_that_fails_ends_with_its_last_line(tmp_path):
     stage = Stage("tables", python("raise SystemExit('no such role')"), tmp_path / "stage.log")
     with pytest.raises(StageFailed, match=r"tables failed: no such role \(log: .*stage\.log\)"):

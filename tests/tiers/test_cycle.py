@@ -194,7 +194,7 @@ def test_without_a_fleet_file_the_cycle_says_what_to_do(db):
 
 def test_a_second_cycle_at_the_same_time_is_refused(run, metrics, north, monkeypatch):
     metrics(now(), 8.0)
-    monkeypatch.setattr(cycles, "_try_lock", lambda: False)
+    monkeypatch.setattr(cycles, "_try_lock", lambda _: False)
     with pytest.raises(CycleRunning):
         run(FleetState({"north": north}), now=now())
 
@@ -228,7 +228,7 @@ def test_the_loop_goes_on_when_another_cycle_is_at_work(fleet, monkeypatch):
     def stop(_seconds):
         raise Stopped
 
-    monkeypatch.setattr(cycles, "_try_lock", lambda: False)
+    monkeypatch.setattr(cycles, "_try_lock", lambda _: False)
     monkeypatch.setattr(time, "sleep", stop)
     said = StringIO()
     with pytest.raises(Stopped):

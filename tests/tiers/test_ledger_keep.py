@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from django.db import connection
 
 from infra_console.fleet.models import Reservation
 from infra_console.telemetry.catalogue import main_query, spec_of
@@ -15,6 +16,7 @@ from tiers import cycle as cycles
 from tiers.core.fleet_state import FleetState, PodView, is_supply
 from tiers.core.health import GpuFault, remap_fault, with_faults, xid_fault
 from tiers.core.waiting import Ask
+from tiers.errors import ObservationRunning
 from tiers.extras import read_faults
 from tiers.facts import fleet_facts
 from tiers.ledger_keep import Extras, keep_ledger
@@ -56,6 +58,16 @@ def test_the_ledger_sums_to_the_fleet_and_keeps_since_when(look, north):
     serving = LedgerLot.objects.get(state="serving", until=None)
     assert serving.since == NOW - timedelta(hours=1)
     assert LedgerLot.objects.get(state="free-usable").until == NOW
+
+
+def test_a_second_look_at_the_same_time_is_left_out(look, north):
+    state, other = FleetState({"north": north}), connection.copy()
+    with other.cursor() as worker:
+        worker.execute("SELECT pg_advisory_lock(%s)", [cycles.OBSERVATION_LOCK])
+        with pytest.raises(ObservationRunning):
+            look(NOW, state)
+    other.close()
+    assert look(NOW, state).document["clusters"]["north"]["reachable"]
 
 
 def test_a_look_that_sees_the_same_writes_no_history(look, north):

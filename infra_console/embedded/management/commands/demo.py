@@ -8,7 +8,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from infra_console.embedded.errors import EXIT_CODE, EmbeddedError
+from infra_console.embedded.prometheus import RETENTION_DAYS
 from infra_console.embedded.stack import StackOptions, run_stack
+from infra_console.embedded.twin_files import HISTORY_DAYS
 
 
 class Command(BaseCommand):
@@ -21,7 +23,10 @@ class Command(BaseCommand):
         parser.add_argument("--demand", type=Path, help="a demand trace instead of the built-in")
         parser.add_argument("--time-factor", type=float, help="how much drains and loads are cut")
         parser.add_argument("--size", type=int, help="times the fleet of 168 nodes")
-        parser.add_argument("--no-history", action="store_true", help="begin with empty metrics")
+        past = parser.add_mutually_exclusive_group()
+        past.add_argument("--history-days", type=_days, default=HISTORY_DAYS,
+                          help="days of metrics before the first start")  # fmt: skip
+        past.add_argument("--no-history", action="store_true", help="begin with empty metrics")
         parser.add_argument("--dry-run", action="store_true", help="leave every cluster unarmed")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -32,7 +37,7 @@ class Command(BaseCommand):
             demand=options["demand"],
             time_factor=options["time_factor"],
             size=options["size"],
-            history=not options["no_history"],
+            history_days=0 if options["no_history"] else options["history_days"],
             armed=not options["dry_run"],
         )
         try:
@@ -40,3 +45,11 @@ class Command(BaseCommand):
         except EmbeddedError as err:
             self.stderr.write(str(err))
             raise SystemExit(EXIT_CODE) from err
+
+
+def _days(text: str) -> int:
+    """As many as the server keeps, at most."""
+    days = int(text)
+    if not 1 <= days <= RETENTION_DAYS:
+        raise ValueError
+    return days
