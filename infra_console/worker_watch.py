@@ -18,6 +18,7 @@ from typing import Any
 from celery import Celery, bootsteps, shared_task, signals
 from celery.utils.nodenames import worker_direct
 from celery.worker import state
+from kombu.exceptions import OperationalError
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ def _ask(app: Celery, hostname: str) -> bool:
         app.send_task(
             HEARD, queue=worker_direct(hostname), expires=ASK_EVERY_S * SILENCES, retry=False
         )
-    except Exception as err:  # whatever the broker's client raises: then nothing can be judged
+    except (OperationalError, OSError) as err:  # then nothing can be judged
         log.warning("The broker takes no messages: %s", err)
         return False
     return True

@@ -58,7 +58,7 @@ def test_a_worker_whose_acknowledgement_was_lost_ends_to_be_started_anew(tmp_pat
 
 
 def nap_for(seconds: float) -> None:
-    from infra_console.celery import app  # noqa: PLC0415 (its settings are the test's)
+    from infra_console.celery import app
 
     app.send_task("test.nap", args=[seconds], queue="naps")
 
