@@ -30,7 +30,10 @@ def files_with(pattern: str) -> set[str]:
 def test_one_adapter_holds_the_client():
     assert files_with(r"(?:from|import) prometheus_api_client") == {T + "adapters/prometheus.py"}
     # Webhooks tell a queue of a checkpoint: they are no reads of a source.
-    assert files_with(r"import .*\bBoundedSession\b") == {T + "adapters/prometheus.py", T + "webhooks.py"}
+    assert files_with(r"import .*\bBoundedSession\b") == {
+        T + "adapters/prometheus.py",
+        T + "webhooks.py",
+    }
 
 
 def test_sources_are_made_where_their_budget_is():
