@@ -249,6 +249,7 @@ CELERY_TASK_ROUTES = {
     "telemetry.*": {"queue": "control"},
     "reports.*": {"queue": "report"},
     "tiers.train": {"queue": "forecast"},
+    "tiers.correct_demand": {"queue": "evaluate"},
     "fabric.*": {"queue": "forecast"},
     "tiers.*": {"queue": "control"},
 }
@@ -264,6 +265,7 @@ def _every(schedule_s: float, task: str) -> dict[str, object]:
 CELERY_BEAT_SCHEDULE = {
     "tiers cycle": _every(CYCLE_EVERY_S, "tiers.run_cycle"),
     "tiers observe": _every(15.0, "tiers.observe"),
+    "tiers correct demand": _every(60.0, "tiers.correct_demand"),
     "telemetry watch": _every(60.0, "telemetry.watch_sources"),
     "tiers training": _every(60.0, "tiers.train"),
     "tiers prune": _every(24 * 3600.0, "tiers.prune"),

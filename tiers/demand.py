@@ -1,11 +1,13 @@
 """Demand now, for the planner and for pages: live queues and the throughput in force."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from infra_console.fleet.config import WorkloadConfig
+from tiers.core.demand.correction import Correction
 from tiers.core.demand.need import WORK_OFF_S, Live
+from tiers.corrections import corrections_in_force
 from tiers.demand_readings import Key, live_demand, mean_tokens, read_demand
 from tiers.facts import FleetFacts
 from tiers.throughputs import Throughputs, keep_measured, throughputs
@@ -17,11 +19,12 @@ TOLD_SHARE = 0.05  # a queue or refusals below this share of arrivals need no wo
 
 @dataclass(frozen=True, slots=True)
 class DemandNow:
-    """`live` by (cluster, workload); `served` by (workload, GPU type)."""
+    """`live` and `corrections` by (cluster, workload); `served` by (workload, GPU type)."""
 
     live: Mapping[Key, Live]
     served: Throughputs
     tokens_per_request: Mapping[str, float | None]
+    corrections: Mapping[Key, Correction] = field(default_factory=dict)
 
     def units_per_group(self, workload: WorkloadConfig) -> dict[str, float]:
         """What one group serves at its objective by GPU type, by the throughput in force."""
@@ -46,6 +49,9 @@ class DemandNow:
                     f"{_amount(live.waiting, '.0f')} wait; with the queue gone in "
                     f"{WORK_OFF_S / 60:.0f} minutes that is {live.wanted_rps:.2f} at once."
                 )
+        for (where, name), more_gpus in sorted(self.corrections.items()):
+            if where == cluster:
+                yield f"{name}: {more_gpus.words}."
         region = facts.region_of[cluster]
         for (name, gpu_type), found in sorted(self.served.items()):
             if found.origin != "fleet file" and region in facts.workloads[name].regions:
@@ -62,4 +68,6 @@ def demand_now(facts: FleetFacts, *, now: datetime) -> DemandNow:
     """What is asked of the fleet now; sources that are silent leave it unknown."""
     live = live_demand(facts, read_demand())
     tokens = {name: mean_tokens(live, name) for name in facts.workloads}
-    return DemandNow(live, throughputs(facts, tokens, now=now), tokens)
+    return DemandNow(
+        live, throughputs(facts, tokens, now=now), tokens, corrections_in_force(now=now)
+    )

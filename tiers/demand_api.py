@@ -52,6 +52,19 @@ class BandOut(Schema):
     p95: float
 
 
+class CorrectionOut(Schema):
+    """What live queues asked for beyond the last plan; in force until the next one."""
+
+    at: datetime
+    wanted_rps: float
+    planned_rps: float
+    gpus: float
+    arrivals_rps: float
+    waiting: float | None
+    refused_rps: float | None
+    words: str
+
+
 class DemandRowOut(Schema):
     region: str
     cluster: str
@@ -64,6 +77,7 @@ class DemandRowOut(Schema):
     need: NeedOut
     held_gpus: int | None
     forecast: list[BandOut]
+    correction: CorrectionOut | None
 
 
 class TierNeedOut(Schema):

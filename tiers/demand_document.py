@@ -38,6 +38,9 @@ def _row(row: DemandRow) -> dict[str, Any]:
         "need": asdict(row.need),
         "held_gpus": row.held_gpus,
         "forecast": [asdict(step) for step in row.forecast],
+        "correction": None if row.correction is None else {
+            **asdict(row.correction), "words": row.correction.words,
+        },
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What demand keeps: runs of gangs, and throughput as it was last measured."""
+"""What demand keeps: runs of gangs, throughput as last measured, corrections between cycles."""
 
 from django.db import models
 
@@ -51,3 +51,31 @@ class MeasuredThroughput(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} on {self.gpu_type}"
+
+
+class DemandCorrection(models.Model):
+    """How far live queues outgrew what a cycle planned, at their highest since it.
+
+    It goes with its cycle, and is out of force as soon as another one has planned.
+    """
+
+    cycle = models.ForeignKey("tiers.Cycle", on_delete=models.CASCADE, related_name="corrections")
+    cluster = models.CharField(max_length=63)
+    workload = models.CharField(max_length=63)
+    at = models.DateTimeField()
+    wanted_rps = models.FloatField()
+    planned_rps = models.FloatField()
+    gpus = models.FloatField()
+    arrivals_rps = models.FloatField()
+    waiting = models.FloatField(null=True)
+    refused_rps = models.FloatField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("cycle", "cluster", "workload"), name="one_correction_a_workload"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.workload} in {self.cluster}, {self.gpus:.1f} GPUs more"

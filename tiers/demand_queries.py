@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from infra_console.fleet.config import WorkloadConfig
+from tiers.core.demand.correction import Correction
 from tiers.core.demand.gangs import GangLine, expected_end
 from tiers.core.demand.need import Live, Need, Total, added, gpus_needed, total
 from tiers.core.demand.rates import Rates
@@ -50,6 +51,7 @@ class DemandRow:
     need: Need
     held_gpus: int | None
     forecast: tuple[BandStep, ...]
+    correction: Correction | None = None
 
     @property
     def peak(self) -> BandStep | None:
@@ -150,6 +152,7 @@ def _row(
         need=need,
         held_gpus=own if known else None,
         forecast=_band(forecast, per_unit, now),
+        correction=demand.corrections.get((cluster, workload.id)),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from infra_console.fleet.config import WorkloadConfig
 from infra_console.telemetry.queries import read_instant
-from infra_console.telemetry.series import Freshness, Reading
+from infra_console.telemetry.series import Freshness, Reading, Series
 from tiers.core.demand.need import Live
 from tiers.core.demand.throughput import Saturated
 from tiers.facts import FleetFacts
@@ -15,6 +15,7 @@ QUERIES = (
     "arrivals_rps", "refused_rps", "requests_waiting", "tokens_per_s", "generation_tokens_per_s",
     "completions_rps",
 )  # fmt: skip
+QUEUES = QUERIES[:3]  # what is asked each minute between two cycles
 OLD = {Freshness.STALE, Freshness.DOWN}
 Key = tuple[str, str]  # (cluster, workload)
 
@@ -27,27 +28,43 @@ class Readings:
 
     def value(self, name: str, cluster: str, model: str) -> tuple[float | None, float | None]:
         """The newest value and its age; no value where it is too old to speak of now."""
-        series = self.of[name].one(cluster=cluster, model_name=model)
-        if series is None or (series.state in OLD and name != "refused_rps"):
+        series = self._series(name, cluster, model)
+        if series is None or series.state in OLD or _is_ahead(series):
             return None, series.age_s if series else None
         return series.last, series.age_s
 
     def why(self, name: str, cluster: str, model: str) -> str:
         """Why there is no value."""
-        series = self.of[name].one(cluster=cluster, model_name=model)
+        series = self._series(name, cluster, model)
         if series is not None:
-            return f"{name} is {series.state}" if series.state in OLD else f"{name} has no number"
-        return self.of[name].error or _MISSING.get(name, f"{name}: no series carries its name")
+            old = series.state in OLD or _is_ahead(series)
+            return f"{name} is {series.state}" if old else f"{name} has no number"
+        said = self.of[name].error if name in self.of else ""
+        return said or _MISSING.get(name, f"{name}: no series carries its name")
+
+    def _series(self, name: str, cluster: str, model: str) -> Series | None:
+        reading = self.of.get(name)
+        return reading.one(cluster=cluster, model_name=model) if reading else None
+
+
+def _is_ahead(series: Series) -> bool:
+    """Partial for another reason than missing parts: not even a lower bound of now."""
+    return series.state is Freshness.PARTIAL and not series.at_least
 
 
 _MISSING = {
-    "refused_rps": "refusals: no gateway counts this model's requests",
+    "refused_rps": "refusals: not exported, no gateway counts this model's requests",
     "arrivals_rps": "arrivals: no vLLM has counted this model's requests here for five minutes",
 }
 
 
 def read_demand() -> Readings:
     return Readings({name: read_instant(name) for name in QUERIES})
+
+
+def read_queues() -> Readings:
+    """The small part of it that moves from minute to minute."""
+    return Readings({name: read_instant(name) for name in QUEUES})
 
 
 def live_demand(facts: FleetFacts, readings: Readings) -> dict[Key, Live]:
@@ -76,9 +93,7 @@ def _live(readings: Readings, cluster: str, workload: WorkloadConfig) -> Live:
         output_tokens_per_s=output,
         tokens_per_request=tokens / done if tokens and done else None,
         why=tuple(
-            readings.why(name, cluster, workload.model)
-            for name in QUERIES[:3]
-            if known[name] is None
+            readings.why(name, cluster, workload.model) for name in QUEUES if known[name] is None
         ),
         age_s=values["arrivals_rps"][1],
     )

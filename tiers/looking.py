@@ -4,7 +4,7 @@ Workers and commands import this; it needs both clients.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from django.conf import settings
 
 from infra_console.fleet.queries import list_clusters
 from infra_console.telemetry.adapters.prometheus import PrometheusSource
+from infra_console.telemetry.pace import Pace
 from infra_console.telemetry.sources import BoundSource, current_sources
 from tiers.adapters import inventory_kubernetes, inventory_prometheus
 from tiers.core.inventory import Inventory
@@ -31,6 +32,7 @@ class Looked:
     contexts: Sequence[str] = ()
     max_series: int = MAX_SERIES
     max_bytes: int = MAX_BYTES
+    pace: Pace = field(default_factory=Pace)  # counts what is fetched of the named places
 
 
 def look(where: Looked, *, now: datetime) -> Inventory:
@@ -76,7 +78,10 @@ def _sources(where: Looked) -> list[BoundSource]:
             id=url,
             clusters=frozenset(),
             scrape_interval_s=SCRAPE_INTERVAL_S,
-            source=PrometheusSource(url, max_series=where.max_series, max_bytes=where.max_bytes),
+            source=PrometheusSource(
+                url, pace=where.pace, max_series=where.max_series, max_bytes=where.max_bytes
+            ),
+            pace=where.pace,
         )
         for url in where.prometheus
     ]

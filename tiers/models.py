@@ -4,7 +4,7 @@ import uuid
 
 from django.db import models
 
-from tiers.demand_models import GangRun, MeasuredThroughput
+from tiers.demand_models import DemandCorrection, GangRun, MeasuredThroughput
 from tiers.ledger_models import (
     AdoptionState,
     ClusterLook,
@@ -19,6 +19,7 @@ __all__ = [
     "ClusterLook",
     "Cycle",
     "CycleState",
+    "DemandCorrection",
     "FleetChange",
     "ForecastModel",
     "GangRun",

@@ -5,6 +5,7 @@ from typing import Any
 
 from infra_console.fleet.config import PoolConfig, WorkloadConfig
 from tiers.core.allocate import Allocation
+from tiers.core.demand.correction import raised
 from tiers.core.demand.need import lifted
 from tiers.core.fleet_state import ClusterState, FleetState
 from tiers.core.forecast.quantiles import QUANTILES
@@ -46,6 +47,7 @@ def snapshot_of(
     for (cluster, workload), entry in book.entries.items():
         if cluster in state.clusters:
             steps = demand_steps(entry.quantiles, QUANTILES, per_step=STEP_S // entry.step_s)
+            steps = raised(steps, demand_now.corrections.get((cluster, workload)))
             if live := demand_now.live.get((cluster, workload)):
                 serves = _serves_rps(state.clusters[cluster], facts.workloads[workload], demand_now)
                 steps = lifted(steps, live, step_s=STEP_S, serves_rps=serves)

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from infra_console.cluster.errors import ClusterError
-from tiers import cycle, queries, services
+from tiers import cycle, fast_pass, queries, services
 from tiers.adopting import keep_inventory
 from tiers.core.forecast.errors import TooLittleHistory
 from tiers.errors import CycleRunning, NoFleet, NothingToLookAt, ObservationRunning
@@ -33,6 +33,15 @@ def observe() -> None:
         services.request_first_cycle()
     except (NoFleet, ObservationRunning) as err:
         log.info("Nothing to observe: %s", err)
+
+
+@shared_task(name="tiers.correct_demand")
+def correct_demand() -> None:
+    try:
+        for words in fast_pass.correct_demand(now=timezone.now()):
+            log.info("Demand: %s", words)
+    except NoFleet as err:
+        log.info("Nothing to correct: %s", err)
 
 
 @shared_task(name="tiers.look")

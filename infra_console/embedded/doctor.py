@@ -11,7 +11,7 @@ from infra_console.celery import app
 from infra_console.overview.doctor import Check
 
 BROKER_TIMEOUT_S = 3.0
-NEEDED_QUEUES = ("control", "execute", "forecast")
+NEEDED_QUEUES = ("control", "execute", "forecast", "evaluate")
 _START = "start it: `manage.py demo` or `manage.py up` runs one, or name yours in "
 
 

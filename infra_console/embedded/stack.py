@@ -15,6 +15,7 @@ from infra_console.embedded.errors import StageFailed
 from infra_console.embedded.lock import single_copy
 from infra_console.embedded.loopback import HOST, require_free
 from infra_console.embedded.processes import Processes
+from infra_console.embedded.rule_files import write_rules
 from infra_console.embedded.servers import Servers, prepare_servers
 from infra_console.embedded.stage import Stage
 from infra_console.embedded.supervisor import Supervisor, say
@@ -98,7 +99,7 @@ def _start_page(options: StackOptions, supervisor: Supervisor) -> tuple[Processe
 
 def _start_stores(options: StackOptions, supervisor: Supervisor) -> Servers:
     scrape = options.demo or any((options.state_dir / "targets").glob("*.json"))
-    rules_dir = options.checkout / "deploy" / "prometheus"
+    rules_dir = write_rules(options.state_dir, fleet_file=options.fleet_file)
     servers = prepare_servers(options.state_dir, rules_dir=rules_dir, scrape=scrape)
     supervisor.start_group(servers.stores())
     return servers

@@ -26,6 +26,7 @@ FRESHNESS = _looks(
     ("stale", "alert", "warn", "Stale"),
     ("partial", "half", "warn", "Partial"),
     ("down", "off", "bad", "Source down"),
+    ("not exported", "question", "quiet", "Not exported"),
 )
 PLAN = _looks(
     ("proposed", "inbox", "busy", "proposed"),

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Field, Router, Schema
 
 from infra_console.api.auth import require
 from infra_console.fleet.queries import list_clusters
@@ -33,6 +33,7 @@ class SourceOut(Schema):
     budget: str
     fetched: Use | None
     pace: str
+    rules: str = Field(description="what its loaded recording rules lack; empty: nothing known")
 
 
 class Sources(Schema):
@@ -79,6 +80,7 @@ def _out(card: SourceCard) -> dict[str, Any]:
         "checked_at": health.checked_at if health else None,
         "fetched": card.fetch.used if card.fetch else None,
         "pace": card.fetch.pace if card.fetch else "",
+        "rules": health.rules if health else "",
     }
 
 

@@ -75,7 +75,9 @@ def instant_reading(
         for raw in own:
             stamp_s = written.get(_key(raw), at_s)
             cluster = raw.labels.get("cluster", "")
-            scraped = exporter_age(ages, cluster=cluster, exporter=spec.exporter, jobs=source.jobs)
+            scraped = spec.vanishes_s or exporter_age(
+                ages, cluster=cluster, exporter=spec.exporter, jobs=source.jobs
+            )
             age_s = None if scraped is None else max(scraped, at_s - stamp_s)
             against = doubts.get((cluster, spec.exporter), ()) + _ahead(stamp_s - at_s)
             notes += (f"{cluster}: {doubt.why}" for doubt in against)
@@ -181,7 +183,7 @@ def _reading(
         name=spec.name,
         unit=spec.unit,
         series=tuple(series),
-        state=state if series else Freshness.DOWN,
+        state=state if series else _absent(spec, silent=bool(failures) or not answers),
         age_s=max(ages, default=None),
         source_ids=tuple(source.id for source, _ in answers),
         warnings=warnings,
@@ -189,6 +191,11 @@ def _reading(
         at=at,
         notes=tuple(dict.fromkeys([*(n for _, found in answers for n in found.notes), *notes])),
     )
+
+
+def _absent(spec: QuerySpec, *, silent: bool) -> Freshness:
+    """The state of no series: an optional number that every source says it lacks is no fault."""
+    return Freshness.ABSENT if spec.vanishes_s and not silent else Freshness.DOWN
 
 
 def _expected(asked: Asked, match: Match) -> set[str]:

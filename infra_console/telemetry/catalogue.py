@@ -60,7 +60,9 @@ _RAW_LABELS = frozenset({"cluster", "model_name"})
 class QuerySpec:
     """One query. `exporter` is the one whose scrapes date it; `what` says it plainly.
 
-    `labels` tell the answer's series apart.
+    `labels` tell the answer's series apart. `vanishes_s` marks an optional number of whatever
+    exporter there is: its series are gone when it was not read for so long, which is their age at
+    most, and where nobody exports it, it is not exported rather than down.
     """
 
     name: str
@@ -70,6 +72,7 @@ class QuerySpec:
     exporter: str
     what: str
     fallback: str = ""
+    vanishes_s: float = 0.0
 
     @property
     def stored(self) -> bool:
@@ -148,6 +151,7 @@ _SPECS = (
     QuerySpec(
         "refused_rps", "cluster_model:gateway_refused:rate5m{{match}}", "requests/s", _MODEL, "",
         "requests that the gateway refused for want of capacity, mean of five minutes", REFUSED,
+        vanishes_s=300.0,
     ),
     QuerySpec(
         "kv_cache_usage", "cluster_model:vllm_kv_cache_usage:avg{{match}}", "ratio", _MODEL, VLLM,

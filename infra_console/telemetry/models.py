@@ -46,6 +46,9 @@ class SourceHealth(models.Model):
     problem = models.CharField(max_length=500, blank=True)
     since = models.DateTimeField()
     checked_at = models.DateTimeField()
+    # What its loaded recording rules lack, in words, and when it was asked.
+    rules = models.TextField(blank=True)
+    rules_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.source_id

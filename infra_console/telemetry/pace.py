@@ -54,6 +54,7 @@ class Pace:
         self.others_words = ""  # what the budget does to their readings
         self.every_s = READ_EVERY_S
         self.reached = ""  # the cap that stretches the interval, in words
+        self.total = Use()  # since it began
         self._clock = clock
         self._lock = threading.Lock()
         self._spent: deque[tuple[float, Use]] = deque()
@@ -65,6 +66,7 @@ class Pace:
         with self._lock:
             self._spent.append((self._clock(), Use(queries, series, size)))
             self._since += Use(queries, series, size)
+            self.total += Use(queries, series, size)
 
     @property
     def used(self) -> Use:

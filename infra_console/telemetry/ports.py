@@ -1,10 +1,18 @@
 """What telemetry asks of the outside: one Prometheus-compatible source."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
 from infra_console.telemetry.fragments import Jobs
 from infra_console.telemetry.series import Answer
+
+Rules = tuple[tuple[str, str], ...]  # (what is recorded, with its labels; the expression)
+
+
+def rule_name(record: str, labels: Mapping[str, str]) -> str:
+    """What a rule records, with the labels that it adds."""
+    return record + "".join(f"{{{name}={value}}}" for name, value in sorted(labels.items()))
 
 
 class MetricSource(Protocol):
@@ -24,6 +32,10 @@ class MetricSource(Protocol):
 
     def window(self, selector: str, *, at: datetime, window_s: float) -> Answer:
         """The samples of a plain selector as they were stored, with their own times."""
+        ...
+
+    def rules(self) -> Rules:
+        """The recording rules it has loaded; a source that does not tell them refuses."""
         ...
 
 

@@ -6,7 +6,7 @@ source that fails takes nothing away from the others: the reading is partial and
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -100,8 +100,25 @@ def read_instant(
     moment = at or datetime.now(UTC)
     bound = current_sources() if sources is None else tuple(sources)
     scrapes = _scrapes_at(bound, moment, cached=at is None and sources is None)
-    asked = _ask_all(bound, lambda source: _ask_instant(source, spec, wanted, moment))
-    return instant_reading(spec, wanted, asked, ages=scrapes.ages, doubts=scrapes.doubts, at=moment)
+    return _instant(spec, wanted, bound, scrapes, moment)
+
+
+def read_instants(names: Iterable[str], *, sources: Sequence[BoundSource]) -> dict[str, Reading]:
+    """Several catalogue queries now of these sources, whose ages are looked at once for all.
+
+    Raises:
+        QueryUnknown: the catalogue has no such query. Sources that fail do not raise.
+    """
+    moment, specs = datetime.now(UTC), {name: spec_of(name) for name in names}
+    scrapes = _look(sources, moment)
+    return {name: _instant(spec, {}, sources, scrapes, moment) for name, spec in specs.items()}
+
+
+def _instant(
+    spec: QuerySpec, match: Match, bound: Sequence[BoundSource], scrapes: _Scrapes, at: datetime
+) -> Reading:
+    asked = _ask_all(bound, lambda source: _ask_instant(source, spec, match, at))
+    return instant_reading(spec, match, asked, ages=scrapes.ages, doubts=scrapes.doubts, at=at)
 
 
 def read_range(

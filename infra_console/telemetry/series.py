@@ -24,13 +24,15 @@ SENTINEL = 2.0**62
 
 
 class Freshness(StrEnum):
-    """How far a reading can be trusted, best first."""
+    """How far a reading can be trusted, best first; `not exported` is an optional number that
+    nobody tells: it is unknown, and no fault."""
 
     LIVE = "live"
     DELAYED = "delayed"
     STALE = "stale"
     PARTIAL = "partial"
     DOWN = "down"
+    ABSENT = "not exported"
 
 
 def freshness_of(age_s: float | None, *, scrape_interval_s: float) -> Freshness:

@@ -97,6 +97,11 @@ def note_health(source_id: str, problem: str, *, at: datetime) -> SourceHealth:
     return row
 
 
+def note_rules(source_id: str, difference: str, *, at: datetime) -> None:
+    """Remember what a source's loaded recording rules lack; empty where nothing is, or is told."""
+    SourceHealth.objects.filter(source_id=source_id).update(rules=difference, rules_at=at)
+
+
 def _require(by: User) -> None:
     if not can(by, "source.manage"):
         raise SourceNotYours(by.get_username())

@@ -24,7 +24,7 @@ from infra_console.telemetry.errors import SecretsUnreadable, SourceError, Sourc
 from infra_console.telemetry.fragments import DEFAULT_JOBS, TIER_LABEL, Jobs
 from infra_console.telemetry.models import DataSource
 from infra_console.telemetry.pace import Pace, Use, pace_of
-from infra_console.telemetry.ports import MetricSource
+from infra_console.telemetry.ports import MetricSource, Rules
 from infra_console.telemetry.rules import configured_tier_key, tier_label_of
 from infra_console.telemetry.sealing import unseal
 from infra_console.telemetry.series import LIVE_MARGIN_S, Answer
@@ -64,6 +64,9 @@ class BrokenSource:
         raise self.error
 
     def window(self, *_: object, **__: object) -> Answer:
+        raise self.error
+
+    def rules(self) -> Rules:
         raise self.error
 
     def ready(self) -> datetime:

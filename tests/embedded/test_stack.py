@@ -39,6 +39,7 @@ usd_per_gpu_hour = 2.0
 gpu_memory_gib = 80
 selector = { "nvidia.com/gpu.product" = "NVIDIA-H100-80GB-HBM3" }
 [tiers]
+label_key = "acme.io/tier"
 namespaces = { inference = "inference" }
 """
 
@@ -105,6 +106,9 @@ def test_up_serves_pages_refuses_a_second_copy_and_stops_clean(up, open_dir):
     assert http_status(port, "/login") == 301  # people are sent to https
     assert f"http://127.0.0.1:{port}/" in output.read_text()
     assert not (state / "demo-users.txt").exists()
+    rules = (state / "prometheus" / "rules" / "rules.yml").read_text()
+    assert "label_acme_io_tier" in rules  # the fleet file's key, not ours
+    assert "label_infra_console_dev_tier" not in rules
     assert sorted(path.stem for path in (state / "log").glob("worker-*.log")) == [
         "worker-control", "worker-execute", "worker-forecast",
     ]  # fmt: skip

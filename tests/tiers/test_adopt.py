@@ -75,7 +75,7 @@ def test_the_budget_is_printed_before_anything_is_asked(capsys):
     call_command("adopt", "--budget-only", "--nodes", "1000", "--clusters", "12")
     told = capsys.readouterr()
     assert told.out == ""
-    assert "this look asks 13 queries once, about 47,000 series and 9.9 MiB" in told.err
+    assert "this look asks 16 queries once, about 48,240 series and 10.1 MiB" in told.err
 
 
 def test_prometheus_alone_tells_nodes_pods_and_pools(prometheus, capsys):

@@ -96,7 +96,7 @@ def test_live_counters_become_demand_and_a_missing_one_stays_unknown(source):
     assert (live.prompt_tokens_per_s, live.output_tokens_per_s) == (16_000, 4_000)
     assert live.tokens_per_request == 2_500
     assert live.wanted_rps == 9.0
-    assert live.why == ("refusals: no gateway counts this model's requests",)
+    assert live.why == ("refusals: not exported, no gateway counts this model's requests",)
 
 
 def test_counters_of_a_dead_exporter_are_no_demand_of_now(source):

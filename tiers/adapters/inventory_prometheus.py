@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from infra_console.telemetry.queries import read_instant
+from infra_console.telemetry.queries import read_instants
 from infra_console.telemetry.series import Reading, Series
 from infra_console.telemetry.sources import BoundSource
 from tiers.core.inventory import FoundGpu, FoundNode, FoundPod, Inventory
@@ -51,7 +51,7 @@ def read_inventory(source: BoundSource, *, now: datetime) -> Inventory:
         scrape_interval_s=source.scrape_interval_s,
         source=source.source,
     )
-    found = {name: read_instant(name, sources=(everywhere,)) for name in QUERIES}
+    found = read_instants(QUERIES, sources=(everywhere,))
     failed = {name: r.error for name, r in found.items() if not r.source_ids}
     silent = [n for n in _WHAT_IS_LOST if n not in failed and not found[n].series]
     return Inventory(

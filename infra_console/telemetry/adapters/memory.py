@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from infra_console.telemetry.errors import SourceError, SourceRefused
+from infra_console.telemetry.ports import Rules
 from infra_console.telemetry.series import Answer, Array, RawSeries
 
 LOOKBACK_S = 300.0
@@ -40,12 +41,20 @@ class MemorySource:
     failure: SourceError | None = None
     warnings: tuple[str, ...] = ()
     asked: list[str] = field(default_factory=list)
+    loaded: Rules = ()
 
     def ready(self) -> datetime:
         """See `MetricSource.ready`."""
         if self.failure is not None:
             raise self.failure
         return datetime.now(UTC)
+
+    def rules(self) -> Rules:
+        """See `MetricSource.rules`."""
+        self.asked.append("rules")
+        if self.failure is not None:
+            raise self.failure
+        return self.loaded
 
     def instant(self, promql: str, *, at: datetime) -> Answer:
         """See `MetricSource.instant`."""

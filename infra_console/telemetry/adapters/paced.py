@@ -11,7 +11,7 @@ from functools import partial
 
 from infra_console.telemetry.errors import SourceBudgetSpent
 from infra_console.telemetry.pace import MOST_S, Pace
-from infra_console.telemetry.ports import MetricSource
+from infra_console.telemetry.ports import MetricSource, Rules
 from infra_console.telemetry.series import Answer
 
 _NOW_S = 30.0  # a question about a moment so near asks about now
@@ -48,6 +48,12 @@ class PacedSource:
     def ready(self) -> datetime:
         """See `MetricSource.ready`; one small question that is never held back."""
         return self._source.ready()
+
+    def rules(self) -> Rules:
+        """See `MetricSource.rules`; they change seldom, and their being asked for can wait."""
+        if self._pace.is_spent:
+            raise self._refusal()
+        return self._source.rules()
 
     def instant(self, promql: str, *, at: datetime) -> Answer:
         """See `MetricSource.instant`."""

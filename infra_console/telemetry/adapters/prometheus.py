@@ -30,6 +30,7 @@ from infra_console.telemetry.errors import (
     SourceUnreachable,
 )
 from infra_console.telemetry.pace import Pace
+from infra_console.telemetry.ports import Rules, rule_name
 from infra_console.telemetry.series import Answer, Array, RawSeries, as_value, merge_parts
 
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
@@ -83,6 +84,10 @@ class PrometheusSource:
             parts.append(self._range_part(promql, first_s, last_s, step_s))
             first_s += self._limits.max_points * step_s
         return merge_parts(parts)
+
+    def rules(self) -> Rules:
+        """See `MetricSource.rules`."""
+        return self._ask(_fetch_rules, lambda groups, _: _read_rules(groups))
 
     def _range_part(self, promql: str, first_s: float, last_s: float, step_s: float) -> Answer:
         start, end = datetime.fromtimestamp(first_s, UTC), datetime.fromtimestamp(last_s, UTC)
@@ -188,6 +193,23 @@ def _read_series(entry: dict[str, Any]) -> RawSeries:
     times: Array = np.array([float(time_s) for time_s, _ in pairs], dtype=np.float64)
     values: Array = np.array([as_value(text) for _, text in pairs], dtype=np.float64)
     return RawSeries(labels=labels, times=times, values=values)
+
+
+def _fetch_rules(client: PrometheusConnect) -> Any:
+    """The client has no call for it; its session is ours, within the same limits."""
+    answer = client._session.get(f"{client.url}/api/v1/rules", params={"type": "record"})
+    if answer.status_code != 200:
+        raise PrometheusApiClientException(f"HTTP {answer.status_code}")
+    return answer.json()["data"]["groups"]
+
+
+def _read_rules(groups: Any) -> Rules:
+    return tuple(
+        (rule_name(str(rule["name"]), rule.get("labels") or {}), str(rule["query"]))
+        for group in groups
+        for rule in group["rules"]
+        if rule.get("type") == "recording"
+    )
 
 
 def _warnings(session: BoundedSession) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from tests.infra_console.telemetry.liar import Liar, body, liar
 from tiers.freezing import PLANNABLE
 
 PAYLOADS = Path(__file__).parent / "payloads"
-LIVE, DELAYED, STALE, PARTIAL, DOWN = Freshness
+LIVE, DELAYED, STALE, PARTIAL, DOWN, _ = Freshness
 WAITING, BUSY = "requests_waiting", "gpus_busy"
 Payload = dict[str, Any]
 

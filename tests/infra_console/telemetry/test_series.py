@@ -15,7 +15,7 @@ from infra_console.telemetry.series import (
 )
 from tests.infra_console.telemetry.samples import raw
 
-LIVE, DELAYED, STALE, PARTIAL, DOWN = Freshness
+LIVE, DELAYED, STALE, PARTIAL, DOWN, _ = Freshness
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
@@ -51,9 +52,12 @@ class Command(BaseCommand):
             return
         try:
             rules = self._rules(options["rules"])
-            found = look(_where(options), now=timezone.now())
+            where = _where(options)
+            found = look(where, now=timezone.now())
         except (RulesInvalid, NothingToLookAt, ClusterError, OSError) as err:
             raise CommandError(str(err)) from err
+        if options["prometheus"]:
+            sys.stderr.write(f"Measured: this look fetched {where.pace.total.words}.\n")
         if not options["no_keep"]:
             keep_inventory(found, by="command:adopt")
         adoption = adopt(found, rules)
@@ -73,7 +77,12 @@ class Command(BaseCommand):
         size = FleetSize(clusters=options["clusters"], nodes=options["nodes"])
         once = adoption_budget(size)
         every = totals_per_minute(
-            standing_budget(size, observe_s=OBSERVE_EVERY_S, by_metrics=not options["kubeconfig"])
+            standing_budget(
+                size,
+                observe_s=OBSERVE_EVERY_S,
+                cycle_s=settings.CYCLE_EVERY_S,
+                by_metrics=not options["kubeconfig"],
+            )
         )
         sys.stderr.write(
             f"Query budget for {size.nodes} nodes in {size.clusters} clusters: this look asks "

@@ -54,7 +54,8 @@ def _row_words(row: DemandRow) -> str:
     held = "unknown" if row.held_gpus is None else str(row.held_gpus)
     by = f", throughput: {row.throughput.origin}" if row.throughput else ""
     peak = f", p95 of the next 4 h {row.peak.p95:.1f}" if row.peak else ""
-    return f"{row.workload} in {row.region}: needs {gpus} now{peak}, holds {held}{by}"
+    more = f"; {row.correction.words}" if row.correction else ""
+    return f"{row.workload} in {row.region}: needs {gpus} now{peak}, holds {held}{by}{more}"
 
 
 def _supply_words(row: SupplyRow) -> str:
