@@ -133,12 +133,16 @@ def _layout(
         "margin": {"l": 56, "r": 12, "t": 22, "b": 36},
         "hovermode": "x unified",
         "hoverlabel": {"bgcolor": "--card", "font": {"color": "--ink"}},
-        "legend": {"orientation": "h", "y": -0.16, "x": 0, "traceorder": "normal"},
-        "xaxis": {**axis, "type": "date", "range": [start.isoformat(), end.isoformat()]},
+        "legend": {"orientation": "h", "y": -0.22, "x": 0, "traceorder": "normal"},
+        "xaxis": {**axis, **_range(start, end), "tickangle": 0},
         "yaxis": {**axis, "title": {"text": line.unit}, "rangemode": "tozero"},
         "shapes": [_line_at(now), *(_marked(e, start, end) for e in events)],
-        "annotations": [_named(e, start) for e in events],
+        "annotations": [_named(e, start, end) for e in events],
     }
+
+
+def _range(start: datetime, end: datetime) -> Figure:
+    return {"type": "date", "range": [start.isoformat(), end.isoformat()]}
 
 
 def _line_at(now: datetime) -> Figure:
@@ -156,11 +160,14 @@ def _marked(event: CalendarEvent, start: datetime, end: datetime) -> Figure:
     }  # fmt: skip
 
 
-def _named(event: CalendarEvent, start: datetime) -> Figure:
+def _named(event: CalendarEvent, start: datetime, end: datetime) -> Figure:
+    """Its title above it, within the chart: to the left of its end in the right half."""
+    late = event.starts_at > start + (end - start) / 2
+    at = min(event.ends_at, end) if late else max(event.starts_at, start)
     return {
-        "xref": "x", "yref": "paper", "x": max(event.starts_at, start).isoformat(), "y": 1.0,
-        "xanchor": "left", "yanchor": "bottom", "text": event.title[:24], "showarrow": False,
-        "font": {"color": "--warn", "size": 11},
+        "xref": "x", "yref": "paper", "x": at.isoformat(), "y": 1.0,
+        "xanchor": "right" if late else "left", "yanchor": "bottom", "text": event.title[:24],
+        "showarrow": False, "font": {"color": "--warn", "size": 11},
     }  # fmt: skip
 
 

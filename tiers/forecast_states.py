@@ -73,7 +73,7 @@ def _old(old_s: float) -> Notice:
         words += f"The newest cycle is {cycle.state}: {cycle.verdict or cycle.stage} "
     return Notice(
         "error", "old",
-        words + "They are shown dimmed, and no plan is proposed from them; `manage.py doctor` "
+        words + "They are shown dimmed, and no plan is proposed from them; “manage.py doctor” "
         "says what the workers lack.",
     )  # fmt: skip
 
