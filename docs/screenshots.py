@@ -23,6 +23,7 @@ PAGES = {
     "arming": "/plans/arming/",
     "frontier": "/tiers/frontier/",
     "demand": "/tiers/demand/?region=eastus",
+    "forecast": "/tiers/forecast/?region=eastus",
     "fabric": "/fabric/",
     "reports": "/reports/",
     "sources": "/sources/",

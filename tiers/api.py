@@ -1,4 +1,4 @@
-"""HTTP API of the tiers: their state, the forecasts in force, the last cycles, a cycle now."""
+"""HTTP API of the tiers: their state, the last cycles, a cycle now; pages add theirs."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -11,11 +11,12 @@ from ninja import Field, Router, Schema
 from infra_console.api.auth import require
 from infra_console.api.pagination import Limit
 from tiers import queries, services
-from tiers.core.forecast.quantiles import QUANTILES
+from tiers.forecast_api import router as forecast_router
 from tiers.page_api import router as page_router
 
 router = Router()
 router.add_router("", page_router)
+router.add_router("", forecast_router)
 
 
 class TierOut(Schema):
@@ -49,26 +50,6 @@ class Tiers(Schema):
     ledger: dict[str, int] = Field(description="GPUs by ledger state; they sum to the fleet")
 
 
-class ForecastOut(Schema):
-    cluster: str
-    workload: str
-    tier: str
-    unit: str
-    made_at: datetime
-    step_s: int
-    last_value: float | None
-    model_2h: str
-    model_4h: str
-    reasons: list[Any]
-    coverage_95: float | None
-    quantiles: list[list[float]]
-
-
-class Forecasts(Schema):
-    levels: list[float]
-    items: list[ForecastOut]
-
-
 class CycleOut(Schema):
     id: UUID
     started_at: datetime
@@ -100,14 +81,6 @@ def summary(request: HttpRequest, region: str = "", tier: str = "") -> dict[str,
 
 def _tier(summary: queries.TierSummary) -> dict[str, Any]:
     return {**asdict(summary), "headroom_gpus": summary.headroom_gpus}
-
-
-@router.get("/forecasts", response=Forecasts)
-def forecasts(request: HttpRequest, region: str = "", tier: str = "") -> dict[str, Any]:
-    """The forecasts in force: rows of `quantiles` are steps, columns are `levels`."""
-    require(request, "view")
-    rows = queries.latest_forecasts(tier=tier, region=region)
-    return {"levels": list(QUANTILES), "items": rows}
 
 
 @router.get("/cycles", response=Cycles)

@@ -99,7 +99,7 @@ def demand_page(*, region: str = "", tier: str = "", now: datetime) -> DemandPag
     return DemandPage(
         rows=rows,
         tiers=_tiers(rows, [t for t in TIERS if not tier or t == tier]),
-        gangs=_gangs(clusters, tier, now),
+        gangs=gang_lines(clusters, tier, now),
         supply=supply,
         rates=rates,
         unknown=[
@@ -241,7 +241,7 @@ def _unknown_supply(rows: Iterable[SupplyRow]) -> list[tuple[str, str]]:
 # --- gangs --------------------------------------------------------------------------------------
 
 
-def _gangs(clusters: Sequence[str], tier: str, now: datetime) -> list[GangLine]:
+def gang_lines(clusters: Sequence[str], tier: str, now: datetime) -> list[GangLine]:
     """Every gang and job of training and operations: those that wait, then those that run."""
     wanted = [t for t in ("training", "operational") if not tier or t == tier]
     durations = {t: _durations(t) for t in wanted}

@@ -61,7 +61,10 @@ def check_forecast_models() -> list[Check]:
         why = record.reason or "its file is gone"
         return [
             Check(
-                "forecast model", False, f"{record.version} refused: {why}", "retrain: tiers.train"
+                "forecast model",
+                False,
+                f"{record.version} refused: {why}",
+                "*Retrain* on Tiers → Forecast",
             )
         ]
     return [

@@ -37,3 +37,11 @@ class NothingToLookAt(Exception):
             "Nothing to look at: name a Prometheus (--prometheus URL) or a kubeconfig "
             "(--kubeconfig FILE), or apply a fleet file with sources."
         )
+
+
+class NotAllowed(Exception):
+    """The person lacks a right; the message names it and who holds it."""
+
+
+class EventInvalid(Exception):
+    """An event of the calendar cannot be kept; those before still stand."""

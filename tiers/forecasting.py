@@ -11,6 +11,7 @@ from infra_console.telemetry.series import Array
 from tiers.core.forecast.quantiles import QUANTILES, STEP_S
 from tiers.core.forecast.run import Predictor, SeriesForecast, forecast_all
 from tiers.facts import FleetFacts
+from tiers.forecast_scores import Score, last_day_scores
 from tiers.histories import Histories, SeriesKey, read_histories
 from tiers.models import Cycle, WorkloadForecast
 
@@ -34,6 +35,8 @@ class ForecastEntry:
     reasons: tuple[str, ...]
     coverage_95: float | None
     step_s: int = STEP_S
+    errors: Mapping[str, Mapping[str, tuple[float, int]]] = field(default_factory=dict)
+    input_at: datetime | None = None  # when its newest known value was
 
     def at(self, hours: int, level: float) -> float:
         return float(self.quantiles[hours * 3600 // STEP_S - 1, QUANTILES.index(level)])
@@ -66,7 +69,7 @@ class ForecastBook:
     entries: Mapping[SeriesKey, ForecastEntry]
     missing: Mapping[SeriesKey, str]
     learned: str  # version of the learned model, or why there is none
-    notes: tuple[str, ...] = field(default=())
+    scores: tuple[Score, ...] = ()  # of the forecasts that fell due in the last day
 
     def summary(self) -> dict[str, Any]:
         used: dict[str, int] = {}
@@ -77,6 +80,7 @@ class ForecastBook:
             "missing": {f"{c}/{w}": why for (c, w), why in self.missing.items()},
             "models_in_force_4h": used,
             "learned_model": self.learned,
+            "scores": [score.line() for score in self.scores],
         }
 
 
@@ -100,7 +104,8 @@ def forecast_fleet(facts: FleetFacts, *, now: datetime, load_model: ModelLoader)
             missing[key] = "its newest value is unknown for more than an hour"
         else:
             entries[key] = _entry(facts, histories, row, series)
-    return ForecastBook(entries, missing, learned)
+    scores = last_day_scores(histories, now=now)
+    return ForecastBook(entries, missing, learned, tuple(scores))
 
 
 def _entry(
@@ -108,17 +113,25 @@ def _entry(
 ) -> ForecastEntry:
     assert series.forecast is not None
     workload = facts.workloads[histories.keys[row][1]]
-    known = histories.matrix[row][~np.isnan(histories.matrix[row])]
+    known = np.flatnonzero(~np.isnan(histories.matrix[row]))
+    newest = known[-1] if len(known) else None
     return ForecastEntry(
         tier=workload.tier,
         unit=workload.unit,
         made_at=datetime.fromtimestamp(series.forecast.made_at_s, UTC),
         quantiles=series.forecast.values,
-        last_value=float(known[-1]) if len(known) else None,
+        last_value=None if newest is None else float(histories.matrix[row][newest]),
         model_2h=series.model_in_force["2h"],
         model_4h=series.model_in_force["4h"],
         reasons=tuple(series.reasons.values()),
         coverage_95=series.coverage_95,
+        errors={
+            horizon: {name: (round(s.mae, 6), s.origins) for name, s in scores.items()}
+            for horizon, scores in series.errors.items()
+        },
+        input_at=None
+        if newest is None
+        else datetime.fromtimestamp(float(histories.times[newest]), UTC),
     )
 
 
@@ -138,6 +151,8 @@ def keep_forecasts(cycle: Cycle, book: ForecastBook) -> None:
             reasons=list(entry.reasons),
             coverage_95=entry.coverage_95,
             quantiles=np.round(entry.quantiles, 4).tolist(),
+            errors=entry.errors,
+            input_at=entry.input_at,
         )
         for (cluster, workload), entry in book.entries.items()
     )

@@ -5,6 +5,7 @@ import uuid
 from django.db import models
 
 from tiers.demand_models import DemandCorrection, GangRun, MeasuredThroughput
+from tiers.forecast_models import CalendarEvent, EventKind, TrainingRun, TrainingState
 from tiers.ledger_models import (
     AdoptionState,
     ClusterLook,
@@ -16,10 +17,12 @@ from tiers.ledger_models import (
 
 __all__ = [
     "AdoptionState",
+    "CalendarEvent",
     "ClusterLook",
     "Cycle",
     "CycleState",
     "DemandCorrection",
+    "EventKind",
     "FleetChange",
     "ForecastModel",
     "GangRun",
@@ -27,6 +30,8 @@ __all__ = [
     "MeasuredThroughput",
     "Observation",
     "PlacementCheck",
+    "TrainingRun",
+    "TrainingState",
     "WaitingWork",
     "WorkloadForecast",
 ]
@@ -91,7 +96,9 @@ class PlannedSnapshot(models.Model):
 class WorkloadForecast(models.Model):
     """One cycle's forecast of one workload's demand in one cluster.
 
-    `quantiles` is a list of steps, each a list in the order of core.forecast QUANTILES.
+    `quantiles` is a list of steps, each a list in the order of core.forecast QUANTILES. `errors`
+    are the candidates' recent errors by horizon: {"2h": {"last": [mae, origins], …}}. `input_at` is
+    when the newest value was known that the forecast saw.
     """
 
     cycle = models.ForeignKey(Cycle, on_delete=models.CASCADE, related_name="forecasts")
@@ -107,6 +114,8 @@ class WorkloadForecast(models.Model):
     reasons = models.JSONField(default=list)
     coverage_95 = models.FloatField(null=True)
     quantiles = models.JSONField()
+    errors = models.JSONField(default=dict)
+    input_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = (
@@ -138,3 +147,9 @@ class ForecastModel(models.Model):
 
     def __str__(self) -> str:
         return self.version
+
+    @property
+    def mae_vs_last_4h(self) -> float | None:
+        """Its mixture's error over the last value's on days it had not seen."""
+        found: float | None = self.metrics.get("mae_vs_last_4h")
+        return found

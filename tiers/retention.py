@@ -9,7 +9,15 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db.models import Model, Q, QuerySet
 
-from tiers.models import Cycle, FleetChange, GangRun, LedgerLot, Observation
+from tiers.models import (
+    CalendarEvent,
+    Cycle,
+    FleetChange,
+    GangRun,
+    LedgerLot,
+    Observation,
+    TrainingRun,
+)
 
 Rows = Callable[[datetime], QuerySet[Any]]
 
@@ -41,6 +49,10 @@ def kept() -> tuple[Kept, ...]:
              lambda before: GangRun.objects.filter(ended_at__lt=before)),
         Kept("changes seen in clusters", FleetChange, _ledger_days(),
              lambda before: FleetChange.objects.filter(at__lt=before)),
+        Kept("trainings of the network", TrainingRun, timedelta(days=30),
+             lambda before: TrainingRun.objects.filter(finished_at__lt=before)),
+        Kept("events of the calendar", CalendarEvent, timedelta(days=400),
+             lambda before: CalendarEvent.objects.filter(ends_at__lt=before)),
         Kept("sessions that ended", Session, timedelta(0),
              lambda before: Session.objects.filter(Q(expire_date__lt=before))),
     )  # fmt: skip

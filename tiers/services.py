@@ -1,14 +1,16 @@
 """What people ask of the compute domain; workers do it (cycle.py)."""
 
+from datetime import datetime
 from functools import partial
 
 from celery import current_app
 from django.db import transaction
 
 from infra_console.audit.services import record_audit
+from infra_console.live.services import publish
 from infra_console.telemetry.queries import fleet_freshness
 from infra_console.telemetry.series import Freshness
-from tiers.models import Cycle
+from tiers.models import Cycle, TrainingRun, TrainingState
 
 SYSTEM_AUTHOR = "system:cycle"
 
@@ -29,6 +31,21 @@ def request_look(*, by: str) -> None:
         actor=by, action="adoption.look_requested", object_kind="fleet", object_id="1", detail={}
     )
     transaction.on_commit(partial(current_app.send_task, "tiers.look", kwargs={"by": by}))
+
+
+@transaction.atomic
+def request_training(*, by: str, at: datetime) -> TrainingRun:
+    """Ask the `forecast` workers to train the network now; one that waits already is enough."""
+    run, _ = TrainingRun.objects.get_or_create(
+        state=TrainingState.WAITING, defaults={"requested_by": by, "requested_at": at}
+    )
+    publish("training", str(run.pk), 0)
+    transaction.on_commit(partial(current_app.send_task, "tiers.train"))
+    record_audit(
+        actor=by, action="forecast.training_requested", object_kind="training",
+        object_id=str(run.pk), detail={},
+    )  # fmt: skip
+    return run
 
 
 def request_first_cycle() -> None:

@@ -6,9 +6,9 @@ from celery import shared_task
 from django.utils import timezone
 
 from infra_console.cluster.errors import ClusterError
-from tiers import cycle, fast_pass, queries, services
+from tiers import cycle, fast_pass, services, training_runs
 from tiers.adopting import keep_inventory
-from tiers.core.forecast.errors import TooLittleHistory
+from tiers.core.forecast.run import Predictor
 from tiers.errors import CycleRunning, NoFleet, NothingToLookAt, ObservationRunning
 from tiers.looking import Looked, look
 from tiers.retention import prune
@@ -18,10 +18,8 @@ log = logging.getLogger(__name__)
 
 @shared_task(name="tiers.run_cycle")
 def run_cycle(requested_by: str = services.SYSTEM_AUTHOR) -> None:
-    from tiers.training import load_active_model  # noqa: PLC0415  torch, see train
-
     try:
-        cycle.run_cycle(by=requested_by, now=timezone.now(), load_model=load_active_model)
+        cycle.run_cycle(by=requested_by, now=timezone.now(), load_model=_load_model)
     except (CycleRunning, NoFleet) as err:
         log.info("No cycle: %s", err)
 
@@ -59,15 +57,24 @@ def prune_stored() -> None:
 
 @shared_task(name="tiers.train")
 def train() -> None:
+    training_runs.work(now=timezone.now(), load_trainer=_trainer)
+
+
+def _trainer() -> training_runs.Trainer:
     # torch takes seconds to import and only this task trains.
     import torch  # noqa: PLC0415
 
     from tiers.training import train_forecaster  # noqa: PLC0415
 
     torch.set_num_threads(1)  # the other core belongs to the workers that serve people
-    if not queries.training_is_due(now=timezone.now()):
-        return
+    return train_forecaster
+
+
+def _load_model() -> tuple[Predictor | None, str]:
+    """The newest usable network, or None and why: without torch the naive models forecast."""
     try:
-        train_forecaster(timezone.now(), seed=1)
-    except (NoFleet, TooLittleHistory) as err:
-        log.info("Nothing trained: %s", err)
+        from tiers.training import load_active_model  # noqa: PLC0415  torch, see _trainer
+    except (ImportError, OSError) as err:
+        log.warning("The network cannot be loaded", exc_info=True)
+        return None, f"torch cannot be loaded: {err}"
+    return load_active_model()

@@ -7,6 +7,7 @@ it is tried; without any, forecasts go on with the naive models.
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 from django.conf import settings
 
 from infra_console.fleet.queries import current_fleet
-from tiers.adapters.model_files import load_model, save_model
+from tiers.adapters.model_files import drop_partials, load_model, save_model
 from tiers.core.forecast.errors import ModelUnusable, TooLittleHistory
 from tiers.core.forecast.features import prepare
 from tiers.core.forecast.run import MIX, SeriesForecast, forecast_all
@@ -25,16 +26,23 @@ from tiers.errors import NoFleet
 from tiers.facts import fleet_facts
 from tiers.histories import Histories, read_histories
 from tiers.models import ForecastModel
+from tiers.training_runs import Told
 
 log = logging.getLogger(__name__)
 
 HISTORY_DAYS = 28.0
 HELD_BACK_STEPS = 3 * DAY
 ACTIVE, REFUSED = "active", "refused"
+MODELS = Path("models")
+READ_SHARE, FIT_SHARE = 0.05, 0.8  # of a training's time, for its progress
 
 
-def train_forecaster(now: datetime, *, seed: int, epochs: int = EPOCHS) -> ForecastModel:
+def train_forecaster(
+    now: datetime, *, seed: int, epochs: int = EPOCHS, told: Told = lambda _stage, _share: None
+) -> ForecastModel:
     """Train on the last 28 days of every series, keep the file, and record it as active.
+
+    The same `now`, seed and history give the same weights.
 
     Raises:
         NoFleet: no fleet file has been applied.
@@ -44,10 +52,17 @@ def train_forecaster(now: datetime, *, seed: int, epochs: int = EPOCHS) -> Forec
     if fleet is None:
         raise NoFleet
     began_s = time.monotonic()
+    drop_partials(settings.STATE_DIR / MODELS)  # whoever trains is alone: a dead worker left them
+    told("reading", 0.0)
     histories = read_histories(fleet_facts(fleet), now=now, days=HISTORY_DAYS)
     if not histories.keys:
         raise TooLittleHistory("no series has a history yet")
-    model, losses = _fit(histories, seed=seed, epochs=epochs)
+    told("training", READ_SHARE)
+    model, losses = _fit(
+        histories, seed=seed, epochs=epochs,
+        told=lambda share: told("training", READ_SHARE + FIT_SHARE * share),
+    )  # fmt: skip
+    told("judging", READ_SHARE + FIT_SHARE)
     judged = forecast_all(
         histories.matrix,
         histories.times,
@@ -56,7 +71,7 @@ def train_forecaster(now: datetime, *, seed: int, epochs: int = EPOCHS) -> Forec
         model=model,
     )
     version = f"{now:%Y%m%dT%H%M%S}-{seed}"
-    path = Path("models") / f"{version}.safetensors"
+    path = MODELS / f"{version}.safetensors"
     sha256 = save_model(settings.STATE_DIR / path, model.weights, seen_until_s=model.seen_until_s)
     record, _ = ForecastModel.objects.update_or_create(
         version=version,
@@ -94,11 +109,13 @@ def load_active_model() -> tuple[TorchModel | None, str]:
     return None, why
 
 
-def _fit(histories: Histories, *, seed: int, epochs: int) -> tuple[TorchModel, list[float]]:
+def _fit(
+    histories: Histories, *, seed: int, epochs: int, told: Callable[[float], None]
+) -> tuple[TorchModel, list[float]]:
     length = len(histories.times)
     matrix = prepare(histories.matrix, histories.times, histories.utc_offset_h)
     held_back = min(HELD_BACK_STEPS, length // 4)
-    return train(matrix, seed=seed, epochs=epochs, train_to=length - 1 - held_back)
+    return train(matrix, seed=seed, epochs=epochs, train_to=length - 1 - held_back, told=told)
 
 
 def _metrics(judged: list[SeriesForecast]) -> dict[str, float | int | None]:

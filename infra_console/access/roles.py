@@ -21,6 +21,7 @@ Right = Literal[
     "freeze.manage",
     "envelope.manage",
     "fleet.manage",
+    "forecast.manage",
     "execution.control",
     "cluster.arm",
     "cluster.take_over",
@@ -34,7 +35,9 @@ Person = User | AnonymousUser
 
 ROLES: Mapping[str, frozenset[Right]] = {
     "viewer": frozenset({"view"}),
-    "planner": frozenset({"view", "plan.propose", "plan.withdraw", "plan.comment"}),
+    "planner": frozenset(
+        {"view", "plan.propose", "plan.withdraw", "plan.comment", "forecast.manage"}
+    ),
     "approver": frozenset(
         {"view", "plan.approve", "plan.reject", "plan.comment", "envelope.manage"}
     ),
@@ -53,6 +56,7 @@ ROLES: Mapping[str, frozenset[Right]] = {
             "freeze.manage",
             "envelope.manage",
             "fleet.manage",
+            "forecast.manage",
             "execution.control",
             "cluster.arm",
             "cluster.take_over",

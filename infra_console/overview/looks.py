@@ -84,6 +84,17 @@ STORE = _looks(
     ("held", "check", "good", "target held"),
     ("short", "alert", "bad", "short of the target"),
 )
+TRAINING = _looks(
+    ("waiting", "dots", "quiet", ""),
+    ("running", "play", "busy", ""),
+    ("silent", "alert", "warn", "running, its worker is silent"),
+    ("done", "check", "good", ""),
+    ("failed", "cross", "bad", ""),
+)
+NETWORK = _looks(
+    ("active", "check", "good", "usable"),
+    ("refused", "alert", "bad", ""),
+)
 UNKNOWN = Look("question", "quiet", "unknown")
 KINDS: Mapping[str, Mapping[str, Look]] = {
     "freshness": FRESHNESS,
@@ -92,6 +103,8 @@ KINDS: Mapping[str, Mapping[str, Look]] = {
     "cycle": CYCLE,
     "envelope": ENVELOPE,
     "store": STORE,
+    "training": TRAINING,
+    "network": NETWORK,
 }
 
 

@@ -1,6 +1,6 @@
 """What a page is about, as its URL says it: fleet > region > tier, and a time range.
 
-`range` is a past of 3h, 24h, 7d or 28d, with `+4h` when the forecast's future is shown too.
+`range` is a past of 3h, 6h, 24h, 7d or 28d, with `+4h` when the forecast's future is shown too.
 Everything else in the query is ignored, so an old link always opens.
 """
 
@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest
 
-PAST_HOURS: Mapping[str, int] = {"3h": 3, "24h": 24, "7d": 168, "28d": 672}
-STEP_S: Mapping[str, int] = {"3h": 60, "24h": 300, "7d": 1800, "28d": 7200}
+PAST_HOURS: Mapping[str, int] = {"3h": 3, "6h": 6, "24h": 24, "7d": 168, "28d": 672}
+STEP_S: Mapping[str, int] = {"3h": 60, "6h": 120, "24h": 300, "7d": 1800, "28d": 7200}
 FUTURE_HOURS = 4
 FUTURE_MARK = "+4h"
 DEFAULT_PAST = "24h"

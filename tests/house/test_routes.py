@@ -21,6 +21,7 @@ SAMPLES = {
     "source_id": "somewhere",
     "report_id": "1",
     "delivery_id": "1",
+    "event_id": "1",
     "verb": "pause",
     "name": "kept",
     "kind": "rehearsal",

@@ -1,6 +1,6 @@
 """Training from metrics to a recorded file, and taking the newest usable one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,9 +14,13 @@ from infra_console.fleet.models import FleetSetting
 from infra_console.telemetry.adapters.memory import MemorySource
 from infra_console.telemetry.series import RawSeries
 from infra_console.telemetry.sources import BoundSource
+from tiers.adapters.model_files import save_model
 from tiers.core.forecast.errors import TooLittleHistory
+from tiers.core.forecast.networks import KINDS
+from tiers.core.forecast.torch_model import expected_shapes
 from tiers.errors import NoFleet
 from tiers.models import ForecastModel
+from tiers.queries import training_is_due
 from tiers.training import load_active_model, train_forecaster
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -123,3 +127,60 @@ def test_without_a_fleet_or_a_history_nothing_is_trained(metrics: MemorySource) 
     with pytest.raises(NoFleet):
         train_forecaster(NOW, seed=7, epochs=1)
     assert not ForecastModel.objects.exists()
+
+
+def test_the_same_moment_and_seed_give_the_same_weights_and_leave_no_half_written_file(
+    metrics: MemorySource, state_dir: Path
+) -> None:
+    (state_dir / "models").mkdir()
+    torn = state_dir / "models" / ".20261124T120000-7.safetensors.4711"  # of a killed worker
+    torn.write_bytes(b"half")
+    told: list[tuple[str, float]] = []
+    first = train_forecaster(NOW, seed=7, epochs=1, told=lambda *said: told.append(said))
+    assert not torn.exists()
+    assert [stage for stage, _ in told] == ["reading", *["training"] * (1 + len(KINDS)), "judging"]
+    assert [share for _, share in told] == sorted(share for _, share in told)
+    again = train_forecaster(NOW, seed=7, epochs=1)
+    assert (again.version, again.sha256) == (first.version, first.sha256)
+    assert ForecastModel.objects.count() == 1
+
+
+def _without_one(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return dict(list(weights.items())[1:])
+
+
+def _reshaped(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    name, value = next(iter(weights.items()))
+    return weights | {name: value[..., None]}
+
+
+def _with_nan(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    name, value = next(iter(weights.items()))
+    return weights | {name: np.full_like(value, np.nan)}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (_without_one, "missing, unknown or of another shape"),
+        (_reshaped, "missing, unknown or of another shape"),
+        (_with_nan, "no numbers"),
+    ],
+)
+def test_weights_that_cannot_be_right_are_refused_and_training_is_due(
+    state_dir: Path, spoil: Callable[..., dict[str, np.ndarray]], why: str
+) -> None:
+    good = {name: np.zeros(shape, np.float32) for name, shape in expected_shapes().items()}
+    path = Path("models") / "m.safetensors"
+    sha256 = save_model(state_dir / path, spoil(good), seen_until_s=0.0)
+    record = ForecastModel.objects.create(
+        version="m", path=str(path), sha256=sha256, trained_at=NOW, seed=1, series=1, seconds=1.0
+    )
+    assert not training_is_due(now=NOW)
+    model, words = load_active_model()
+    assert model is None
+    assert why in words
+    record.refresh_from_db()
+    assert record.state == "refused"
+    assert why in record.reason
+    assert training_is_due(now=NOW)

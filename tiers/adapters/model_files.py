@@ -42,6 +42,12 @@ def save_model(path: Path, weights: Weights, *, seen_until_s: float) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def drop_partials(folder: Path) -> None:
+    """Remove what writers left that were killed; nobody else may be writing."""
+    for partial in folder.glob(".*.safetensors.*"):
+        partial.unlink(missing_ok=True)
+
+
 def load_model(path: Path, *, sha256: str) -> StoredModel:
     """Read a file back.
 

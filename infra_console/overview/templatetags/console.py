@@ -118,8 +118,8 @@ def sign(op: str) -> str:
 
 
 @register.filter
-def percent(share: float | None) -> str:
-    return UNKNOWN if share is None else f"{100 * share:.0f} %"
+def percent(share: float | None, digits: int = 0) -> str:
+    return UNKNOWN if share is None else f"{100 * share:.{digits}f} %"
 
 
 @register.filter

@@ -5,6 +5,7 @@ that is how forecasts are judged: a quiet series counts as much as a wild one. E
 comes from one seed; no dropout. Global training after Oreshkin et al. 2020 and Salinas et al. 2020.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,6 +81,7 @@ def train(
     epochs: int = EPOCHS,
     batches_per_epoch: int = 50,
     device: str = "cpu",
+    told: Callable[[float], None] = lambda _share: None,
 ) -> tuple[TorchModel, list[float]]:
     """Fit the networks, one after the other.
 
@@ -88,6 +90,7 @@ def train(
         seed: of the first weights and of the windows drawn.
         train_to: the last column whose value may be seen.
         epochs: of `batches_per_epoch` batches of 256 windows each.
+        told: is told the share of all epochs done, after each.
 
     Returns:
         The model and the mean scaled loss of each epoch, over the networks.
@@ -102,11 +105,16 @@ def train(
     for place, kind in enumerate(KINDS):
         random = torch.Generator().manual_seed(seed * len(KINDS) + place)
         network = fresh_network(kind, random).to(device).train()
-        losses[place] = _fit(network, lessons, random, epochs, batches_per_epoch)
+        share_told = _by_share(told, place * epochs, losses.size)
+        losses[place] = _fit(network, lessons, random, epochs, batches_per_epoch, share_told)
         for name, value in network.state_dict().items():
             weights[f"{kind}.{name}"] = value.cpu().numpy().copy()
     model = TorchModel(weights, float(matrix.times_s[train_to]), device)
     return model, losses.mean(axis=0).tolist()
+
+
+def _by_share(told: Callable[[float], None], before: int, total: int) -> Callable[[int], None]:
+    return lambda epoch: told((before + epoch) / total)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,7 +172,12 @@ def _weights(rows: Index, scaled: Array, known: np.ndarray) -> Array:
 
 
 def _fit(
-    network: nn.Module, lessons: _Lessons, random: torch.Generator, epochs: int, batches: int
+    network: nn.Module,
+    lessons: _Lessons,
+    random: torch.Generator,
+    epochs: int,
+    batches: int,
+    told: Callable[[int], None],
 ) -> list[float]:
     device = next(network.parameters()).device
     fit = torch.optim.AdamW(network.parameters(), lr=_PEAK_RATE, weight_decay=_WEIGHT_DECAY)
@@ -190,6 +203,7 @@ def _fit(
             rate.step()
             total += float(loss.detach())
         losses.append(total / batches)
+        told(len(losses))
     return losses
 
 
