@@ -18,6 +18,13 @@ class CycleRunning(Exception):
         super().__init__("A cycle is already running; its plans appear when it ends.")
 
 
+class ReasonMissing(Exception):
+    """A standing policy changes only with a reason, which is kept."""
+
+    def __init__(self) -> None:
+        super().__init__("Say why: the reason is kept with the policy. Nothing was changed.")
+
+
 class RulesInvalid(Exception):
     """Adoption rules cannot be used; those before still hold."""
 

@@ -13,6 +13,7 @@ from tiers.ledger_models import (
     PlacementCheck,
     WaitingWork,
 )
+from tiers.policy_models import StandingPolicy
 
 __all__ = [
     "AdoptionState",
@@ -26,6 +27,7 @@ __all__ = [
     "MeasuredThroughput",
     "Observation",
     "PlacementCheck",
+    "StandingPolicy",
     "WaitingWork",
     "WorkloadForecast",
 ]
