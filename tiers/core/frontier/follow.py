@@ -100,7 +100,7 @@ def _lifted(cell: Cell, step: DemandStep, demand: float, ratio: float) -> Demand
 def _needed(cell: Cell, demand: float, ratio: float) -> int:
     """The least groups whose ratio, and that of every larger number, is within the bound."""
     groups: Ints = np.arange(1, max(1, cell.most) + 1)
-    found = cell.curve.at(groups, demand / (groups * cell.units))
+    found = cell.curve.at(groups, np.asarray(demand / (groups * cell.units), dtype=np.float64))
     worst = np.maximum.accumulate(found[::-1])[::-1]
     reached = np.flatnonzero(worst <= ratio + 1e-9)
     return int(groups[reached[0]] if len(reached) else groups[-1])
