@@ -28,6 +28,7 @@ from tiers.ledger_keep import Extras, keep_ledger
 from tiers.models import Cycle, CycleState, Observation
 from tiers.observation import Metrics, build_observation, read_metrics
 from tiers.placement import check_placement
+from tiers.policy import Course, course_of
 from tiers.ports import FleetReader
 from tiers.services import SYSTEM_AUTHOR
 from tiers.stages import CycleInputs, run_stages
@@ -90,9 +91,17 @@ def _keep_observation(
 
 
 def run_cycle(
-    *, by: str, now: datetime, load_model: ModelLoader, prometheus_only: bool = False
+    *,
+    by: str,
+    now: datetime,
+    load_model: ModelLoader,
+    prometheus_only: bool = False,
+    chosen: dict[str, Any] | None = None,
 ) -> Cycle:
     """One pass from telemetry to proposed plans, kept stage by stage.
+
+    It follows the point of the frontier that was `chosen` for it, else the standing policy; who
+    chose is an author of its plans.
 
     Raises:
         NoFleet: nothing is configured.
@@ -104,7 +113,8 @@ def run_cycle(
     try:
         _end_abandoned()
         cycle = Cycle.objects.create(started_at=now, state=CycleState.RUNNING, requested_by=by)
-        return _run(cycle, facts, load_model, now=now, prometheus_only=prometheus_only)
+        course = course_of(chosen, by=by)
+        return _run(cycle, facts, load_model, course, now=now, prometheus_only=prometheus_only)
     finally:
         _unlock(CYCLE_LOCK)
 
@@ -113,6 +123,7 @@ def _run(
     cycle: Cycle,
     facts: FleetFacts,
     load_model: ModelLoader,
+    course: Course | None,
     *,
     now: datetime,
     prometheus_only: bool,
@@ -129,8 +140,9 @@ def _run(
             facts=facts,
             state=state,
             now=now,
-            authors=_authors(cycle.requested_by),
+            authors=_authors(cycle.requested_by, course),
             load_model=load_model,
+            course=course,
         )
         outcome = run_stages(cycle, inputs, at_stage)
     except Exception:
@@ -152,8 +164,9 @@ def _end_abandoned() -> None:
         _finish(cycle, CycleState.FAILED, FAILED)
 
 
-def _authors(by: str) -> Sequence[str]:
-    return [by or SYSTEM_AUTHOR]
+def _authors(by: str, course: Course | None) -> Sequence[str]:
+    """Who asked, and who chose the point that is followed."""
+    return list(dict.fromkeys([by or SYSTEM_AUTHOR, *([course.by] if course else [])]))
 
 
 def _finish(

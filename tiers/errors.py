@@ -25,6 +25,13 @@ class ObservationRunning(Exception):
         super().__init__("The fleet is being looked at already.")
 
 
+class ReasonMissing(Exception):
+    """A standing policy changes only with a reason, which is kept."""
+
+    def __init__(self) -> None:
+        super().__init__("Say why: the reason is kept with the policy. Nothing was changed.")
+
+
 class RulesInvalid(Exception):
     """Adoption rules cannot be used; those before still hold."""
 

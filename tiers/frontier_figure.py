@@ -8,7 +8,12 @@ from tiers.figures import Figure
 
 
 def frontier_figure(
-    report: Mapping[str, Any], *, chosen: int | None, query: Mapping[str, str], address: str
+    report: Mapping[str, Any],
+    *,
+    chosen: int | None,
+    query: Mapping[str, str],
+    address: str,
+    budget: float | None = None,
 ) -> Figure:
     """Cost against latency: points, the band of demand, the objective, now, proposed and chosen.
 
@@ -17,12 +22,13 @@ def frontier_figure(
         chosen: place of the chosen point.
         query: the page's assumptions; a click adds the point to them.
         address: the page's path.
+        budget: USD per hour, drawn as a line.
     """
     points = report["points"]
     data = [*_band(report["bands"]), _curve(points, query, address)]
     data += _marks(report, points, chosen)
     problem = "" if points else f"No allocation is stable: {report['stopped_by']}."
-    return {"data": data if points else [], "layout": _layout(), "problem": problem}
+    return {"data": data if points else [], "layout": _layout(budget), "problem": problem}
 
 
 def _curve(points: Sequence[Mapping[str, Any]], query: Mapping[str, str], address: str) -> Figure:
@@ -96,7 +102,7 @@ def _mark(name: str, at: Mapping[str, Any], colour: str, symbol: str, top: float
     }
 
 
-def _layout() -> Figure:
+def _layout(budget: float | None) -> Figure:
     axis = {"gridcolor": "--chart-grid", "zeroline": False, "color": "--chart-ink"}
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -108,9 +114,18 @@ def _layout() -> Figure:
         "xaxis": {**axis, "title": {"text": "USD per hour of the GPUs that serve, at list price"}},
         "yaxis": {**axis, "title": {"text": "largest p95 first token / objective"}},
         "shapes": [
+            *_budget_line(budget),
             {
                 "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 1, "y1": 1,
                 "line": {"color": "--chart-floor", "width": 1.2, "dash": "dot"},
             }
         ],
     }  # fmt: skip
+
+
+def _budget_line(budget: float | None) -> list[Figure]:
+    if budget is None:
+        return []
+    line = {"color": "--chart-gpus", "width": 1.2, "dash": "dash"}
+    return [{"type": "line", "yref": "paper", "x0": budget, "x1": budget, "y0": 0, "y1": 1,
+             "line": line}]  # fmt: skip

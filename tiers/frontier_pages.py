@@ -3,19 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from math import isfinite
 from typing import Any
 
 from django.http import QueryDict
 
+from tiers.core.frontier.difference import Row, by_pool, summed
 from tiers.core.frontier.report import current_groups, frontier_report
 from tiers.core.frontier.what_if import WhatIf
 from tiers.core.snapshot import Snapshot
-from tiers.models import PlannedSnapshot
+from tiers.frontier_form import Floor, budget_of, floors_shown, what_if_of
+from tiers.models import PlannedSnapshot, StandingPolicy
+from tiers.policy import past_policies, standing_policy
 
 SHOWN_POINTS = 120
 TABLE_POINTS = 16
-FACTORS = (0.5, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,35 @@ class FrontierView:
     report: dict[str, Any]
     chosen: int | None
     changes: tuple[dict[str, Any], ...]
+    pools: tuple[Row, ...] = ()
+    floors: tuple[Floor, ...] = ()
+    budget: float | None = None
+    beyond_budget: int = 0  # points that it does not buy
 
     @property
     def as_forecast(self) -> bool:
         """Nothing but the page's defaults is assumed."""
-        return self.what_if == WhatIf(give_way=True)
+        return self.what_if == WhatIf(give_way=True) and self.budget is None
+
+    @property
+    def point(self) -> dict[str, Any] | None:
+        return None if self.chosen is None else self.report["points"][self.chosen]
+
+    @property
+    def tier_changes(self) -> list[Row]:
+        return summed(self.pools)
+
+    @property
+    def region_changes(self) -> list[Row]:
+        return summed(self.pools, by_region=True)
+
+    @property
+    def policy(self) -> StandingPolicy | None:
+        return standing_policy()
+
+    @property
+    def past(self) -> list[StandingPolicy]:
+        return past_policies()
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -41,17 +66,6 @@ class FrontierView:
         step = max(1, len(points) // TABLE_POINTS)
         places = {*range(0, len(points), step), len(points) - 1, self.chosen} - {None, -1}
         return [{"place": i, **points[i]} for i in sorted(p for p in places if p is not None)]
-
-
-def what_if_of(query: QueryDict) -> WhatIf:
-    """Assumptions in a URL's query; what cannot be read changes nothing."""
-    return WhatIf(
-        demand=_factor(query.get("demand")),
-        slo=_factor(query.get("slo")),
-        spot=query.get("spot") != "no",
-        lost=query.get("lost", "")[:63],
-        give_way=query.get("others") != "keep",
-    )
 
 
 def frontier_view(query: QueryDict) -> FrontierView | None:
@@ -65,7 +79,11 @@ def frontier_view(query: QueryDict) -> FrontierView | None:
     proposed = {(pool, workload): n for pool, workload, n in kept.groups}
     changed = what_if.apply(snapshot)
     report = frontier_report(changed, proposed, points=SHOWN_POINTS, listed=True)
+    budget, total = budget_of(query), len(report["points"])
+    if budget is not None:
+        report["points"] = [p for p in report["points"] if p["usd_per_hour"] <= budget]
     chosen = _place(query.get("point"), len(report["points"]))
+    allocation = report["points"][chosen]["allocation"] if chosen is not None else None
     return FrontierView(
         at=kept.at,
         what_if=what_if,
@@ -73,6 +91,10 @@ def frontier_view(query: QueryDict) -> FrontierView | None:
         report=report,
         chosen=chosen,
         changes=tuple(_changes(changed, report["points"][chosen])) if chosen is not None else (),
+        pools=tuple(by_pool(snapshot, changed, allocation)) if allocation is not None else (),
+        floors=floors_shown(((w.id, w.floor_groups) for w in snapshot.workloads), what_if),
+        budget=budget,
+        beyond_budget=total - len(report["points"]),
     )
 
 
@@ -98,14 +120,6 @@ def _changes(snapshot: Snapshot, point: Mapping[str, Any]) -> list[dict[str, Any
     ]
     changed = [{**r, "delta": r["gpus_then"] - r["gpus_now"]} for r in rows]
     return sorted((r for r in changed if r["delta"]), key=lambda r: -abs(int(r["delta"])))
-
-
-def _factor(text: str | None) -> float:
-    try:
-        value = float(text or 1.0)
-    except ValueError:
-        return 1.0
-    return min(FACTORS[1], max(FACTORS[0], value)) if isfinite(value) else 1.0
 
 
 def _place(text: str | None, count: int) -> int | None:

@@ -1,16 +1,23 @@
-"""The frontier page: what latency costs, and what would have to move for another point."""
+"""The frontier page: what latency costs, what another point would move, and which one stands."""
 
-from django.http import HttpResponse, JsonResponse
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpResponse, JsonResponse, QueryDict
+from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from infra_console.access.decorators import needs
 from infra_console.access.requests import PageRequest
+from infra_console.access.roles import missing_right
 from infra_console.overview.pages import render_page
+from tiers.errors import ReasonMissing
 from tiers.frontier_figure import frontier_figure
+from tiers.frontier_form import assumptions_of, choice_of
 from tiers.frontier_pages import FrontierView, frontier_view
-
-ASSUMPTIONS = ("demand", "slo", "spot", "lost", "others")
+from tiers.policy import lift_policy, set_policy
+from tiers.services import request_cycle
 
 
 @require_safe
@@ -19,7 +26,8 @@ def frontier(request: PageRequest) -> HttpResponse:
     context = {
         "frontier": lambda: frontier_view(request.GET),
         "chart_query": request.GET.urlencode(),
-        "assumptions": _assumptions(request),
+        "assumptions": assumptions_of(request.GET),
+        "lacks_propose": missing_right(request.user, "plan.propose"),
     }
     return render_page(
         request, "tiers/frontier.html", context, parts={"frontier": "tiers/frontier_body.html"}
@@ -37,11 +45,58 @@ def frontier_chart(request: PageRequest) -> JsonResponse:
         frontier_figure(
             found.report,
             chosen=found.chosen,
-            query=_assumptions(request),
+            query=assumptions_of(request.GET),
+            budget=found.budget,
             address=reverse("tiers:frontier"),
         )
     )
 
 
-def _assumptions(request: PageRequest) -> dict[str, str]:
-    return {name: request.GET[name] for name in ASSUMPTIONS if request.GET.get(name)}
+@require_POST
+@needs("plan.propose")
+def frontier_choose(request: PageRequest) -> HttpResponse:
+    """Plan for the chosen point: once, or in every cycle until it is changed."""
+    by, reason = request.user.get_username(), request.POST.get("reason", "").strip()
+    choice = choice_of(request.POST)
+    if choice is None:
+        messages.error(request, "No point was chosen, so nothing was asked for.")
+    elif request.POST.get("keep") == "standing":
+        try:
+            set_policy(choice, by=by, reason=reason)
+        except ReasonMissing as err:
+            messages.error(request, str(err))
+        else:
+            request_cycle(by=by)
+            messages.success(
+                request, "Every cycle follows this point from now on; the first was asked for."
+            )
+    else:
+        request_cycle(by=by, chosen={"choice": choice.document(), "reason": reason})
+        messages.success(
+            request,
+            "A cycle for this point was asked for. Its plans name you as their author, so "
+            "somebody else approves them.",
+        )
+    return redirect(_address(request.POST))
+
+
+@require_POST
+@needs("plan.propose")
+def frontier_lift(request: PageRequest) -> HttpResponse:
+    """Let cycles plan by forecast and money alone again."""
+    try:
+        lifted = lift_policy(by=request.user.get_username(), reason=request.POST.get("reason", ""))
+    except ReasonMissing as err:
+        messages.error(request, str(err))
+    else:
+        text = "The standing policy is lifted." if lifted else "No policy stood any more."
+        messages.success(request, text)
+    return redirect("tiers:frontier")
+
+
+def _address(posted: QueryDict) -> str:
+    query = assumptions_of(posted)
+    point = str(posted.get("point", ""))
+    if point.isdecimal():
+        query["point"] = point
+    return f"{reverse('tiers:frontier')}?{urlencode(query)}"

@@ -14,6 +14,7 @@ from tiers.ledger_models import (
     PlacementCheck,
     WaitingWork,
 )
+from tiers.policy_models import StandingPolicy
 
 __all__ = [
     "AdoptionState",
@@ -30,6 +31,7 @@ __all__ = [
     "MeasuredThroughput",
     "Observation",
     "PlacementCheck",
+    "StandingPolicy",
     "TrainingRun",
     "TrainingState",
     "WaitingWork",

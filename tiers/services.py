@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from celery import current_app
 from django.db import transaction
@@ -16,11 +17,19 @@ SYSTEM_AUTHOR = "system:cycle"
 
 
 @transaction.atomic
-def request_cycle(*, by: str) -> None:
-    """Ask the workers for a cycle now; its plans will name `by` as their author."""
-    record_audit(actor=by, action="cycle.requested", object_kind="cycle", object_id="", detail={})
+def request_cycle(*, by: str, chosen: dict[str, Any] | None = None) -> None:
+    """Ask the workers for a cycle now; its plans will name `by` as their author.
+
+    Args:
+        chosen: `choice` and `reason` of a point that this one cycle follows.
+    """
+    detail = chosen or {}
+    record_audit(
+        actor=by, action="cycle.requested", object_kind="cycle", object_id="", detail=detail
+    )
     # By name: importing the task would load the solver and the network into the web process.
-    send = partial(current_app.send_task, "tiers.run_cycle", kwargs={"requested_by": by})
+    arguments = {"requested_by": by} | ({"chosen": chosen} if chosen else {})
+    send = partial(current_app.send_task, "tiers.run_cycle", kwargs=arguments)
     transaction.on_commit(send)
 
 

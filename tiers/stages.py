@@ -44,6 +44,7 @@ from tiers.freezing import (
 from tiers.models import Cycle, CycleState
 from tiers.planned_moves import planned_moves
 from tiers.planning import build_plan
+from tiers.policy import Course
 from tiers.snapshots import keep_snapshot, snapshot_of
 
 MIN_GAIN_USD = 20.0
@@ -56,6 +57,7 @@ class CycleInputs:
     now: datetime
     authors: Sequence[str]
     load_model: ModelLoader
+    course: Course | None = None  # the point of the frontier that is followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +109,20 @@ def run_stages(cycle: Cycle, inputs: CycleInputs, at_stage: Callable[[str], None
     proposed = _Proposed()
     if state.clusters:
         at_stage("allocate")
-        snapshot = snapshot_of(inputs.facts, state, book, now=inputs.now, demand_now=whole.demand)
+        forecast = snapshot_of(inputs.facts, state, book, now=inputs.now, demand_now=whole.demand)
+        snapshot = forecast
+        if inputs.course:
+            followed, document["course"] = inputs.course.followed(forecast)
+            snapshot, whole = followed.snapshot, replace(whole, course=document["course"]["words"])
         allocation = allocate(snapshot, min_gain_usd=MIN_GAIN_USD)
-        keep_snapshot(cycle, snapshot, allocation)
+        keep_snapshot(cycle, forecast, allocation)
         document["allocation"] = _money(allocation)
         clock.lap("allocate")
         at_stage("propose")
         _propose(proposed, whole, state, snapshot, allocation)
     at_stage("propose")
     for cluster, why in freezes.doubted.items():
-        _propose_growth(proposed, replace(whole, doubt=why), cluster)
+        _propose_growth(proposed, replace(whole, doubt=why, course=""), cluster)
     document["plans"] = [_plan_line(plan) for plan in proposed.plans]
     document["notes"] = proposed.notes
     document["withheld"] = proposed.withheld
@@ -144,6 +150,7 @@ class _Ground:
     freshness: FleetFreshness
     demand: DemandNow
     doubt: str = ""
+    course: str = ""  # the point that is followed, in words
 
 
 def _propose_growth(proposed: _Proposed, ground: _Ground, cluster: str) -> None:
@@ -253,6 +260,7 @@ def _evidence(
         objective=_money(allocation),
         notes=(
             f"Nodes and pods were read from {cluster.source} as the cycle began.",
+            *([ground.course] if ground.course else []),
             *ground.demand.words(ground.inputs.facts, cluster.cluster, now=ground.inputs.now),
         ),
         doubts=(ground.doubt,) if ground.doubt else (),

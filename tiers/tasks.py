@@ -1,6 +1,7 @@
 """Thin doors for the workers."""
 
 import logging
+from typing import Any
 
 from celery import shared_task
 from django.utils import timezone
@@ -17,9 +18,11 @@ log = logging.getLogger(__name__)
 
 
 @shared_task(name="tiers.run_cycle")
-def run_cycle(requested_by: str = services.SYSTEM_AUTHOR) -> None:
+def run_cycle(
+    requested_by: str = services.SYSTEM_AUTHOR, chosen: dict[str, Any] | None = None
+) -> None:
     try:
-        cycle.run_cycle(by=requested_by, now=timezone.now(), load_model=_load_model)
+        cycle.run_cycle(by=requested_by, now=timezone.now(), load_model=_load_model, chosen=chosen)
     except (CycleRunning, NoFleet) as err:
         log.info("No cycle: %s", err)
 

@@ -6,8 +6,9 @@ from django.utils import timezone
 
 from tests.people import person
 from tests.tiers.core.frontier.fleets import serving_snapshot
+from tiers import services
 from tiers.core.allocate import allocate
-from tiers.models import Cycle, CycleState, PlannedSnapshot
+from tiers.models import Cycle, CycleState, PlannedSnapshot, StandingPolicy
 from tiers.snapshots import KEPT, keep_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +66,74 @@ def test_assumptions_of_the_address_move_the_frontier(viewer):
     lost = viewer.get("/tiers/frontier/chart?lost=r").json()
     assert lost["data"] == []
     assert "No allocation is stable" in lost["problem"]
+
+
+def test_a_point_shows_what_changes_by_tier_region_and_pool(viewer):
+    planned()
+    page = text(viewer, "/tiers/frontier/?point=1")
+    assert all(f"<h3>By {what}</h3>" in page for what in ("tier", "region", "pool", "workload"))
+    assert "r/H100/reserved" in page
+    assert "disabled" in page  # a viewer may look at it and no more
+
+
+def test_a_budget_leaves_only_what_it_buys_and_floors_stand_in_the_address(viewer):
+    planned()
+    plain = viewer.get("/tiers/frontier/chart").json()
+    curve = next(t for t in plain["data"] if t.get("name") == "Frontier")
+    budget = curve["x"][0]
+    less = viewer.get(f"/tiers/frontier/chart?budget={budget}").json()
+    assert next(t for t in less["data"] if t.get("name") == "Frontier")["x"] == [budget]
+    assert less["layout"]["shapes"][0]["x0"] == budget
+    floors = viewer.get("/tiers/frontier/chart?floor.chat=4").json()
+    assert min(next(t for t in floors["data"] if t.get("name") == "Frontier")["x"]) > budget
+
+
+def sent(monkeypatch):
+    """What is asked of the workers."""
+    asked = []
+    monkeypatch.setattr(
+        services.current_app, "send_task", lambda name, kwargs: asked.append(kwargs)
+    )
+    return asked
+
+
+def test_a_point_becomes_a_plan_of_whoever_chose_it(
+    client, monkeypatch, django_capture_on_commit_callbacks
+):
+    asked = sent(monkeypatch)
+    client.force_login(person("planner"))
+    form = {"ratio": "0.80000", "point": "1", "demand": "1.3", "floor.chat": "2", "keep": "once"}
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = client.post("/tiers/frontier/choose", form)
+    assert answer.url == "/tiers/frontier/?demand=1.3&floor.chat=2&point=1"
+    (kwargs,) = asked
+    assert kwargs["requested_by"] == "planner"
+    choice = kwargs["chosen"]["choice"]
+    assert choice["latency_ratio"] == 0.8
+    assert (choice["what_if"]["demand"], choice["what_if"]["floors"]) == (1.3, {"chat": 2})
+    assert not StandingPolicy.objects.exists()
+
+
+def test_a_standing_point_is_shown_with_who_set_it_and_why_and_can_be_lifted(client, monkeypatch):
+    sent(monkeypatch)
+    planned()
+    client.force_login(person("planner"))
+    form = {"ratio": "0.8", "keep": "standing", "reason": ""}
+    client.post("/tiers/frontier/choose", form)
+    assert not StandingPolicy.objects.exists()  # nobody said why
+    client.post("/tiers/frontier/choose", form | {"reason": "the launch"})
+    page = text(client, "/tiers/frontier/")
+    assert "p95 at most 0.80" in page
+    assert "Set by planner" in page
+    client.post("/tiers/frontier/lift", {"reason": "it is over"})
+    page = text(client, "/tiers/frontier/")
+    assert "None: cycles plan by forecast" in page
+    assert "it is over" in page
+
+
+@pytest.mark.parametrize("address", ["choose", "lift"])
+def test_a_viewer_chooses_nothing(viewer, address):
+    assert viewer.post(f"/tiers/frontier/{address}", {"ratio": "0.8"}).status_code == 403
 
 
 @pytest.mark.parametrize("query", ["demand=x", "demand=nan", "slo=1e9", "point=-4", "point=99999"])

@@ -21,7 +21,7 @@ import numpy as np
 
 from tiers.core.allocator.arrays import Ints, Region
 from tiers.core.allocator.explain import GroupMove, group_moves, refused, unmet_floors, unserved
-from tiers.core.allocator.limits import moves_of, within
+from tiers.core.allocator.limits import CENT, moves_of, usd_per_hour, within
 from tiers.core.allocator.relaxation import relaxed
 from tiers.core.allocator.solve import solve
 from tiers.core.region_problem import Key, RegionProblem
@@ -100,9 +100,10 @@ def allocate(snapshot: Snapshot, *, min_gain_usd: float = 0.0) -> Allocation:
     plans, limit = within(
         regions, solved, max_moves=limits.max_moves, budget=limits.budget_usd_per_hour
     )
-    plans = [
-        _worth(region, plan, min_gain_usd) for region, plan in zip(regions, plans, strict=True)
-    ]
+    for i, region in enumerate(regions):
+        kept = [*plans[:i], _worth(region, plans[i], min_gain_usd), *plans[i + 1 :]]
+        if _affordable(regions, plans, kept, limits.budget_usd_per_hour):
+            plans = kept
     return _answer(snapshot, regions, plans, free, bounds, limit)
 
 
@@ -118,6 +119,15 @@ def _priced(region: Region, fee_usd: float, mark_up: float) -> Region:
         capacity=facts.capacity * (1 + mark_up),
     )
     return replace(region, facts=priced)
+
+
+def _affordable(
+    regions: list[Region], plans: list[Ints], kept: list[Ints], budget: float | None
+) -> bool:
+    """Whether keeping what runs now in a region breaks no budget that the plan keeps."""
+    if budget is None:
+        return True
+    return usd_per_hour(regions, kept) <= max(budget, usd_per_hour(regions, plans)) + CENT
 
 
 def _worth(region: Region, plan: Ints, min_gain_usd: float) -> Ints:
@@ -180,5 +190,5 @@ def _answer(
             for (region, plan), wanted in zip(pairs, free, strict=True)
             for text in (refused(region, wanted, plan, limit) if limit else ())
         ),
-        unserved=tuple(text for region, plan in pairs for text in unserved(region, plan)),
+        unserved=tuple(text for region, plan in pairs for text in unserved(region, plan, limit)),
     )

@@ -124,6 +124,23 @@ class CurrentGroups(_Strict):
     groups: int = Field(ge=0)
 
 
+class Gang(_Strict):
+    """A gang that waits: so many groups of its workload, which start together or not at all."""
+
+    id: str
+    workload: str
+    region: str
+    groups: int = Field(ge=1)
+
+
+class Checkpoint(_Strict):
+    """How long ago the running groups of a workload in a pool kept their work."""
+
+    pool: str
+    workload: str
+    age_s: NonNegative
+
+
 class Limits(_Strict):
     max_moves: int = Field(ge=0)
     budget_usd_per_hour: NonNegative | None = None
@@ -141,6 +158,8 @@ class Snapshot(_Strict):
     demand: dict[str, dict[str, tuple[DemandStep, ...]]]
     current: tuple[CurrentGroups, ...]
     limits: Limits
+    gangs: tuple[Gang, ...] = ()
+    checkpoints: tuple[Checkpoint, ...] = ()
 
     @model_validator(mode="after")
     def _references_exist(self) -> Self:
@@ -172,3 +191,15 @@ def check_references(snapshot: Snapshot) -> None:
     for row in snapshot.current:
         if row.pool not in pools or row.workload not in workloads:
             raise SnapshotInvalid("current", f"unknown pool or workload in {row.model_dump()}")
+    _check_gangs(snapshot, regions, pools, workloads)
+
+
+def _check_gangs(
+    snapshot: Snapshot, regions: set[str], pools: set[str], workloads: set[str]
+) -> None:
+    for gang in snapshot.gangs:
+        if gang.workload not in workloads or gang.region not in regions:
+            raise SnapshotInvalid(f"gangs[{gang.id}]", "unknown workload or region")
+    for kept in snapshot.checkpoints:
+        if kept.pool not in pools or kept.workload not in workloads:
+            raise SnapshotInvalid("checkpoints", f"unknown pool or workload in {kept.model_dump()}")

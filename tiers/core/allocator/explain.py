@@ -118,16 +118,20 @@ def unmet_floors(region: Region, plan: Ints) -> list[str]:
     ]
 
 
-def unserved(region: Region, plan: Ints) -> list[str]:
-    """Demand that stays unserved: what binds it, and the least costly way to serve it."""
+def unserved(region: Region, plan: Ints, limit: str = "") -> list[str]:
+    """Demand that stays unserved: what binds it, and the least costly way to serve it.
+
+    `limit` is the one that bound the plan, which no region sees by itself.
+    """
     facts = region.facts
     short = np.maximum(0.0, facts.demand - np.einsum("pw,pwt->wt", facts.units, plan))
     return [
-        _unserved(region, plan, int(w), short[w]) for w in np.flatnonzero(short.max(axis=1) > 1e-6)
+        _unserved(region, plan, int(w), short[w], limit)
+        for w in np.flatnonzero(short.max(axis=1) > 1e-6)
     ]
 
 
-def _unserved(region: Region, plan: Ints, w: int, short: Ints) -> str:
+def _unserved(region: Region, plan: Ints, w: int, short: Ints, limit: str) -> str:
     facts, name = region.facts, region.workloads[w]
     usd = float(short.sum() * facts.shortfall[w])
     text = (
@@ -141,6 +145,11 @@ def _unserved(region: Region, plan: Ints, w: int, short: Ints) -> str:
     if plan[:, w, step].sum() >= facts.ceiling[w]:
         return text + f"its ceiling of {facts.ceiling[w]} groups binds; raise the ceiling"
     options = [_one_more(region, plan, p, w, short) for p in able]
+    worth = [
+        (price, p) for price, p in options if price < 0 and _has_room(region, plan, p, w, short)
+    ]
+    if limit and worth:
+        return text + _limit_binds(region, w, min(worth), limit)
     price, p = min(options)
     group = f"{_count(1)} on {region.pools[p]} ({int(facts.gpus[p, w])} GPUs)"
     room = facts.nodes[p] * facts.gpus_per_node[p] - (facts.gpus[p] @ plan[p, :, step])
@@ -151,6 +160,27 @@ def _unserved(region: Region, plan: Ints, w: int, short: Ints) -> str:
         f"${-price:,.0f} over {region.problem.hours:g} h" if price < 0 else
         f"pool {region.pools[p]} is full and room for {group} would not pay"
     )  # fmt: skip
+
+
+def _has_room(region: Region, plan: Ints, p: int, w: int, short: Ints) -> bool:
+    """Whether the pool's whole nodes hold one group more in the steps that lack one."""
+    other = plan.copy()
+    other[p, w, short > 0] += 1
+    return bool((nodes_used(region, other)[p] <= region.facts.nodes[p]).all())
+
+
+def _limit_binds(region: Region, w: int, option: tuple[float, int], limit: str) -> str:
+    """The least costly relaxation of a limit: what one group more takes of it, and is worth."""
+    price, p = option
+    rate = float(region.paid_usd_per_hour[p, w])
+    takes = {
+        "the budget": f"{rate:,.2f} USD an hour more",
+        "the move limit": "one move more",
+    }.get(limit, f"one move and {rate:,.2f} USD an hour more")
+    return (
+        f"{limit} binds; the least costly relaxation is {takes}, for {_count(1)} on "
+        f"{region.pools[p]}, worth ${-price:,.0f} over {region.problem.hours:g} h"
+    )
 
 
 def _one_more(region: Region, plan: Ints, p: int, w: int, short: Ints) -> tuple[float, int]:

@@ -3,7 +3,8 @@
 A plan that breaks a limit is solved anew with a fee on every move, or a mark-up on paid capacity,
 just high enough (by bisection); what is still too much is then undone group by group, the least
 loss first. Undoing every start and then every stop leads back to what runs now, so the move limit
-can always be kept; the budget can as far as floors leave it.
+can always be kept; the budget can as far as floors and the move limit leave it. Where both bind, no
+stop is undone that the budget needs; the last resort is what runs now less the dearest groups.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tiers.core.allocator.arrays import Ints, Region
+from tiers.core.allocator.last_resort import fewest_stops
 from tiers.core.allocator.paths import workload_usd
 
 HALVINGS = 5
@@ -60,8 +62,24 @@ def within(
             return count_moves(regions, made) > max_moves
 
         _, plans = _priced(lambda fee: solve(fee, mark_up), too_many, DEAREST_MOVE_USD)
-        _trim_moves(regions, plans, max_moves)
+        _trim_moves(regions, plans, max_moves, budget)
+        if budget is not None and usd_per_hour(regions, plans) > budget + CENT:
+            bound = "the budget or the move limit"
+            plans = _nearer(regions, plans, fewest_stops(regions, max_moves, budget))
     return plans, bound
+
+
+def _nearer(regions: Sequence[Region], plans: list[Ints], resort: list[Ints]) -> list[Ints]:
+    """The last resort where it costs less an hour and no floor suffers."""
+
+    def below_floors(made: Sequence[Ints]) -> int:
+        return sum(
+            int(np.maximum(0, region.facts.floor[:, None] - plan.sum(axis=0)).sum())
+            for region, plan in zip(regions, made, strict=True)
+        )
+
+    better = usd_per_hour(regions, resort) < usd_per_hour(regions, plans)
+    return resort if better and below_floors(resort) <= below_floors(plans) else plans
 
 
 def _priced(
@@ -96,16 +114,46 @@ class _Undo:
         plan[self.p, self.w, self.first : self.after] += self.sign
 
 
-def _trim_moves(regions: Sequence[Region], plans: list[Ints], max_moves: int) -> None:
+def _trim_moves(
+    regions: Sequence[Region], plans: list[Ints], max_moves: int, budget: float | None
+) -> None:
     options = [
         _move_undos(i, r, plan) for i, (r, plan) in enumerate(zip(regions, plans, strict=True))
     ]
     while count_moves(regions, plans) > max_moves:
-        best = min((o[0] for o in options if o), default=None)
+        best = _first_undo(regions, plans, options, budget)
         if best is None:
             return
         best.apply(plans[best.region])
         options[best.region] = _move_undos(best.region, regions[best.region], plans[best.region])
+
+
+def _first_undo(
+    regions: Sequence[Region],
+    plans: list[Ints],
+    options: Sequence[Sequence[_Undo]],
+    budget: float | None,
+) -> _Undo | None:
+    """The least loss that the budget bears; where it bears none, the least paid capacity."""
+    if budget is None:
+        return min((o[0] for o in options if o), default=None)
+    allowed = max(budget, usd_per_hour(regions, plans)) + CENT
+    sorted_options = sorted(undo for found in options for undo in found)
+    costs = []
+    for undo in sorted_options:
+        usd = _usd_after(regions, plans, undo)
+        if usd <= allowed:
+            return undo
+        costs.append((usd, undo))
+    return min(costs)[1] if costs else None
+
+
+def _usd_after(regions: Sequence[Region], plans: list[Ints], undo: _Undo) -> float:
+    plan = plans[undo.region]
+    undo.apply(plan)
+    usd = usd_per_hour(regions, plans)
+    plan[undo.p, undo.w, undo.first : undo.after] -= undo.sign
+    return usd
 
 
 def _move_undos(number: int, region: Region, plan: Ints) -> list[_Undo]:

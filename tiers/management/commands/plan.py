@@ -2,12 +2,15 @@
 
 import json
 from argparse import ArgumentParser
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from tiers.core.allocate import Allocation, allocate
+from tiers.core.gangs import gang_starts
+from tiers.core.snapshot import Snapshot
 from tiers.snapshot_files import read_snapshot
 
 
@@ -22,7 +25,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         snapshot = read_snapshot(options["snapshot"])
-        report = plan_report(allocate(snapshot))
+        found = allocate(snapshot)
+        report = plan_report(found)
+        if snapshot.gangs:
+            _add_gangs(report, snapshot, found)
         if options["json"]:
             self.stdout.write(json.dumps(report, indent=1))
         else:
@@ -66,6 +72,19 @@ def plan_report(found: Allocation) -> dict[str, Any]:
             *({"about": "refused", "why": text} for text in found.refused),
         ],
     }
+
+
+def _add_gangs(report: dict[str, Any], snapshot: Snapshot, found: Allocation) -> None:
+    """What becomes of each waiting gang, and its reason."""
+    starts = gang_starts(snapshot, found.steps)
+    report["gangs"] = [
+        {**asdict(start), "stops": [{"workload": w, "groups": n} for w, n in start.stops]}
+        for start in starts
+    ]
+    hours = snapshot.step_s / 3600
+    report["reasons"] += [
+        {"about": f"gang {start.gang}", "why": start.words(hours)} for start in starts
+    ]
 
 
 def _text(report: dict[str, Any], *, explain: bool) -> str:

@@ -51,7 +51,7 @@ def test_without_spot_its_pools_are_gone() -> None:
     plain = _two_regions().model_dump(mode="json", by_alias=True)
     plain["pools"].append(plain["pools"][0] | {"id": "r/spot", "purchase": "spot"})
     given = Snapshot.model_validate(plain)
-    assert "r/spot" not in {p.id for p in WhatIf(spot=False).apply(given).pools}
+    assert "r/spot" not in {p.id for p in WhatIf(spot=0).apply(given).pools}
 
 
 def test_others_give_way_down_to_their_floor() -> None:
