@@ -366,7 +366,12 @@ PLAN_STEP_KINDS = {
     "quota.cap": "infra_console.plans.steps.quota.Cap",
     "git.change": "infra_console.plans.steps.git.ChangeField",
     "git.revert": "infra_console.plans.steps.git.RevertField",
+    "route.weights": "regions.route_step.RouteWeights",
 }
+# Readers of the facts that make a plan void, by kind, and the rights that its steps need, by what
+# they change: for kinds that the ground floor does not know.
+PLAN_FACTS = {"HTTPRoute": "regions.route_facts.route_facts"}
+CLUSTER_RIGHTS = {"routes": "regions.route_facts.RIGHTS"}
 # Where collections are indexed, by name; one whose package is missing is shown as not installed.
 FABRIC_STORES = {
     "pgvector": "fabric.adapters.pgvector.PgvectorStore",
