@@ -249,6 +249,7 @@ CELERY_TASK_ROUTES = {
     "reports.*": {"queue": "report"},
     "tiers.train": {"queue": "forecast"},
     "fabric.*": {"queue": "forecast"},
+    "regions.*": {"queue": "control"},
     "tiers.*": {"queue": "control"},
 }
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
@@ -275,6 +276,7 @@ CELERY_BEAT_SCHEDULE = {
     "plans unratified": _every(60.0, "plans.flag_unratified"),
     "audit head": _every(60.0, "audit.export_head"),
     "fabric audit": _every(3600.0, "fabric.audit"),
+    "regions routes": _every(120.0, "regions.look_routes"),
     "reports tick": _every(60.0, "reports.tick"),
 }
 

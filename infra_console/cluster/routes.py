@@ -57,7 +57,7 @@ def list_routes(cluster_id: str) -> Iterator[RouteState]:
 
 
 def route_state(item: Mapping[str, Any]) -> RouteState:
-    meta, rules = item["metadata"], (item.get("spec") or {}).get("rules") or ()
+    meta, rules = item["metadata"], list((item.get("spec") or {}).get("rules") or ())
     backends = list(rules[0].get("backendRefs") or ()) if len(rules) == 1 else []
     raw = {b["name"]: b.get("weight") for b in backends}
     return RouteState(

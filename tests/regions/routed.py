@@ -119,6 +119,17 @@ class Fleet:
         found = self.call(dict, self.world.routing.sent[origin])
         return {(region, code): n for (_, region, code), n in found.items()}
 
+    def counted(self) -> tuple[float, dict[tuple[str, str, str], int]]:
+        """The twin's own time, and what the gateways have sent by origin, region and answer."""
+
+        def read() -> tuple[float, dict[tuple[str, str, str], int]]:
+            sent = self.world.routing.sent
+            found = {(o, r, code): n for o in sent for (_, r, code), n in sent[o].items()}
+            return self.world.now_s, found
+
+        seen: tuple[float, dict[tuple[str, str, str], int]] = self.call(read)
+        return seen
+
     def call(self, function: Any, *args: Any) -> Any:
         async def inner() -> Any:
             return function(*args)
