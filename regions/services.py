@@ -4,12 +4,13 @@ from collections import defaultdict
 from datetime import datetime
 
 from celery import current_app
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
 from infra_console.audit.services import record_audit
-from infra_console.cluster.errors import ClusterError
+from infra_console.cluster.errors import ClusterError, ClusterNotConfigured
 from infra_console.fleet.queries import list_regions
 from infra_console.live.services import publish
 from infra_console.plans.errors import SpecInvalid
@@ -67,6 +68,8 @@ def look_at_routes(*, by: str = "", ask_id: int | None = None) -> RouteLook:
         return row  # a task that runs twice asks once
     columns: dict[str, object] = {"seen_at": timezone.now()}
     try:
+        if not settings.KUBECONFIG:  # else every region would look lost from here
+            raise ClusterNotConfigured("routes", "this worker has no kubeconfig to read them with")
         board = look()
         columns["document"] = board.document()
         if row.asked_by and (spec := route_plan(board)):

@@ -35,7 +35,7 @@ def named_fleet(db: None) -> None:
 
 @pytest.fixture
 def users() -> Users:
-    return Users({"eastus": 120.0, "westus2": 20.0, "uksouth": 20.0})
+    return Users({"eastus": 1200.0, "westus2": 200.0, "uksouth": 200.0})
 
 
 @pytest.fixture

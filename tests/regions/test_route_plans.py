@@ -102,7 +102,7 @@ def judge(fleet, tmp_path):
 @pytest.fixture
 def proposed(fleet, measure, armed):
     """What somebody asked for while eastus is asked more than it has room for."""
-    routed.ROOM.update(dict.fromkeys(PLACES, 100.0))
+    routed.ROOM.update(dict.fromkeys(PLACES, 1000.0))
     measure()
     row = look_at_routes(by="ann")
     assert row.plan_number, (row.problem, row.document)
@@ -132,7 +132,7 @@ def test_a_plan_of_routes_goes_from_proposal_to_settled(proposed, approver, flee
     split = step.params["to"]
     assert sum(split.values()) == 100
     assert split[f"{MODEL}-westus2"] >= 10 and split[f"{MODEL}-uksouth"] == 0
-    assert all(n <= 100.0 for n in step.params["into"].values())
+    assert all(n <= 1000.0 for n in step.params["into"].values())
     assert set(step.params["without"]) == {"westus2"}
     assert proposed.authors == ["ann"]
     plan = work(approve(proposed, approver), turns=2)
@@ -157,7 +157,7 @@ def test_a_region_lost_while_it_is_carried_out_gets_nothing_and_the_plan_is_sett
     plan.refresh_from_db()
     assert plan.state == "executing"
     fleet.lose("westus2")
-    routed.ROOM["westus2"] = 100.0
+    routed.ROOM["westus2"] = 1000.0
     Execution.objects.filter(plan=plan).update(not_before=None)
     plan = work(plan, turns=2)
     assert plan.state == "verifying", plan.state_reason
@@ -177,14 +177,14 @@ def test_a_region_lost_while_it_is_carried_out_gets_nothing_and_the_plan_is_sett
 
 
 def test_a_look_in_nobodys_name_proposes_nothing(fleet, measure, armed):
-    routed.ROOM.update(dict.fromkeys(PLACES, 100.0))
+    routed.ROOM.update(dict.fromkeys(PLACES, 1000.0))
     measure()
     row = look_at_routes()
     assert row.plan_number is None and not Plan.objects.exists()
     (east,) = [r for r in row.document["routes"] if r["cluster"] == "eastus"]
     assert east["now"] == {"eastus": 100, "westus2": 0, "uksouth": 0}
     assert east["then"]["westus2"] >= 10
-    assert east["rps"] == pytest.approx(120, rel=0.4)
+    assert east["rps"] == pytest.approx(1200, rel=0.2)
 
 
 def test_without_metrics_nothing_is_proposed_and_it_says_why(fleet, source):
@@ -195,7 +195,7 @@ def test_without_metrics_nothing_is_proposed_and_it_says_why(fleet, source):
 
 
 def test_who_drains_is_an_author_of_the_plan_that_empties_the_region(fleet, measure, armed):
-    routed.ROOM.update(dict.fromkeys(PLACES, 400.0))
+    routed.ROOM.update(dict.fromkeys(PLACES, 4000.0))
     drain("eastus", by=person("planner", name="dee"), reason="works on the mains")
     measure()
     plan = Plan.objects.get(number=look_at_routes(by="ann").plan_number)
@@ -217,10 +217,17 @@ def test_only_who_may_propose_asks_or_drains(named_fleet):
 
 
 def test_a_task_that_runs_twice_asks_once(fleet, measure, armed):
-    routed.ROOM.update(dict.fromkeys(PLACES, 100.0))
+    routed.ROOM.update(dict.fromkeys(PLACES, 1000.0))
     measure()
     row = ask_for_routes(by=person("planner"))
     look_at_routes(ask_id=row.pk)
     look_at_routes(ask_id=row.pk)
     assert Plan.objects.count() == 1
     assert RouteLook.objects.count() == 1
+
+
+def test_without_a_kubeconfig_no_region_is_called_lost(named_fleet, settings):
+    settings.KUBECONFIG = ""
+    row = look_at_routes()
+    assert "no kubeconfig" in row.problem
+    assert row.document is None
