@@ -251,6 +251,7 @@ CELERY_TASK_ROUTES = {
     "tiers.train": {"queue": "forecast"},
     "tiers.correct_demand": {"queue": "evaluate"},
     "fabric.*": {"queue": "forecast"},
+    "regions.*": {"queue": "control"},
     "tiers.*": {"queue": "control"},
 }
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
@@ -278,6 +279,7 @@ CELERY_BEAT_SCHEDULE = {
     "plans unratified": _every(60.0, "plans.flag_unratified"),
     "audit head": _every(60.0, "audit.export_head"),
     "fabric audit": _every(3600.0, "fabric.audit"),
+    "regions routes": _every(120.0, "regions.look_routes"),
     "reports tick": _every(60.0, "reports.tick"),
 }
 
@@ -369,7 +371,12 @@ PLAN_STEP_KINDS = {
     "quota.cap": "infra_console.plans.steps.quota.Cap",
     "git.change": "infra_console.plans.steps.git.ChangeField",
     "git.revert": "infra_console.plans.steps.git.RevertField",
+    "route.weights": "regions.route_step.RouteWeights",
 }
+# Readers of the facts that make a plan void, by kind, and the rights that its steps need, by what
+# they change: for kinds that the ground floor does not know.
+PLAN_FACTS = {"HTTPRoute": "regions.route_facts.route_facts"}
+CLUSTER_RIGHTS = {"routes": "regions.route_facts.RIGHTS"}
 # Where collections are indexed, by name; one whose package is missing is shown as not installed.
 FABRIC_STORES = {
     "pgvector": "fabric.adapters.pgvector.PgvectorStore",

@@ -12,7 +12,8 @@ from django.utils.module_loading import import_string
 from infra_console.fleet.queries import list_regions
 from regions.adapters.probes import probed
 from regions.core.rtt import Pair, Position, RoundTrip, round_trips
-from regions.models import MatrixImport
+from regions.core.spill import Load
+from regions.models import Drain, MatrixImport
 
 
 class RegionState(Protocol):
@@ -100,3 +101,19 @@ def _imported(now: datetime) -> dict[Pair, RoundTrip]:
         for origin, row in newest.document.items()
         for target, ms in row.items()
     }
+
+
+def region_loads() -> list[Load]:
+    """What each model is asked in each region and could serve there; None is unknown."""
+    read: Callable[[], Sequence[Load]] = import_string(settings.REGION_LOADS)
+    return [Load(row.region, row.model, row.rps, row.room_rps) for row in read()]
+
+
+def room_of(model: str) -> dict[str, float | None]:
+    """Requests per second of one model that each region serves within its limit."""
+    return {load.region: load.room_rps for load in region_loads() if load.model == model}
+
+
+def drained() -> set[str]:
+    """Regions that somebody drained."""
+    return set(Drain.objects.values_list("region", flat=True))

@@ -1,15 +1,12 @@
 """What the page asks and shows when somebody wonders what a lost region would do."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from django.conf import settings
-from django.utils.module_loading import import_string
-
 from infra_console.fleet.queries import list_regions
 from regions.core.spill import Load, Rule, Spill, spill
-from regions.queries import round_trip_times
+from regions.queries import region_loads, round_trip_times
 
 RULES: Mapping[Rule, str] = {
     "jurisdiction": "stay in their jurisdiction",
@@ -60,8 +57,7 @@ def what_if(lost: str, rule: str) -> WhatIf:
 
 
 def _loads() -> list[Load]:
-    read: Callable[[], Sequence[Load]] = import_string(settings.REGION_LOADS)
-    return [Load(row.region, row.model, row.rps, row.room_rps) for row in read()]
+    return region_loads()
 
 
 def _receiver(region: str, loads: Sequence[Load], result: Spill) -> Receiver:

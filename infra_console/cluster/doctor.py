@@ -7,7 +7,7 @@ from django.conf import settings
 
 from infra_console.cluster.errors import ClusterError
 from infra_console.cluster.reads import read_version
-from infra_console.cluster.rights import CHANGES, Right, Rights, is_kueues, lacking, review_rights
+from infra_console.cluster.rights import Right, Rights, changes, is_kueues, lacking, review_rights
 from infra_console.fleet.queries import list_clusters
 from infra_console.overview.doctor import Check
 
@@ -42,7 +42,7 @@ def _rights(cluster_id: str) -> Check | None:
         missing = lacking(cluster_id)
     except ClusterError:
         return None  # said by the cluster's own check
-    granted = ", ".join(what for what in CHANGES if what not in missing) or "nothing"
+    granted = ", ".join(what for what in changes() if what not in missing) or "nothing"
     lacks = "; ".join(f"not {what} ({_words(rights)})" for what, rights in missing.items())
     detail = f"plans may change {granted}" + (f"; {lacks}" if lacks else "")
     return Check(name=f"rights in {cluster_id}", ok=True, detail=detail)

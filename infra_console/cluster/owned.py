@@ -22,6 +22,7 @@ from infra_console.cluster.kueue import KUEUE_ITSELF, list_cluster_queues, list_
 from infra_console.cluster.managers import Manager, appliers, other_owners
 from infra_console.cluster.models import OwnedLook
 from infra_console.cluster.places import list_objects
+from infra_console.cluster.routes import list_routes
 from infra_console.fleet.queries import current_fleet, list_clusters, tier_key
 from infra_console.live.services import publish
 
@@ -136,6 +137,10 @@ def _pools(cluster_id: str) -> Iterator[Held]:
         yield Held("", item["metadata"]["name"], other_owners(item, ("spec", field, key)))
 
 
+def _routes(cluster_id: str) -> Iterator[Held]:
+    return (Held(r.namespace, r.name, r.owners) for r in list_routes(cluster_id))
+
+
 READERS: Mapping[str, Callable[[str], Iterator[Held]]] = {
     "Node": _nodes,
     "ClusterQueue": _queues,
@@ -144,6 +149,7 @@ READERS: Mapping[str, Callable[[str], Iterator[Held]]] = {
     caps.QUOTA: _quotas,
     caps.NODE_POOL: _pools,
     **{kind: _counts(kind) for kind in ("Deployment", "StatefulSet", "LeaderWorkerSet")},
+    "HTTPRoute": _routes,
 }
 
 

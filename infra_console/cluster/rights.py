@@ -1,11 +1,14 @@
 """What our credentials may do in a cluster, by asking its authorizer: the one list of rights.
 
 deploy/kubernetes grants these; whoever reads only holds none of the writes, which is a way to run.
+A domain adds what its own steps need by naming the rights in settings.CLUSTER_RIGHTS.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.conf import settings
+from django.utils.module_loading import import_string
 from kubernetes.client import AuthorizationV1Api
 
 from infra_console.cluster.answers import read_json
@@ -96,11 +99,16 @@ def review_rights(cluster_id: str) -> Rights:
     )
 
 
+def changes() -> dict[str, tuple[Right, ...]]:
+    """What plans may change, the domains' own among it, with the rights that each needs."""
+    return {**CHANGES, **{what: import_string(p) for what, p in settings.CLUSTER_RIGHTS.items()}}
+
+
 def lacking(cluster_id: str) -> dict[str, list[Right]]:
     """What is not granted, by what plans cannot change then. Raises ClusterError."""
     missing = {
         what: [right for right in needed if not granted(cluster_id, right)]
-        for what, needed in CHANGES.items()
+        for what, needed in changes().items()
     }
     return {what: rights for what, rights in missing.items() if rights}
 

@@ -30,6 +30,7 @@ FIELDS = {
     "Deployment": "replicas",
     "StatefulSet": "replicas",
     "LeaderWorkerSet": "replicas",
+    "HTTPRoute": "the weights",
 }
 
 

@@ -1,9 +1,11 @@
-"""At start: every step kind that settings name must lead to a class with every verb of a step."""
+"""At start: what settings name for plans must be there: step kinds with every verb of a
+step, readers of facts, rights in a cluster."""
 
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.utils.module_loading import import_string
 
 from infra_console.plans.steps.registry import step_kind
 
@@ -23,4 +25,17 @@ def check_step_kinds(**_: Any) -> list[CheckMessage]:
             problems.append(
                 Error(f"Step kind {kind}: {path} is no step", hint=hint, id="plans.E002")
             )
+    return problems
+
+
+@register
+def check_contributions(**_: Any) -> list[CheckMessage]:
+    """One error per reader of facts, or list of rights, that leads nowhere."""
+    problems: list[CheckMessage] = []
+    for setting in ("PLAN_FACTS", "CLUSTER_RIGHTS"):
+        for name, path in getattr(settings, setting).items():
+            try:
+                import_string(path)
+            except ImportError as err:
+                problems.append(Error(f"{setting} {name}: {path}: {err}", id="plans.E003"))
     return problems

@@ -10,7 +10,7 @@ from typing import Any
 from infra_console.cluster.errors import ClusterError, ObjectMissing
 from infra_console.cluster.reads import read_deployment
 from infra_console.plans.errors import Drifted
-from infra_console.plans.facts import FACTS
+from infra_console.plans.facts import read_facts
 from infra_console.plans.models import Plan, Step
 from infra_console.plans.snapshot import Nodes
 from infra_console.plans.spec import ObjectRef, Precondition
@@ -81,7 +81,7 @@ def facts_of(target: ObjectRef, nodes: Nodes, *, tier_key: str) -> dict[str, Any
     if target.kind == "Deployment":
         deployment = read_deployment(target.cluster, target.namespace, target.name)
         return {"uid": deployment.uid, "replicas": deployment.replicas}
-    return FACTS[target.kind](target) if target.kind in FACTS else {}
+    return read_facts(target)
 
 
 def _name(target: ObjectRef) -> str:

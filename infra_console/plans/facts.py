@@ -1,7 +1,13 @@
-"""The facts that a precondition may name of kinds beside nodes and Deployments, by kind."""
+"""The facts that a precondition may name of kinds beside nodes and Deployments, by kind.
+
+A domain adds a kind by naming its reader in settings.PLAN_FACTS.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from django.conf import settings
+from django.utils.module_loading import import_string
 
 from infra_console.cluster.bounds import read_bounds
 from infra_console.cluster.caps import read_cap
@@ -54,3 +60,12 @@ FACTS: Mapping[str, Callable[[ObjectRef], dict[str, Any]]] = {
     "ResourceQuota": _capped,
     **KUEUE_FACTS,
 }
+
+
+def read_facts(target: ObjectRef) -> dict[str, Any]:
+    """The facts of one object; none for kinds that nobody reads. Raises ClusterError."""
+    if target.kind in FACTS:
+        return FACTS[target.kind](target)
+    path = settings.PLAN_FACTS.get(target.kind)
+    read: Callable[[ObjectRef], dict[str, Any]] | None = import_string(path) if path else None
+    return read(target) if read else {}

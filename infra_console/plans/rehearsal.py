@@ -28,7 +28,15 @@ from infra_console.plans.models import Plan
 from infra_console.plans.ownership import LEASE, identity_in
 from infra_console.plans.safety import is_killed
 from infra_console.plans.spec import PlanSpec, StepSpec
-from infra_console.plans.steps.base import Blocked, Done, Failed, Outcome, StepContext, Waiting
+from infra_console.plans.steps.base import (
+    Blocked,
+    Done,
+    Failed,
+    Outcome,
+    Skipped,
+    StepContext,
+    Waiting,
+)
 from infra_console.plans.steps.registry import step_kind
 
 # What has not been asked by then is said to be unknown: a look must not hold a worker for long.
@@ -185,7 +193,7 @@ def _verdict(outcome: Outcome | ClusterError) -> tuple[bool | None, str]:
     match outcome:
         case Done(detail):
             return True, detail
-        case Waiting(reason) | Blocked(reason) | Failed(reason):
+        case Waiting(reason) | Blocked(reason) | Failed(reason) | Skipped(reason):
             return False, reason
         case ClusterForbidden() | InvalidRequest() | ObjectMissing():
             return False, str(outcome)

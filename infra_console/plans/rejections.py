@@ -72,4 +72,8 @@ def _place(move: Move) -> tuple[str, ...]:
 def _direction(move: Move) -> tuple[str, ...]:
     if move.kind == "node":
         return (move.from_tier or "", move.to_tier or "")
-    return ("up" if (move.to_replicas or 0) > (move.from_replicas or 0) else "down",)
+    to = (move.pool,) if move.kind == "route" else ()
+    return (
+        *to,
+        "up" if (move.to_replicas or 0) > (move.from_replicas or 0) else "down",
+    )

@@ -37,7 +37,15 @@ from infra_console.plans.models import Plan, Step
 from infra_console.plans.patience import patient
 from infra_console.plans.spec import ObjectRef, PlanSpec
 from infra_console.plans.states import STEP_ENDED, StepState
-from infra_console.plans.steps.base import Blocked, Done, Failed, Outcome, StepContext, Waiting
+from infra_console.plans.steps.base import (
+    Blocked,
+    Done,
+    Failed,
+    Outcome,
+    Skipped,
+    StepContext,
+    Waiting,
+)
 from infra_console.plans.steps.registry import is_side_by_side, step_kind, unknown_kind
 
 # How long one task keeps at it before it lets go.
@@ -214,6 +222,9 @@ class Runner:
             case Done(detail):
                 ended = StepState.REHEARSED if self._fence.dry_run else StepState.DONE
                 return {"state": ended, "detail": detail, "finished_at": now, "next_try_at": None}
+            case Skipped(reason):
+                left = StepState.SKIPPED
+                return {"state": left, "detail": reason, "finished_at": now, "next_try_at": None}
             case Waiting(reason, retry_s):
                 again = now + timedelta(seconds=retry_s)
                 return {"state": StepState.WAITING, "detail": reason, "next_try_at": again}

@@ -104,9 +104,10 @@ class Precondition(_Frozen):
 
 
 class Move(_Frozen):
-    """One change of capacity within a cluster, as people read it."""
+    """One change of capacity within a cluster, as people read it; or of the share of a route's
+    requests (`from_replicas`, `to_replicas`: weights) that the region in `pool` gets."""
 
-    kind: Literal["node", "scale"]
+    kind: Literal["node", "scale", "route"]
     target: ObjectRef
     pool: str = ""
     workload: str = ""

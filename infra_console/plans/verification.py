@@ -28,7 +28,7 @@ from infra_console.plans.safety import require_right
 from infra_console.plans.settlement import settle_at
 from infra_console.plans.snapshot import Nodes
 from infra_console.plans.spec import Move
-from infra_console.plans.states import PlanState
+from infra_console.plans.states import PlanState, StepState
 from infra_console.plans.steps.looks import Looks
 from infra_console.plans.steps.registry import step_kind
 from infra_console.telemetry.sources import current_sources
@@ -127,7 +127,11 @@ def _cluster_problems(plan: Plan, tier_key: str) -> list[str]:
 def _step_problems(plan: Plan) -> list[str]:
     """How objects differ that the plan changed, by the step kinds that can tell."""
     problems: list[str] = []
+    skipped = Step.objects.filter(plan=plan, state=StepState.SKIPPED).values_list("key", flat=True)
+    left_out = set(skipped)
     for step in plan.spec.steps:
+        if step.key in left_out:
+            continue
         kind = step_kind(step.kind)
         if isinstance(kind, Looks):
             try:

@@ -38,6 +38,8 @@ from infra_console.telemetry.fragments import (
     REFUSED,
     REPORTING,
     REQUESTS,
+    ROUTED,
+    ROUTED_SHARE,
     SATURATED_SUMS,
     TIER,
     TIER_LABEL,
@@ -152,6 +154,18 @@ _SPECS = (
         "refused_rps", "cluster_model:gateway_refused:rate5m{{match}}", "requests/s", _MODEL, "",
         "requests that the gateway refused for want of capacity, mean of five minutes", REFUSED,
         vanishes_s=300.0,
+    ),
+    # No exporter of ours dates a gateway; the engines behind it are scraped beside it.
+    QuerySpec(
+        "routed_rps", "cluster_model_to:gateway_routed:rate2m{{match}}", "requests/s",
+        ("cluster", "model", "to"), VLLM,
+        "requests that entered at a cluster's gateway, by model and the cluster that they went to",
+        ROUTED,
+    ),
+    QuerySpec(
+        "routed_share", "cluster_model_to:gateway_routed:ratio2m{{match}}", "ratio",
+        ("cluster", "model", "to"), VLLM,
+        "share of a gateway's requests for a model, by the cluster that they went to", ROUTED_SHARE,
     ),
     QuerySpec(
         "kv_cache_usage", "cluster_model:vllm_kv_cache_usage:avg{{match}}", "ratio", _MODEL, VLLM,

@@ -61,6 +61,19 @@ SATURATED_SUMS = " or ".join(
 )
 
 
+# Where gateways sent the requests that entered at them, by Istio's standard metric. The labels that
+# carry `to` and `model` are the metric's own, so a matcher of either is left to the answer.
+ROUTED = (
+    "sum by (cluster, model, to) (label_replace(label_replace("
+    'rate(istio_requests_total{reporter="source",{match}}[2m]),'
+    ' "model", "$1", "destination_canonical_service", "(.+)"),'
+    ' "to", "$1", "destination_cluster", "(.+)"))'
+)
+ROUTED_SHARE = (
+    f"{ROUTED} / on (cluster, model) group_left () (sum by (cluster, model) ({ROUTED}) > 0)"
+)
+
+
 def renamed(selector: str, label: str, *others: str) -> str:
     """The series with `label` taken from the last of `others` that is there, else as it is."""
     for other in others:

@@ -152,7 +152,14 @@ LIMIT = "spec/resourceGroups/0/flavors/0/resources/0/"
 WORKLOAD = {"metadata": META, "spec": {"active": True, "queueName": "main", "podSets": []}}
 POD = {"metadata": META, "spec": {"nodeName": "gpu-1"}}
 MACHINE = {"metadata": META, "spec": {"clusterName": "c"}}
+REF = {"name": "chat-east", "port": 8000, "weight": 1}
+ROUTE = {
+    "metadata": META | {"labels": {"infra-console.dev/model": "chat"}},
+    "spec": {"parentRefs": [{"name": "g"}], "rules": [{"backendRefs": [REF]}]},
+}
+WEIGH = "spec/rules/0/backendRefs/0/"
 KIND = {
+    "httproutes": ("gateway.networking.k8s.io", "v1", ROUTE),
     "horizontalpodautoscalers": ("autoscaling", "v2", HPA),
     "scaledobjects": ("keda.sh", "v1alpha1", HPA),
     "resourcequotas": ("", "v1", QUOTA),
@@ -163,6 +170,8 @@ KIND = {
     "machines": ("cluster.x-k8s.io", "v1beta2", MACHINE),
 }
 ALLOWED = [
+    ("httproutes", WEIGH + "weight", 7),
+    ("httproutes", "metadata/annotations", MARKED),
     ("horizontalpodautoscalers", "spec/maxReplicas", 9),
     ("horizontalpodautoscalers", "spec/minReplicas", 2),
     ("scaledobjects", "spec/maxReplicaCount", 9),
@@ -174,6 +183,12 @@ ALLOWED = [
     ("machines", "metadata/annotations", {"cluster.x-k8s.io/delete-machine": "plan"}),
 ]
 DENIED = [
+    ("httproutes", WEIGH + "name", "chat-west"),
+    ("httproutes", WEIGH + "namespace", "other"),
+    ("httproutes", WEIGH + "weight", 0),
+    ("httproutes", "spec/rules/0/matches", []),
+    ("httproutes", "spec/hostnames", ["x"]),
+    ("httproutes", "metadata/annotations", {"infra-console.dev/residency": "anywhere"}),
     ("horizontalpodautoscalers", "spec/metrics", []),
     ("horizontalpodautoscalers", "spec/scaleTargetRef/name", "other"),
     ("scaledobjects", "spec/triggers", []),

@@ -9,7 +9,15 @@ import numpy as np
 from tiers.twin.controllers import training
 from tiers.twin.controllers.config import LOAD_KEY
 from tiers.twin.controllers.kubelet import healthy
-from tiers.twin.kube.resources import DEPLOYMENTS, NAMESPACES, NODES, PDBS, Obj, Resource
+from tiers.twin.kube.resources import (
+    DEPLOYMENTS,
+    HTTP_ROUTES,
+    NAMESPACES,
+    NODES,
+    PDBS,
+    Obj,
+    Resource,
+)
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.kube.validate import with_defaults
 from tiers.twin.profile import (
@@ -26,6 +34,7 @@ from tiers.twin.profile import (
     node_labels,
     nodes_of,
 )
+from tiers.twin.routes import first_routes
 
 # Nodes' worth of gangs that wait at first start, beyond what the training nodes hold.
 INITIAL_QUEUE_NODES = 4
@@ -50,6 +59,8 @@ def build_cluster(
         _create(store, DEPLOYMENTS, deployment, now)
         if budget is not None:
             _create(store, PDBS, budget, now)
+    for route in first_routes(cluster, INFERENCE):
+        _create(store, HTTP_ROUTES, route, now)
     _submit_first_jobs(store, now, rng, size)
     return store
 

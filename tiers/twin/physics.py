@@ -49,6 +49,8 @@ class ClusterPhysics:
         self.now_s = now_s
         self.pods: list[PodView] = []
         self.readings: dict[str, list[GpuReading]] = {}
+        self.sent: Mapping[tuple[str, str, str], int] = {}
+        """Requests that this region's gateway sent, by model, region and answer."""
         self.xids: dict[str, dict[int, int]] = {}
         """The last XID error by node and GPU; it stays until somebody clears it."""
         self._totals: dict[str, dict[int, GpuTotals]] = {}
@@ -66,14 +68,28 @@ class ClusterPhysics:
             if store.cluster in workload.regions
         }
 
-    def tick(self, now_s: float, surges: tuple[Surge, ...] = (), *, dark: bool = False) -> None:
-        """Run to a Unix time. `dark` is a region without power: nothing serves, nothing reports."""
+    def tick(
+        self,
+        now_s: float,
+        surges: tuple[Surge, ...] = (),
+        *,
+        dark: bool = False,
+        reached: Mapping[str, float] | None = None,
+    ) -> None:
+        """Run to a Unix time. `dark` is a region without power: nothing serves, nothing reports.
+
+        Args:
+            reached: requests/s that reach each model; the region's own users where it is None.
+        """
         self.pods = read_pods(self.store)
         alive = [] if dark else [pod for pod in self.pods if self._node_lives(pod.node)]
         units = serving_units(alive)
         for model, served in self.models.items():
-            rate = float(self.demand.rate_rps(self.cluster, model, np.array([now_s]))[0])
-            rate *= surge_factor(surges, self.cluster, model, now_s)
+            if reached is None:
+                rate = float(self.demand.rate_rps(self.cluster, model, np.array([now_s]))[0])
+                rate *= surge_factor(surges, self.cluster, model, now_s)
+            else:
+                rate = reached.get(model, 0.0)
             served.tick(now_s, rate, units.get(model, ()))
         elapsed_s, self.now_s = now_s - self.now_s, now_s
         self.readings = self._read_gpus(alive, elapsed_s=elapsed_s, dark=dark)

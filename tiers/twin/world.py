@@ -20,6 +20,7 @@ from tiers.twin.kube.resources import DEPLOYMENTS, NODES
 from tiers.twin.kube.store import ClusterStore
 from tiers.twin.physics import ClusterPhysics
 from tiers.twin.profile import MODELS, OPERATIONAL, REGION_IDS
+from tiers.twin.routing import Rates, Routing
 from tiers.twin.view import PodView
 
 Step = Callable[[ClusterStore, datetime], None]
@@ -56,23 +57,36 @@ class World:
             )
             for cluster, store in stores.items()
         }
+        self.routing = Routing(self.stores, demand, settings.seed, now_s)
         for cluster in stores:
+            self.physics[cluster].sent = self.routing.sent[cluster]
             self.physics[cluster].xids = by_hand.exporters.xids_of(cluster)
 
     def tick(self, now_s: float) -> Iterator[str]:
         """Move every cluster to now, one at a time, so that a caller can breathe in between."""
         self.now_s = now_s
         surges = tuple(self.by_hand.surges)
+        reached = self.routing.spread(now_s, surges, self.by_hand.dark_regions)
         for cluster, store in self.stores.items():
             dark = cluster in self.by_hand.dark_regions
             if not dark:
                 self._resize_operational(store, now_s)
                 self._step(store, datetime.fromtimestamp(now_s, UTC))
-            self.physics[cluster].tick(now_s, surges, dark=dark)
+            self._serve(cluster, reached[cluster], dark=dark)
             yield cluster
         ended = [surge for surge in surges if surge.until_s <= now_s]
         if ended:
             self.by_hand.surges = [s for s in self.by_hand.surges if s not in ended]
+
+    def _serve(self, cluster: str, reached: Rates, *, dark: bool) -> None:
+        """One region's share of a tick, and whose requests came."""
+        physics = self.physics[cluster]
+        before = {model: served.offered for model, served in physics.models.items()}
+        rates = {model: sum(by_origin.values()) for model, by_origin in reached.items()}
+        physics.tick(self.now_s, dark=dark, reached=rates)
+        for model, served in physics.models.items():
+            came = served.offered - before[model]
+            self.routing.count(cluster, model, came, reached.get(model, {}))
 
     def _resize_operational(self, store: ClusterStore, now_s: float) -> None:
         """The owners of operational Deployments size them by the hour, as an autoscaler would."""

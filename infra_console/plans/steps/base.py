@@ -48,7 +48,15 @@ class Failed:
     reason: str
 
 
-Outcome = Done | Waiting | Blocked | Failed
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """The plan itself says that the step is left out as things are: its object stays as it is, and
+    is not verified."""
+
+    reason: str
+
+
+Outcome = Done | Waiting | Blocked | Failed | Skipped
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from tiers.twin.controllers import (
     dependents,
     deployment,
     events,
+    gateway,
     gc,
     gitops,
     health,
@@ -59,6 +60,7 @@ def tick(
     karpenter.tick(store, now, rng, config)
     capi.tick(store, now, rng, config)
     claims.tick(store, now)
+    gateway.tick(store, now)
     scheduler.tick(store, now)
     kubelet.tick(store, now, config)
     pdb.tick(store, now)

@@ -104,7 +104,21 @@ def check(resource: Resource, obj: Obj) -> Causes:
         if isinstance(value, list) and len(value) > most:
             why = f"Too many: {len(value)}: must have at most {most} items"
             causes.append(("FieldValueTooMany", path, why))
+    if resource is HTTP_ROUTES:
+        return causes + _route(obj)
     return causes + (_queue(obj) if resource is CLUSTER_QUEUES else [])
+
+
+def _route(obj: Obj) -> Causes:
+    """Gateway API: a backend has a name, and its weight is 0 to a million."""
+    causes: Causes = []
+    for place, rule in enumerate(_list(obj.get("spec", {}).get("rules"))):
+        for at, ref in enumerate(_list(rule.get("backendRefs"))):
+            field = f"spec.rules[{place}].backendRefs[{at}]"
+            if not ref.get("name"):
+                causes.append(required(f"{field}.name"))
+            causes += _integer(f"{field}.weight", ref.get("weight", _MISSING), 0, 1_000_000)
+    return causes
 
 
 def _integer(path: str, value: Any, least: int, most: int | None) -> Causes:

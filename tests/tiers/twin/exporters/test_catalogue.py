@@ -27,6 +27,7 @@ def texts():
                                   condition("Preempted", reason="InClusterQueue")])  # fmt: skip
     units = [r.unit for r in physics.models["chat-70b"].replicas.values()]
     physics.models["chat-70b"].tick(physics.now_s + 2, 1e4, units)  # more than its queue holds
+    physics.sent = {("chat-70b", "westus2", "200"): 3}
     names = ("dcgm", "vllm", "ksm", "kueue", "gateway")
     made = {name: render(name, physics) for name in names}
     probes = [
