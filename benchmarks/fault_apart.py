@@ -8,7 +8,7 @@ from unittest.mock import patch
 from benchmarks import fault_big, fault_machine, fault_races, fault_real
 from benchmarks.fault_worker import Workers
 from benchmarks.faults_bench import clean_slate, name_cluster
-from infra_console.plans import outbox
+from infra_console.plans.holding import outbox
 from tests.people import person
 
 

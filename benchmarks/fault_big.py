@@ -18,10 +18,10 @@ from django.conf import settings
 
 from benchmarks.fault_worker import Workers
 from benchmarks.faults_bench import Bench, Helpers
+from infra_console.plans.executing.sweep import orphaned_plans
+from infra_console.plans.holding.outbox import EXECUTE_TASK
 from infra_console.plans.models import Plan, Step
-from infra_console.plans.outbox import EXECUTE_TASK
 from infra_console.plans.spec import Budget, Guard, PlanSpec, Precondition, StepSpec
-from infra_console.plans.sweep import orphaned_plans
 from tests.infra_console import kube
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.specs import KINDS, TIER_KEY, node_move, node_steps, preconditions

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from infra_console.plans.fence import Fence
-from infra_console.plans.runner import Runner
+from infra_console.plans.executing.runner import Runner
+from infra_console.plans.holding.fence import Fence
 
 Strike = Callable[[], None]
 

@@ -31,13 +31,14 @@ from hypothesis.stateful import (
 from benchmarks.fault_boundaries import Boundaries, Killed, watched
 from benchmarks.fault_memory import KIND, World, world_in_memory
 from benchmarks.fault_model import LEASE, LIFE, NAMES, Known, Model
-from infra_console.plans import executor, services
+from infra_console.plans import services
 from infra_console.plans.errors import PlanError
+from infra_console.plans.executing import executor
+from infra_console.plans.executing.sweep import orphaned_plans
 from infra_console.plans.invariants.checker import check
 from infra_console.plans.invariants.reading import read_history
 from infra_console.plans.models import Plan, Transition
 from infra_console.plans.spec import PlanSpec, Precondition, StepSpec
-from infra_console.plans.sweep import orphaned_plans
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.specs import deployment_ref, scale_move, spec
 from tests.people import person

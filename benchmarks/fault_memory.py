@@ -14,8 +14,11 @@ from django.conf import settings
 from django.db import connection
 
 from benchmarks.fault_model import NAMES
-from infra_console.plans import clock, drift, fence, verification
+from infra_console.plans import clock
+from infra_console.plans.facts import drift
+from infra_console.plans.holding import fence
 from infra_console.plans.invariants.history import Request
+from infra_console.plans.settling import verification
 from infra_console.plans.spec import StepSpec
 from infra_console.plans.steps.base import Done, Outcome, StepContext, Undo
 from tests.infra_console.kube import CLUSTER

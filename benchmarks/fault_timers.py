@@ -12,15 +12,9 @@ from unittest.mock import patch
 
 from infra_console import worker_watch
 from infra_console.cluster import client
-from infra_console.plans import (
-    executor,
-    fence,
-    lease,
-    ownership,
-    patience,
-    runner,
-    verification,
-)
+from infra_console.plans.executing import executor, patience, runner
+from infra_console.plans.holding import fence, lease, ownership
+from infra_console.plans.settling import verification
 from infra_console.plans.steps import node, workload
 
 SCALE = 20

@@ -89,7 +89,7 @@ def _work(order: Mapping[str, Any]) -> None:
         kill_process,
         watched,
     )
-    from infra_console.plans import executor  # noqa: PLC0415
+    from infra_console.plans.executing import executor  # noqa: PLC0415
 
     code = 1
     try:

@@ -19,8 +19,8 @@ from benchmarks.fault_timers import scaled
 from benchmarks.faults_bench import Bench
 from infra_console.plans import services
 from infra_console.plans.models import Execution, Outbox, Plan, Step
-from infra_console.plans.rollback import roll_back
 from infra_console.plans.states import STEP_ENDED
+from infra_console.plans.taking_back.rollback import roll_back
 
 PROCESS_KILLS = 3
 LATE = timedelta(hours=9)

@@ -8,7 +8,8 @@ from unittest.mock import patch
 
 from benchmarks.fault_stranger import Busy
 from benchmarks.faults_bench import MOVED, Bench
-from infra_console.plans import patience, services
+from infra_console.plans import services
+from infra_console.plans.executing import patience
 from infra_console.plans.models import Plan
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.specs import TIER_KEY, node_steps, scale_move, scale_step

@@ -25,14 +25,16 @@ from benchmarks.fault_worker import Workers
 from infra_console.audit.models import AuditRow
 from infra_console.cluster.client import close_clients
 from infra_console.fleet.models import Cluster, FleetSetting, Region
-from infra_console.plans import executor, outbox, services
+from infra_console.plans import services
+from infra_console.plans.executing import executor
+from infra_console.plans.executing.sweep import orphaned_plans
+from infra_console.plans.holding import outbox
 from infra_console.plans.invariants.api_log import read_requests
 from infra_console.plans.invariants.checker import check
 from infra_console.plans.invariants.reading import read_history
 from infra_console.plans.models import Execution, Plan, Step, Transition
 from infra_console.plans.spec import PlanSpec
 from infra_console.plans.states import STEP_ENDED
-from infra_console.plans.sweep import orphaned_plans
 from tests.infra_console.conftest import DOCUMENT
 from tests.infra_console.kube import CLUSTER, RunningTwin, audit_event
 from tests.infra_console.plans.specs import node_move, node_steps, preconditions, spec

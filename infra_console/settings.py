@@ -419,8 +419,8 @@ SCHEMAS = {
     "snapshot-1": "tiers.core.snapshot.Snapshot",
 }
 API_ROUTERS = {
-    "plans": "infra_console.plans.api.router",
-    "envelopes": "infra_console.plans.envelope_api.router",
+    "plans": "infra_console.plans.http.api.router",
+    "envelopes": "infra_console.plans.http.envelope_api.router",
     "fleet": "infra_console.fleet.api.router",
     "sources": "infra_console.telemetry.api.router",
     "tiers": "tiers.api.router",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from infra_console.cluster.objects import GPU
-from infra_console.plans.kueue_facts import quota_fact
+from infra_console.plans.facts.kueue_facts import quota_fact
 from infra_console.plans.spec import Move, ObjectRef, Precondition, StepSpec, Tier
 from tiers.core.changes import ClusterMoves, GangStop, QuotaChange
 

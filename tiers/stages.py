@@ -13,8 +13,8 @@ from typing import Any
 
 from django.conf import settings
 
+from infra_console.plans.approving.rejections import rejection_of
 from infra_console.plans.queries import clusters_at_work
-from infra_console.plans.rejections import rejection_of
 from infra_console.plans.services import propose_plan
 from infra_console.plans.spec import Evidence, PlanSpec
 from infra_console.telemetry.ages import FleetFreshness

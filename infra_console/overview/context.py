@@ -14,8 +14,8 @@ from infra_console.fleet.models import FleetSetting
 from infra_console.fleet.queries import list_regions
 from infra_console.overview.queries import armed_pairs, kill_switch, plans_waiting
 from infra_console.overview.scope import PAST_HOURS, TIERS, scope_of
-from infra_console.plans.break_glass import unratified
-from infra_console.plans.freezes import frozen_now
+from infra_console.plans.approving.break_glass import unratified
+from infra_console.plans.approving.freezes import frozen_now
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

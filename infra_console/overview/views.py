@@ -19,8 +19,8 @@ from infra_console.overview.queries import (
 )
 from infra_console.overview.scope import Scope, scope_of
 from infra_console.overview.verdict import Verdict, judge
-from infra_console.plans.asking import held_back
-from infra_console.plans.break_glass import unratified
+from infra_console.plans.approving.asking import held_back
+from infra_console.plans.approving.break_glass import unratified
 from infra_console.plans.states import PlanState
 from infra_console.telemetry.queries import fleet_freshness
 

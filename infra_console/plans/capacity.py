@@ -16,7 +16,7 @@ from infra_console.cluster.reads import read_node
 from infra_console.cluster.scaling import ScaleState, read_scaled
 from infra_console.fleet.config import FleetConfig, PoolConfig
 from infra_console.fleet.queries import current_fleet
-from infra_console.plans.changes import paying
+from infra_console.plans.approving.changes import paying
 from infra_console.plans.errors import SpecInvalid
 from infra_console.plans.models import Plan
 from infra_console.plans.safety import require_right

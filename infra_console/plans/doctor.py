@@ -4,7 +4,7 @@ from django.conf import settings
 
 from infra_console.cluster.errors import ClusterError
 from infra_console.overview.doctor import Check
-from infra_console.plans.repository import reachable, repository
+from infra_console.plans.repositories.repository import reachable, repository
 
 
 def check_repositories() -> list[Check]:

@@ -15,18 +15,18 @@ from django.db.models import Max
 from django.db.models.functions import Now
 
 from infra_console.plans import clock
-from infra_console.plans.approvals import approve_plan, reject_plan, take_back_approval
-from infra_console.plans.asking import ask_next, renew, take_turns
-from infra_console.plans.break_glass import break_glass, ratify
+from infra_console.plans.approving.approvals import approve_plan, reject_plan, take_back_approval
+from infra_console.plans.approving.asking import ask_next, renew, take_turns
+from infra_console.plans.approving.break_glass import break_glass, ratify
+from infra_console.plans.approving.in_advance import approve_in_advance
+from infra_console.plans.approving.proposals import check_spec, overlaps, still_the_same
 from infra_console.plans.errors import WrongState
-from infra_console.plans.in_advance import approve_in_advance
+from infra_console.plans.executing.patience import begin_anew
+from infra_console.plans.holding.outbox import order_again
 from infra_console.plans.lifecycle import Journal, journal
-from infra_console.plans.look_models import LookKind
-from infra_console.plans.looks import ask_unasked
+from infra_console.plans.looking.looks import ask_unasked
 from infra_console.plans.models import Execution, Plan
-from infra_console.plans.outbox import order_again
-from infra_console.plans.patience import begin_anew
-from infra_console.plans.proposals import check_spec, overlaps, still_the_same
+from infra_console.plans.models.looks import LookKind
 from infra_console.plans.queries import unfinished
 from infra_console.plans.safety import (
     arm,

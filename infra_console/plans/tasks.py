@@ -4,17 +4,12 @@ from uuid import UUID
 
 from celery import shared_task
 
-from infra_console.plans import (
-    asking,
-    break_glass,
-    executor,
-    in_advance,
-    looking,
-    looks,
-    services,
-    settlement,
-    sweep,
-)
+from infra_console.plans import services
+from infra_console.plans.approving import asking, break_glass, in_advance
+from infra_console.plans.executing import executor, sweep
+from infra_console.plans.looking import answers as looking
+from infra_console.plans.looking import looks
+from infra_console.plans.settling import settlement
 
 
 @shared_task(name="plans.execute")

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from infra_console.plans import (
+from infra_console.plans.pages import (
     decisions,
     envelope_views,
     freeze_views,

@@ -8,7 +8,7 @@ is about the time since the same local time a day, or a week, before: 23 to 25 h
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from infra_console.plans.windows import Window, next_opening
+from infra_console.plans.approving.windows import Window, next_opening
 from infra_console.reports.sections import Kind, Period
 
 DAYS = {Kind.DAILY: 1, Kind.WEEKLY: 7}

@@ -17,10 +17,10 @@ from infra_console.cluster.managers import other_owners
 from infra_console.cluster.takeovers import allow_take_over
 from infra_console.fleet.models import Cluster as FleetCluster
 from infra_console.fleet.models import FleetSetting, Region
-from infra_console.plans import executor, services
-from infra_console.plans.kueue_facts import quota_fact
+from infra_console.plans import services
+from infra_console.plans.executing import executor
+from infra_console.plans.facts.kueue_facts import quota_fact
 from infra_console.plans.models import Execution, Plan, Step
-from infra_console.plans.rollback import roll_back
 from infra_console.plans.spec import (
     Budget,
     Guard,
@@ -32,6 +32,7 @@ from infra_console.plans.spec import (
     StepSpec,
 )
 from infra_console.plans.steps import gangs, kueue, kueue_victims, node
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.contract import objects
 from tests.contract.clusters import Cluster
 from tests.contract.kinds import CLUSTER_QUEUE, FLAVOR, JOB, LOCAL_QUEUE, NODE, POD, WORKLOAD

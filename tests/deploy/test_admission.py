@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from infra_console.plans.rollback import roll_back
 from infra_console.plans.spec import ObjectRef
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.deploy.admission import Broken, Review, Variables, concerns, policies, refusals
 from tests.infra_console.conftest import named_cluster, tls, twin
 from tests.infra_console.kube import CLUSTER

@@ -1,7 +1,7 @@
 """deploy/kubernetes/kueue.yaml: it grants what a plan on Kueue uses, both ways, and no more."""
 
 from infra_console.cluster.rights import READS, WRITES
-from infra_console.plans.rollback import roll_back
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.deploy.test_manifests import documents, found, granted, used
 from tests.infra_console.conftest import named_cluster, tls, twin
 from tests.infra_console.plans.conftest import _short_waits, approved, approver, armed, operator

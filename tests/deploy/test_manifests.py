@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from infra_console.cluster.writes import DELETION_COST
-from infra_console.plans import executor, fence
+from infra_console.plans.executing import executor
+from infra_console.plans.holding import fence
+from infra_console.plans.holding.ownership import LEASE
 from infra_console.plans.marks import EPOCH, PLAN, PRIOR
 from infra_console.plans.models import Execution
-from infra_console.plans.ownership import LEASE
 from tests.infra_console.conftest import named_cluster, tls, twin
 from tests.infra_console.kube import VIEWER
 from tests.infra_console.plans.conftest import _short_waits, approved, approver, armed, operator

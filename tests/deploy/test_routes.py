@@ -1,6 +1,6 @@
 """The role for routes grants what their steps use, and the policy lets a whole plan pass."""
 
-from infra_console.plans.rollback import roll_back
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.deploy.test_manifests import found, granted
 from tests.infra_console.plans.targets import work
 from tests.regions.conftest import (

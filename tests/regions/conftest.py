@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 
 from infra_console.cluster.client import close_clients
 from infra_console.fleet.models import Cluster, FleetSetting, Region
-from infra_console.plans import runner, services
+from infra_console.plans import services
+from infra_console.plans.executing import runner
 from infra_console.plans.models import Plan
 from infra_console.plans.spec import PlanSpec
 from regions import route_step

@@ -4,8 +4,8 @@ import pytest
 
 from infra_console.cluster.routes import route_state
 from infra_console.cluster.takeovers import allow_take_over
-from infra_console.plans.rollback import roll_back
 from infra_console.plans.services import resume_execution
+from infra_console.plans.taking_back.rollback import roll_back
 from regions.route_facts import regions_of, residency_of
 from tests.infra_console.plans.targets import work
 from tests.people import person

@@ -10,10 +10,12 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from infra_console.plans import executor, services, verification
+from infra_console.plans import services
 from infra_console.plans.errors import NotAllowed
+from infra_console.plans.executing import executor
 from infra_console.plans.models import Execution, Plan, Step
-from infra_console.plans.settlement import settle_due
+from infra_console.plans.settling import verification
+from infra_console.plans.settling.settlement import settle_due
 from infra_console.telemetry import queries as telemetry
 from infra_console.telemetry.adapters.memory import MemorySource
 from infra_console.telemetry.series import RawSeries

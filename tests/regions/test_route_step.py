@@ -3,10 +3,10 @@
 import pytest
 from django.utils import timezone
 
+from infra_console.plans.looking.rollback_preview import objects_back
 from infra_console.plans.models import Step
-from infra_console.plans.rollback import roll_back
-from infra_console.plans.rollback_preview import objects_back
 from infra_console.plans.spec import Lock, ObjectRef, Precondition, StepSpec
+from infra_console.plans.taking_back.rollback import roll_back
 from regions import liveness
 from regions.models import Drain
 from tests.infra_console.plans.specs import spec

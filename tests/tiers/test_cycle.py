@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from infra_console.fleet.services import apply_fleet_config
-from infra_console.plans.approvals import reject_plan
+from infra_console.plans.approving.approvals import reject_plan
 from infra_console.plans.models import Approval, Plan
 from tests.people import person
 from tests.tiers.factories import fleet_config, fleet_document

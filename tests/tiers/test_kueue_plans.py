@@ -7,7 +7,7 @@ import pytest
 
 from infra_console.cluster.reads import list_nodes
 from infra_console.fleet.config import FleetConfig
-from infra_console.plans.rollback import roll_back
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.conftest import named_cluster, tls, twin
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.conftest import _short_waits, approved, approver, armed, operator

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from infra_console.cluster.objects import node_state
-from infra_console.plans.guards import ready_gpus
+from infra_console.plans.holding.guards import ready_gpus
 from infra_console.plans.invariants.history import NO_LOG, History, PlanRow, Request, Verdict
 from infra_console.plans.invariants.patches import patched
 from infra_console.plans.invariants.writes import Account, account

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from infra_console.cluster.labels import hand_back_label
 from infra_console.cluster.objects import NodeState, Taint
 from infra_console.cluster.writes import change_node
-from infra_console.plans.guards import CORDON_TAINT
+from infra_console.plans.holding.guards import CORDON_TAINT
 from infra_console.plans.marks import PRIOR
 from infra_console.plans.spec import StepSpec
 from infra_console.plans.steps.base import Blocked, Done, Outcome, StepContext, Undo

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from infra_console.plans.guards import GuardRail
+from infra_console.plans.holding.guards import GuardRail
 from infra_console.plans.spec import ObjectRef, StepSpec
 
 Result = TypeVar("Result")

@@ -15,16 +15,16 @@ from typing import Any
 
 from infra_console.cluster.scaling import KINDS as SCALABLE
 from infra_console.cluster.scaling import read_scaled
-from infra_console.plans.drift import facts_of
 from infra_console.plans.errors import FieldUnusable
+from infra_console.plans.facts.drift import facts_of
+from infra_console.plans.facts.snapshot import Nodes
 from infra_console.plans.models import Plan
-from infra_console.plans.repository import Clone, cloned, repository
-from infra_console.plans.snapshot import Nodes
+from infra_console.plans.repositories.repository import Clone, cloned, repository
+from infra_console.plans.repositories.yaml_field import find_field, replace_field
 from infra_console.plans.spec import ObjectRef, StepSpec
 from infra_console.plans.steps.base import Done, Failed, Outcome, StepContext, Undo, Waiting
 from infra_console.plans.steps.looks import Look
 from infra_console.plans.steps.ours import has_written
-from infra_console.plans.yaml_field import find_field, replace_field
 
 POLL_S = 10.0
 

@@ -15,7 +15,7 @@ from infra_console.cluster.errors import EvictionBlocked, ObjectMissing
 from infra_console.cluster.objects import NodeState, PodState, Taint
 from infra_console.cluster.reads import list_pods, read_node
 from infra_console.cluster.writes import change_node, evict_pod
-from infra_console.plans.guards import foreign_taint
+from infra_console.plans.holding.guards import foreign_taint
 from infra_console.plans.marks import CLEARED, epoch_on, held_by, marks, newer_epoch
 from infra_console.plans.spec import StepSpec
 from infra_console.plans.steps.base import (

@@ -1,7 +1,7 @@
 """A node's tier label and taints, as they are read, compared and recorded."""
 
 from infra_console.cluster.objects import NodeState
-from infra_console.plans.guards import CORDON_TAINT
+from infra_console.plans.holding.guards import CORDON_TAINT
 
 
 def has_tier(node: NodeState, key: str, tier: str) -> bool:

@@ -90,7 +90,7 @@ def test_an_unexpected_failure_is_a_problem_without_its_inner_words(caller, monk
     def fail(**_: object) -> None:
         raise RuntimeError("a secret detail")
 
-    monkeypatch.setattr("infra_console.plans.api.plans_page", fail)
+    monkeypatch.setattr("infra_console.plans.http.api.plans_page", fail)
     answer = caller("viewer", scopes=["view"]).get("/api/v1/plans")
     assert (answer.status_code, answer["Content-Type"]) == (500, PROBLEM)
     assert "secret" not in answer.content.decode()

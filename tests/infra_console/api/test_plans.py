@@ -133,7 +133,7 @@ def test_an_approval_holds_while_the_broker_is_away(caller, monkeypatch, caplog)
     def away(_plan_id: object) -> None:
         raise ConnectionRefusedError("no broker")
 
-    monkeypatch.setattr("infra_console.plans.orders.send_waiting", away)
+    monkeypatch.setattr("infra_console.plans.holding.orders.send_waiting", away)
     plan = plan_row(4)
     approver = caller("approver", scopes=["plan.approve"])
     body = {"hash": plan.hash, "reason": "seen"}

@@ -9,7 +9,7 @@ from infra_console.fleet.queries import current_fleet, list_clusters
 from infra_console.fleet.services import apply_fleet_config
 from infra_console.overview.queries import armed_pairs
 from infra_console.plans.models import Arming
-from infra_console.plans.pages import arming_rows
+from infra_console.plans.pages.gathered import arming_rows
 from infra_console.plans.safety import arm, is_armed
 from tests.people import person
 from tests.tiers.factories import fleet_config, fleet_document

@@ -7,7 +7,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from infra_console.plans import runner, services
+from infra_console.plans import services
+from infra_console.plans.executing import runner
 from infra_console.plans.models import Execution, Plan
 from infra_console.plans.spec import PlanSpec
 from infra_console.plans.steps import (

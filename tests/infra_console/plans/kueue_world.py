@@ -9,7 +9,7 @@ from kubernetes.client import CustomObjectsApi
 
 from infra_console.cluster.client import client_for
 from infra_console.cluster.objects import GPU
-from infra_console.plans.kueue_facts import quota_fact
+from infra_console.plans.facts.kueue_facts import quota_fact
 from infra_console.plans.spec import Move, ObjectRef, PlanSpec, Precondition, StepSpec
 from tests.infra_console.kube import CLUSTER, Twin
 from tests.infra_console.plans.specs import node_move, node_steps, spec

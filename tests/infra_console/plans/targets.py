@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from infra_console.plans import executor
-from infra_console.plans.fence import Fence
+from infra_console.plans.executing import executor
+from infra_console.plans.executing.runner import Runner
+from infra_console.plans.holding.fence import Fence
 from infra_console.plans.models import Execution, Plan
-from infra_console.plans.runner import Runner
 from infra_console.plans.spec import ObjectRef, StepSpec
 from tests.infra_console.kube import CLUSTER, Twin
 from tests.infra_console.plans.conftest import let_lease_run_out

@@ -12,8 +12,10 @@ from django.utils import timezone
 
 from infra_console.audit.models import AuditRow
 from infra_console.fleet.config import ApprovalRule
-from infra_console.plans import break_glass, executor, outbox, quorum, services, sweep
-from infra_console.plans.comments import add_comment
+from infra_console.plans import services
+from infra_console.plans.approving import break_glass, quorum
+from infra_console.plans.approving.comments import add_comment
+from infra_console.plans.approving.quorum import DEFAULT_RULES, blast_radius, fits, quorum_of
 from infra_console.plans.errors import (
     AlreadyDecided,
     AuthorMayNotApprove,
@@ -27,8 +29,9 @@ from infra_console.plans.errors import (
     TooLateToTakeBack,
     WrongState,
 )
+from infra_console.plans.executing import executor, sweep
+from infra_console.plans.holding import outbox
 from infra_console.plans.models import Approval, BreakGlass, Comment, Execution, Outbox, Plan, Step
-from infra_console.plans.quorum import DEFAULT_RULES, blast_radius, fits, quorum_of
 from infra_console.plans.spec import Guard, Lock
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.specs import node_move, promise, scale_move, spec
@@ -250,8 +253,8 @@ def test_an_approval_is_taken_back_while_others_are_missing(plan, approver, othe
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("_undo")
 def test_of_two_who_undo_and_begin_at_once_one_wins():
-    from infra_console.plans.executor import _Turn
-    from infra_console.plans.lease import acquire_lease
+    from infra_console.plans.executing.executor import _Turn
+    from infra_console.plans.holding.lease import acquire_lease
     from infra_console.plans.states import Mode
 
     user = person("approver")

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from infra_console.overview.queries import plans_to_decide, plans_waiting
 from infra_console.plans import services
-from infra_console.plans.asking import ask_next, held_back
+from infra_console.plans.approving.asking import ask_next, held_back
 from infra_console.plans.models import Plan
 from tests.infra_console.plans.specs import node_move, node_steps, spec
 

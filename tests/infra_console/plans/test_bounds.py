@@ -2,10 +2,10 @@
 
 import pytest
 
-from infra_console.plans.rollback import roll_back
-from infra_console.plans.rollback_preview import objects_back
+from infra_console.plans.looking.rollback_preview import objects_back
 from infra_console.plans.spec import Precondition
 from infra_console.plans.steps.bounds import Bound
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.plans.targets import (
     DEATHS,
     SPACE,
@@ -170,7 +170,7 @@ def test_the_servers_conflict_names_the_owner_too(twin, hpa, armed, approved, mo
 def test_a_bound_that_is_set_back_is_reverted_by_name_and_not_written_again(
     twin, hpa, armed, approved, monkeypatch
 ):
-    from infra_console.plans import runner
+    from infra_console.plans.executing import runner
 
     monkeypatch.setattr(runner, "WORK_S", 0.3)
     plan = work(approved(plan_of(bound((2, 4), (40, 60)))), turns=1)

@@ -2,7 +2,13 @@
 
 from types import SimpleNamespace
 
-from infra_console.plans.changes import lanes, paying, progress, tier_changes, workload_changes
+from infra_console.plans.approving.changes import (
+    lanes,
+    paying,
+    progress,
+    tier_changes,
+    workload_changes,
+)
 from tests.infra_console.plans.targets import plan_of, ref, step
 from tests.plan_specs import spec
 

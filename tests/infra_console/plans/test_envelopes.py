@@ -11,10 +11,17 @@ from django.utils import timezone
 from infra_console.audit.models import AuditRow
 from infra_console.audit.services import record_audit
 from infra_console.fleet.config import ApprovalRule
-from infra_console.plans import envelopes, in_advance, quorum, services
-from infra_console.plans.covers import is_open, opens_at, outside
-from infra_console.plans.envelope_models import Envelope
-from infra_console.plans.envelopes import Draft, approve_envelope, propose_envelope, reject_envelope
+from infra_console.plans import services
+from infra_console.plans.approving import envelopes, in_advance, quorum
+from infra_console.plans.approving.covers import is_open, opens_at, outside
+from infra_console.plans.approving.envelopes import (
+    Draft,
+    approve_envelope,
+    propose_envelope,
+    reject_envelope,
+)
+from infra_console.plans.approving.freezes import frozen_plan
+from infra_console.plans.approving.in_advance import return_unused, revoke_envelope
 from infra_console.plans.errors import (
     EnvelopeClosed,
     EnvelopeInvalid,
@@ -22,11 +29,10 @@ from infra_console.plans.errors import (
     OwnEnvelope,
     ReasonMissing,
 )
-from infra_console.plans.freezes import frozen_plan
-from infra_console.plans.in_advance import return_unused, revoke_envelope
 from infra_console.plans.invariants.checker import check
 from infra_console.plans.invariants.reading import read_history
 from infra_console.plans.models import Execution, Plan, Transition
+from infra_console.plans.models.envelopes import Envelope
 from infra_console.plans.spec import Guard, PlanSpec
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.specs import KINDS, node_move, node_steps, promise, scale_step, spec

@@ -9,15 +9,16 @@ from django.utils import timezone
 from infra_console.audit.models import AuditRow
 from infra_console.audit.queries import verify_chain
 from infra_console.cluster.reads import list_pods
-from infra_console.plans import executor, runner, services
-from infra_console.plans.fence import Fence
-from infra_console.plans.lease import LeaseLost, acquire_lease, renew_lease
+from infra_console.plans import services
+from infra_console.plans.executing import executor, runner
+from infra_console.plans.executing.patience import PATIENCE
+from infra_console.plans.executing.sweep import orphaned_plans
+from infra_console.plans.holding.fence import Fence
+from infra_console.plans.holding.lease import LeaseLost, acquire_lease, renew_lease
 from infra_console.plans.models import Execution, LockRow, Plan, Step
-from infra_console.plans.patience import PATIENCE
 from infra_console.plans.spec import Budget, Guard
 from infra_console.plans.steps import node
 from infra_console.plans.steps.node import AssignTier, Drain, Uncordon
-from infra_console.plans.sweep import orphaned_plans
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.conftest import let_lease_run_out
 from tests.infra_console.plans.specs import (

@@ -8,10 +8,11 @@ from django.utils import timezone
 from kubernetes.client.exceptions import ApiException
 
 from infra_console.cluster.errors import ClusterUnavailable, from_status
-from infra_console.plans import executor, services
+from infra_console.plans import services
+from infra_console.plans.executing import executor
+from infra_console.plans.executing.runner import LONGEST_RETRY_S, _outcome_of
 from infra_console.plans.invariants.checker import check
 from infra_console.plans.models import Execution, Plan, Step
-from infra_console.plans.runner import LONGEST_RETRY_S, _outcome_of
 from infra_console.plans.spec import is_unchanged
 from infra_console.plans.steps.base import Waiting
 from tests.infra_console.plans.invariants.made_up import NODE, history, request, requests, writes

@@ -5,9 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from infra_console.audit.models import AuditRow
-from infra_console.plans import executor, services
-from infra_console.plans.errors import FreezeInvalid, NotAllowed, ReasonMissing, WrongState
-from infra_console.plans.freezes import (
+from infra_console.plans import services
+from infra_console.plans.approving.freezes import (
     Draft,
     add_window,
     frozen_now,
@@ -15,10 +14,12 @@ from infra_console.plans.freezes import (
     override_freeze,
     remove_window,
 )
+from infra_console.plans.approving.windows import Window, frozen, next_opening, open_until
+from infra_console.plans.errors import FreezeInvalid, NotAllowed, ReasonMissing, WrongState
+from infra_console.plans.executing import executor
 from infra_console.plans.models import Execution, FreezeWindow, Plan, Step
-from infra_console.plans.rollback import roll_back
 from infra_console.plans.steps.node import Cordon
-from infra_console.plans.windows import Window, frozen, next_opening, open_until
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.specs import NODE, node_move, node_steps, spec
 from tests.people import person

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from infra_console.plans import repository as repositories
-from infra_console.plans import runner, services
+from infra_console.plans import services
 from infra_console.plans.doctor import check_repositories
 from infra_console.plans.errors import FieldUnusable, RepositoryRefused, RepositoryUnavailable
-from infra_console.plans.repository import Clone, cloned, repository
-from infra_console.plans.rollback import roll_back
-from infra_console.plans.rollback_preview import objects_back
+from infra_console.plans.executing import runner
+from infra_console.plans.looking.rollback_preview import objects_back
+from infra_console.plans.repositories import repository as repositories
+from infra_console.plans.repositories.repository import Clone, cloned, repository
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.plans.targets import BOUNDARIES, plan_of, ref, step, survive, until, work
 from tiers.twin.controllers import gitops
 

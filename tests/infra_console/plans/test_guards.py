@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from infra_console.cluster.objects import NodeState, Taint
-from infra_console.plans.guards import GuardRail, ready_gpus
+from infra_console.plans.holding.guards import GuardRail, ready_gpus
 from infra_console.plans.marks import PLAN
 from infra_console.plans.spec import Budget, Guard
 from tests.infra_console.plans.specs import TIER_KEY

@@ -4,11 +4,11 @@ import pytest
 
 from infra_console.audit.queries import verify_chain
 from infra_console.cluster.takeovers import TakeOverRefused, allow_take_over
-from infra_console.plans import runner
+from infra_console.plans.executing import runner
+from infra_console.plans.looking.rollback_preview import objects_back
 from infra_console.plans.models import LockRow, Step
-from infra_console.plans.rollback import roll_back
-from infra_console.plans.rollback_preview import objects_back
 from infra_console.plans.steps.kueue_victims import Deactivate
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.plans import killing
 from tests.infra_console.plans.kueue_world import (
     FLAVOR,

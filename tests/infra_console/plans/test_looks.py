@@ -8,14 +8,16 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from infra_console.plans import looking, looks, rehearsal, services
+from infra_console.plans import services
+from infra_console.plans.approving.freezes import Draft, add_window
 from infra_console.plans.errors import NotAllowed
-from infra_console.plans.freezes import Draft, add_window
-from infra_console.plans.look_models import Look, LookKind
-from infra_console.plans.looking import answer
-from infra_console.plans.looks import ask_look, request_look, send_unanswered
+from infra_console.plans.looking import answers as looking
+from infra_console.plans.looking import looks, rehearsal
+from infra_console.plans.looking.answers import answer
+from infra_console.plans.looking.looks import ask_look, request_look, send_unanswered
+from infra_console.plans.looking.policy import Check, policy_checks
 from infra_console.plans.models import LockRow, Plan
-from infra_console.plans.policy import Check, policy_checks
+from infra_console.plans.models.looks import Look, LookKind
 from infra_console.plans.spec import Guard
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.specs import NODE, node_steps, preconditions, scale_step, spec

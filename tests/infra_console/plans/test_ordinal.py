@@ -2,10 +2,10 @@
 
 import pytest
 
+from infra_console.plans.looking.rollback_preview import objects_back
 from infra_console.plans.models import Step
-from infra_console.plans.rollback import roll_back
-from infra_console.plans.rollback_preview import objects_back
 from infra_console.plans.spec import Precondition
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.plans.targets import (
     DEATHS,
     SPACE,
@@ -120,7 +120,7 @@ def test_a_scale_that_somebody_takes_back_is_a_state_and_no_loop(
 ):
     """A new group cannot start; meanwhile somebody sets the old count again."""
     plan = approved(plan_of(scale(GROUPS, 2, 40)))
-    from infra_console.plans import runner
+    from infra_console.plans.executing import runner
 
     monkeypatch.setattr(runner, "WORK_S", 0.3)
     work(plan, turns=1)

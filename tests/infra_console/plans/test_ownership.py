@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from infra_console.audit.models import AuditRow
 from infra_console.cluster.leases import read_lease
-from infra_console.plans import executor
 from infra_console.plans.errors import NotOwned
+from infra_console.plans.executing import executor
+from infra_console.plans.holding.ownership import AUDIT_SEQ, LEASE, LEASE_S, hold, identity_in
 from infra_console.plans.models import Console, Execution, ForeignLease, Plan
-from infra_console.plans.ownership import AUDIT_SEQ, LEASE, LEASE_S, hold, identity_in
 from infra_console.plans.services import abort_execution
 from infra_console.plans.steps.node import AssignTier
 from tests.infra_console.kube import CLUSTER

@@ -88,7 +88,7 @@ def test_approving_takes_one_form_and_shows_the_execution():
 @pytest.fixture
 def _two_needed(monkeypatch):
     rule = ApprovalRule(title="always two", approvals=2)
-    monkeypatch.setattr("infra_console.plans.quorum.DEFAULT_RULES", (rule,))
+    monkeypatch.setattr("infra_console.plans.approving.quorum.DEFAULT_RULES", (rule,))
 
 
 @pytest.mark.usefixtures("_two_needed")
@@ -277,7 +277,7 @@ def test_the_kill_switch_shows_on_every_page_until_released(uksouth):
 
 
 def test_a_rejected_plan_says_until_when_its_moves_are_not_proposed_again(settings):
-    from infra_console.plans.approvals import reject_plan
+    from infra_console.plans.approving.approvals import reject_plan
 
     plan = plan_row(7)
     reject_plan(plan.id, by=person("approver"), reason="not today")

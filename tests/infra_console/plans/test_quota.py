@@ -6,9 +6,9 @@ from decimal import InvalidOperation
 import pytest
 
 from infra_console.cluster.caps import whole
-from infra_console.plans.rollback import roll_back
-from infra_console.plans.rollback_preview import objects_back
+from infra_console.plans.looking.rollback_preview import objects_back
 from infra_console.plans.spec import Precondition
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.plans.targets import (
     DEATHS,
     SPACE,

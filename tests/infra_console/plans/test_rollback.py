@@ -6,18 +6,20 @@ import pytest
 from django.utils import timezone
 
 from infra_console.audit.queries import verify_chain
-from infra_console.plans import executor, services, verification
+from infra_console.plans import services
 from infra_console.plans.errors import (
     NotAllowed,
     ReasonMissing,
     RollbackRefused,
     WrongState,
 )
+from infra_console.plans.executing import executor
+from infra_console.plans.executing.runner import Runner
 from infra_console.plans.models import Execution, LockRow, Plan, Step
-from infra_console.plans.rollback import roll_back
-from infra_console.plans.runner import Runner
+from infra_console.plans.settling import verification
 from infra_console.plans.spec import Guard
 from infra_console.plans.steps.node import AssignTier, Drain, Uncordon
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.conftest import let_lease_run_out
 from tests.infra_console.plans.specs import (

@@ -9,14 +9,14 @@ from django.test import Client
 
 from infra_console.access.services import issue_token
 from infra_console.cluster.reads import list_pods
-from infra_console.plans import rollback_preview
-from infra_console.plans.look_models import LookKind
-from infra_console.plans.looking import answer
-from infra_console.plans.looks import ask_look
+from infra_console.plans.looking import rollback_preview
+from infra_console.plans.looking.answers import answer
+from infra_console.plans.looking.looks import ask_look
+from infra_console.plans.looking.rollback_preview import objects_back
 from infra_console.plans.models import Plan, Step
-from infra_console.plans.rollback import roll_back
-from infra_console.plans.rollback_preview import objects_back
+from infra_console.plans.models.looks import LookKind
 from infra_console.plans.spec import Guard
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.specs import NODE, TIER_KEY, spec
 from tests.infra_console.plans.test_execution import work

@@ -13,11 +13,12 @@ from infra_console.cluster.errors import (
     ObjectConflict,
     ObjectMissing,
 )
-from infra_console.plans import executor, outbox, runner, sweep
 from infra_console.plans.checks import check_step_kinds
+from infra_console.plans.executing import executor, runner, sweep
+from infra_console.plans.executing.patience import PATIENCE, patient
+from infra_console.plans.executing.runner import Runner, _outcome_of, runnable
+from infra_console.plans.holding import outbox
 from infra_console.plans.models import Execution, Outbox, Plan, Step
-from infra_console.plans.patience import PATIENCE, patient
-from infra_console.plans.runner import Runner, _outcome_of, runnable
 from infra_console.plans.steps.base import Blocked, Failed, Waiting
 from tests.infra_console.plans.specs import spec
 

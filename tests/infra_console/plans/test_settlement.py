@@ -9,13 +9,14 @@ from django.utils import timezone
 
 from infra_console.audit.models import AuditRow
 from infra_console.cluster.errors import ClusterUnavailable
-from infra_console.plans import promises, snapshot, verification
 from infra_console.plans.errors import NotAllowed, ReasonMissing, WrongState
+from infra_console.plans.facts import snapshot
 from infra_console.plans.models import Execution, LockRow, Plan, Settlement
-from infra_console.plans.promises import judge_span
 from infra_console.plans.queries import plan_detail
-from infra_console.plans.settlement import settle_due
-from infra_console.plans.verification import end_verification, verify
+from infra_console.plans.settling import promises, verification
+from infra_console.plans.settling.promises import judge_span
+from infra_console.plans.settling.settlement import settle_due
+from infra_console.plans.settling.verification import end_verification, verify
 from infra_console.telemetry import queries as telemetry
 from infra_console.telemetry.adapters.memory import MemorySource
 from infra_console.telemetry.errors import SourceUnreachable

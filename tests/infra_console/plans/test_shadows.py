@@ -8,13 +8,14 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from infra_console.audit.models import AuditRow
-from infra_console.plans import services, settlement
-from infra_console.plans.harms import look_for
+from infra_console.plans import services
 from infra_console.plans.models import Execution, Plan, Settlement
-from infra_console.plans.settlement import settle_due
+from infra_console.plans.pages.track_figures import kept_figure, ratio_figure
+from infra_console.plans.settling import settlement
+from infra_console.plans.settling.harms import look_for
+from infra_console.plans.settling.settlement import settle_due
+from infra_console.plans.settling.track_record import newest_settled, track_record
 from infra_console.plans.spec import Harm, PlanSpec, canonical_json
-from infra_console.plans.track_figures import kept_figure, ratio_figure
-from infra_console.plans.track_record import newest_settled, track_record
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.specs import promise, spec
 from tests.infra_console.plans.test_settlement import TIER_GPUS, fill, source

@@ -8,8 +8,9 @@ import pytest
 from django.db import connection
 from django.db.models import F
 
-from infra_console.plans import executor, services
-from infra_console.plans.crew import Crew
+from infra_console.plans import services
+from infra_console.plans.executing import executor
+from infra_console.plans.holding.crew import Crew
 from infra_console.plans.models import Execution, Plan, Step
 from infra_console.plans.spec import Budget, Guard
 from infra_console.plans.steps.node import AssignTier, Drain

@@ -8,7 +8,7 @@ from kubernetes.client import CustomObjectsApi
 from infra_console.cluster.client import client_for
 from infra_console.cluster.managers import UNRECORDED
 from infra_console.cluster.takeovers import allow_take_over
-from infra_console.plans.rollback import roll_back
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.specs import scale_step
 from tests.infra_console.plans.targets import (

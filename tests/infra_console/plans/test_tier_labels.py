@@ -6,8 +6,8 @@ from kubernetes.client import CoreV1Api
 from infra_console.cluster.client import client_for
 from infra_console.cluster.takeovers import allow_take_over
 from infra_console.plans import services
-from infra_console.plans.fence import Fence
-from infra_console.plans.rollback import roll_back
+from infra_console.plans.holding.fence import Fence
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.specs import NODE, TIER_KEY, spec
 from tests.infra_console.plans.test_execution import work

@@ -3,7 +3,7 @@
 import pytest
 
 from infra_console.plans.errors import FieldUnusable
-from infra_console.plans.yaml_field import find_field, replace_field
+from infra_console.plans.repositories.yaml_field import find_field, replace_field
 
 TEXT = """# who serves   chat
 apiVersion: apps/v1

@@ -9,10 +9,11 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 
-from infra_console.plans import clock, envelopes
-from infra_console.plans.envelope_models import Envelope
+from infra_console.plans import clock
+from infra_console.plans.approving import envelopes
+from infra_console.plans.approving.in_advance import revoke_envelope
 from infra_console.plans.errors import PlanError
-from infra_console.plans.in_advance import revoke_envelope
+from infra_console.plans.models.envelopes import Envelope
 from infra_console.plans.queries import find_user
 
 DECISIONS = {

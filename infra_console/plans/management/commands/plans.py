@@ -10,9 +10,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from infra_console.plans import services
+from infra_console.plans.approving.quorum import quorum_of
 from infra_console.plans.errors import PlanError
+from infra_console.plans.looking.policy import policy_checks
 from infra_console.plans.models import Plan
-from infra_console.plans.policy import policy_checks
 from infra_console.plans.queries import (
     find_plan,
     find_user,
@@ -20,11 +21,10 @@ from infra_console.plans.queries import (
     plan_detail,
     plan_summary,
 )
-from infra_console.plans.quorum import quorum_of
-from infra_console.plans.rollback import roll_back
+from infra_console.plans.settling.track_record import DAYS, track_record
+from infra_console.plans.settling.verification import end_verification
 from infra_console.plans.states import PlanState
-from infra_console.plans.track_record import DAYS, track_record
-from infra_console.plans.verification import end_verification
+from infra_console.plans.taking_back.rollback import roll_back
 
 CONTROLS: Mapping[str, Callable[..., Plan]] = {
     "pause": services.pause_execution,

@@ -11,7 +11,7 @@ from infra_console.plans.invariants.api_log import request_of
 from infra_console.plans.invariants.kueue import beyond_the_steps
 from infra_console.plans.invariants.reading import read_history
 from infra_console.plans.invariants.writes import account
-from infra_console.plans.rollback import roll_back
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.kube import CLUSTER, audit_event
 from tests.infra_console.plans import killing
 from tests.infra_console.plans.kueue_world import GPU_QUOTA, KueueTwin, shrink

@@ -8,8 +8,9 @@ import pytest
 from django.core.management import call_command
 
 from infra_console.audit.models import AuditRow
-from infra_console.plans import executor, services
-from infra_console.plans.fence import Fence
+from infra_console.plans import services
+from infra_console.plans.executing import executor
+from infra_console.plans.holding.fence import Fence
 from infra_console.plans.invariants.api_log import LogUnreadable, read_requests
 from infra_console.plans.models import Approval, Execution
 from infra_console.plans.steps.node import AssignTier

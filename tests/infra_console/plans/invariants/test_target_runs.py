@@ -1,6 +1,6 @@
 """The checker over a plan that changes every kind of object but nodes, forward and back."""
 
-from infra_console.plans.rollback import roll_back
+from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.plans.invariants.test_real_runs import judge, nodes_file
 from tests.infra_console.plans.targets import (
     BOUNDARIES,

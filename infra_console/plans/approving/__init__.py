@@ -1,0 +1,1 @@
+"""Proposals, approvals in person and in advance, freezes, and what no quorum may skip."""

@@ -1,0 +1,1 @@
+"""From an approved plan to its last step."""

@@ -1,0 +1,1 @@
+"""Who may write now: leases, locks, epochs, the order to begin, floors and budgets."""

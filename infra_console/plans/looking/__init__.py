@@ -1,0 +1,1 @@
+"""What a worker with cluster rights sees for people who have none."""

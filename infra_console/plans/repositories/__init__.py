@@ -1,0 +1,1 @@
+"""Repositories that a GitOps agent applies: read, changed on a branch, pushed."""

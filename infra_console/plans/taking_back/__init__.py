@@ -1,0 +1,1 @@
+"""The way back: compensations, and the verb that starts them."""
