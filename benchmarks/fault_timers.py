@@ -15,7 +15,7 @@ from infra_console.cluster import client
 from infra_console.plans.executing import executor, patience, runner
 from infra_console.plans.holding import fence, lease, ownership
 from infra_console.plans.settling import verification
-from infra_console.plans.steps import node, workload
+from infra_console.plans.steps import drain, node, workload
 
 SCALE = 20
 # The twin of the runs lives a hundred times faster than a cluster: its polls are shorter still.
@@ -49,9 +49,10 @@ def shortened() -> dict[tuple[Any, str], Any]:
         (verification, "VERIFY_FOR"): timedelta(seconds=VERIFY_S),
         (verification, "POLL_S"): scaled(5),
         (verification, "UNREAD_POLL_S"): scaled(15),
-        (node, "DRAIN_POLL_S"): POLL_S,
+        (drain, "DRAIN_POLL_S"): POLL_S,
+        (node, "BUDGET_POLL_S"): POLL_S,
         (worker_watch, "ASK_EVERY_S"): 2.0,  # a worker takes some seconds to start, unscaled
-        (node, "MAX_RETRY_S"): scaled(10),
+        (drain, "MAX_RETRY_S"): scaled(10),
         (workload, "POLL_S"): POLL_S,
     }
 

@@ -351,7 +351,7 @@ ROLLBACK_WITHIN_S = env_int("ROLLBACK_WITHIN_S", 24 * 3600)
 # What each domain contributes, by dotted path; a system check resolves them at start.
 PLAN_STEP_KINDS = {
     "node.cordon": "infra_console.plans.steps.node.Cordon",
-    "node.drain": "infra_console.plans.steps.node.Drain",
+    "node.drain": "infra_console.plans.steps.drain.Drain",
     "node.assign_tier": "infra_console.plans.steps.node.AssignTier",
     "node.uncordon": "infra_console.plans.steps.node.Uncordon",
     "node.cordon_back": "infra_console.plans.steps.back.CloseAgain",

@@ -31,7 +31,7 @@ from infra_console.plans.spec import (
     Precondition,
     StepSpec,
 )
-from infra_console.plans.steps import gangs, kueue, kueue_victims, node
+from infra_console.plans.steps import drain, gangs, kueue, kueue_victims
 from infra_console.plans.taking_back.rollback import roll_back
 from tests.contract import objects
 from tests.contract.clusters import Cluster
@@ -128,8 +128,8 @@ def training(cluster, kube, space, unique, make_node, make_custom) -> Training:
 def console(cluster: Cluster, space: str, settings, monkeypatch) -> Iterator[None]:
     """This cluster as the one of the console's fleet, armed, its Lease in our namespace."""
     if cluster.is_twin:
-        for kind in (kueue, kueue_victims, gangs, node):
-            monkeypatch.setattr(kind, "DRAIN_POLL_S" if kind is node else "POLL_S", 0.1)
+        for kind in (kueue, kueue_victims, gangs, drain):
+            monkeypatch.setattr(kind, "DRAIN_POLL_S" if kind is drain else "POLL_S", 0.1)
     settings.KUBECONFIG, context = cluster.kubeconfig()
     settings.OWNERSHIP_NAMESPACE = space
     place = {"latitude": 37.4, "longitude": -79.8, "jurisdiction": "US"}

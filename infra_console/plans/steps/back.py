@@ -18,11 +18,11 @@ from infra_console.plans.holding.guards import CORDON_TAINT
 from infra_console.plans.marks import PRIOR
 from infra_console.plans.spec import StepSpec
 from infra_console.plans.steps.base import Blocked, Done, Outcome, StepContext, Undo
+from infra_console.plans.steps.drain import Drain
 from infra_console.plans.steps.gangs import let_back
 from infra_console.plans.steps.labels import label_node
 from infra_console.plans.steps.node import (
     Cordon,
-    Drain,
     read_target,
     refuse_other,
     refuse_unheld,

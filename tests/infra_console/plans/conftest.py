@@ -13,6 +13,7 @@ from infra_console.plans.models import Execution, Plan
 from infra_console.plans.spec import PlanSpec
 from infra_console.plans.steps import (
     bounds,
+    drain,
     gangs,
     git,
     kueue,
@@ -57,8 +58,9 @@ def approved(approver: User) -> Callable[[PlanSpec], Plan]:
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The twin of the tests lives a hundred times faster than a cluster."""
-    monkeypatch.setattr(node, "DRAIN_POLL_S", 0.05)
-    monkeypatch.setattr(node, "MAX_RETRY_S", 0.1)
+    monkeypatch.setattr(drain, "DRAIN_POLL_S", 0.05)
+    monkeypatch.setattr(drain, "MAX_RETRY_S", 0.1)
+    monkeypatch.setattr(node, "BUDGET_POLL_S", 0.05)
     for kind in (workload, kueue, kueue_victims, gangs, bounds, git, machines, quota, ordinal):
         monkeypatch.setattr(kind, "POLL_S", 0.05)
     monkeypatch.setattr(runner, "CONFLICT_RETRY_S", 0.05)

@@ -17,8 +17,9 @@ from infra_console.plans.holding.fence import Fence
 from infra_console.plans.holding.lease import LeaseLost, acquire_lease, renew_lease
 from infra_console.plans.models import Execution, LockRow, Plan, Step
 from infra_console.plans.spec import Budget, Guard
-from infra_console.plans.steps import node
-from infra_console.plans.steps.node import AssignTier, Drain, Uncordon
+from infra_console.plans.steps import drain
+from infra_console.plans.steps.drain import Drain
+from infra_console.plans.steps.node import AssignTier, Uncordon
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.conftest import let_lease_run_out
 from tests.infra_console.plans.specs import (
@@ -470,7 +471,7 @@ def test_a_pod_without_a_controller_is_never_evicted(twin, armed, approved, oper
 
     plan = approved(spec())
     with monkeypatch.context() as bare:
-        bare.setattr(node, "list_pods", with_one_by_hand)
+        bare.setattr(drain, "list_pods", with_one_by_hand)
         assert work(plan).state == "paused"
     assert "lab/by-hand has no controller" in plan.state_reason
     assert twin.count("create pods/eviction") == 0

@@ -7,7 +7,7 @@ import pytest
 from infra_console.plans import services
 from infra_console.plans.looking.rollback_preview import objects_back
 from infra_console.plans.spec import Precondition
-from infra_console.plans.steps.node import Drain
+from infra_console.plans.steps.drain import Drain
 from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.plans.specs import NODE, TIER_KEY, node_move, node_steps, spec
 from tests.infra_console.plans.targets import (

@@ -18,7 +18,8 @@ from infra_console.plans.executing.runner import Runner
 from infra_console.plans.models import Execution, LockRow, Plan, Step
 from infra_console.plans.settling import verification
 from infra_console.plans.spec import Guard
-from infra_console.plans.steps.node import AssignTier, Drain, Uncordon
+from infra_console.plans.steps.drain import Drain
+from infra_console.plans.steps.node import AssignTier, Uncordon
 from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.conftest import let_lease_run_out

@@ -13,7 +13,8 @@ from infra_console.plans.executing import executor
 from infra_console.plans.holding.crew import Crew
 from infra_console.plans.models import Execution, Plan, Step
 from infra_console.plans.spec import Budget, Guard
-from infra_console.plans.steps.node import AssignTier, Drain
+from infra_console.plans.steps.drain import Drain
+from infra_console.plans.steps.node import AssignTier
 from infra_console.plans.steps.registry import is_side_by_side
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans import killing
