@@ -1,7 +1,7 @@
 """The forecaster and its rivals at rolling origins over the newest part of given series.
 
-The networks are trained three times: early, so that mixture, gate and bands know them before the
-scored part begins; at its start; and at its middle. Each forecasts only origins after what it saw.
+The network is trained twice: early, so that mixture, gate and bands know it before the scored part
+begins, and at its start. Each forecasts only origins after what it saw.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,8 +64,7 @@ def learned_medians(
     `lap` is called with "fit" and "forecast" as each ends, to take the time.
     """
     length = matrix.history.shape[1]
-    middle = scored_from + (length - scored_from) // 2
-    starts = (int(EARLY * scored_from), scored_from, middle)
+    starts = (int(EARLY * scored_from), scored_from)
     found = np.full((len(matrix.history), len(origins), STEPS), np.nan)
     for start, end in zip(starts, (*starts[1:], length), strict=True):
         asked = np.flatnonzero((origins >= start) & (origins < end))

@@ -1,9 +1,11 @@
 """Bands that follow their own misses: online conformal quantiles, by series and hour ahead.
 
-An error is measured in units of the series' recent mean error at that hour. Its quantiles over the
-last week, own and siblings', are the band; every quantile is then moved by a tracked offset,
-up when outcomes pass it too often and down when too seldom (quantile tracking: Gibbs & Candès
-2021; Angelopoulos, Candès & Tibshirani 2023). An error counts once its outcome is known.
+An error is measured in units of the series' recent mean error at that hour, between that of the
+last hours and that of the last week, so that a burst widens the band soon and does not keep it
+wide. Its quantiles over the last week, own and siblings', are the band; every quantile is then
+moved by a tracked offset, up when outcomes pass it too often and down when too seldom (quantile
+tracking: Gibbs & Candès 2021; Angelopoulos, Candès & Tibshirani 2023). An error counts once its
+outcome is known.
 """
 
 import numpy as np
@@ -13,12 +15,14 @@ from tiers.core.forecast.quantiles import LEVELS, MEDIAN, STEPS, Array, quantile
 from tiers.core.forecast.windows import DAY, WEEK
 
 _HOURS = STEPS // GROUP
-_KEEP = 0.5 ** (1 / DAY)
+_KEEP = np.array([0.5 ** (1 / (DAY // 4)), 0.5 ** (1 / WEEK)])[:, None]
 _TRACK = 0.02
+_REACH = 0.5  # added to a quantile's distance when it moves: the inner ones must move as well
+_INWARD = 0.9  # of a quantile's distance: offsets never close the band
 _REFRESH = 6  # steps between two looks at the errors of the week
 _STRIDE = 3
-_SIBLING_ERRORS = 60  # the siblings' quantiles weigh as much as so many own errors
-_GUESS = 0.25  # of the level, before any error is known
+_SIBLING_ERRORS = 30  # the siblings' quantiles weigh as much as so many own errors
+_UPPER = np.arange(len(LEVELS)) > MEDIAN
 
 
 def calibrated(path: Array, outcome: Array, usual_error: Array) -> Array:
@@ -47,8 +51,7 @@ def calibrated(path: Array, outcome: Array, usual_error: Array) -> Array:
                 scores[:, earlier, steps] = error / used[:, earlier, steps]
                 spread.learn(group, np.abs(error))
                 missed = _missed(values[:, earlier, steps], outcome[:, earlier, steps])
-                reach = np.abs(base[:, group]) + 0.1
-                offset[:, group] += _TRACK * reach * missed
+                offset[:, group] = _moved(offset[:, group], base[:, group], missed)
         if origin % _REFRESH == 0:
             base = _base(scores, origin)
         now = spread.at(usual_error[:, origin])
@@ -58,36 +61,45 @@ def calibrated(path: Array, outcome: Array, usual_error: Array) -> Array:
     return values
 
 
+def _moved(offset: Array, base: Array, missed: Array) -> Array:
+    reach = np.abs(base)
+    moved = offset + _TRACK * (reach + _REACH) * missed
+    inward = _INWARD * reach
+    found: Array = np.where(_UPPER, np.maximum(moved, -inward), np.minimum(moved, inward))
+    return found
+
+
 class _Spread:
-    """Each series' mean absolute error by hour ahead, newest days counting most."""
+    """Each series' mean absolute error by hour ahead: of about the last six hours, and the week."""
 
     def __init__(self, guess: Array) -> None:
-        self._total = np.zeros((len(guess), _HOURS))
-        self._count = np.zeros((len(guess), _HOURS))
+        self._total = np.zeros((len(_KEEP), len(guess), _HOURS))
+        self._count = np.zeros((len(_KEEP), len(guess), _HOURS))
 
     def learn(self, group: int, errors: Array) -> None:
         known = np.isfinite(errors)
         share = known.mean(axis=1)
         error = np.where(known, errors, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
         keep = np.where(share > 0, _KEEP, 1.0)
-        self._total[:, group] = keep * self._total[:, group] + share * error
-        self._count[:, group] = keep * self._count[:, group] + share
+        self._total[..., group] = keep * self._total[..., group] + share * error
+        self._count[..., group] = keep * self._count[..., group] + share
 
     def at(self, guess: Array) -> Array:
-        """(N, 4); the guess counts as half a day of errors."""
-        few = 36.0
-        found: Array = (self._total + few * guess[:, None]) / (self._count + few)
-        return np.maximum(found, 1e-9)
+        """(N, 4) geometric mean of both; the guess counts as a quarter of a day of errors."""
+        few = DAY / 4
+        found = (self._total + few * guess[:, None]) / (self._count + few)
+        both: Array = np.exp(np.log(np.maximum(found, 1e-9)).mean(axis=0))
+        return both
 
 
 def _missed(values: Array, outcome: Array) -> Array:
     """(N, 15): level less the share of outcomes at or below the quantile; 0 where unknown.
 
-    An outcome that equals a quantile counts as neither: idle series touch zero all day.
+    An outcome that equals a quantile is inside the band: idle series touch zero all day.
     """
     known = (np.isfinite(outcome) & np.isfinite(values[..., 0]))[..., None]
     seen = outcome[..., None]
-    below = (seen < values) + LEVELS * (seen == values)
+    below = (seen < values) | ((seen == values) & (_UPPER))
     found: Array = np.where(known, LEVELS - below, 0.0).mean(axis=1)
     return found
 
