@@ -102,11 +102,11 @@ class _Fit:
             common = np.linalg.solve(
                 teachers * squares + pull.to_last * same, teachers * products[..., None]
             )[..., 0]
-            own: Array = np.linalg.solve(
+            own = np.linalg.solve(
                 self._squares + pull.to_all * same,
                 (self._products + pull.to_all * common)[..., None],
-            )[..., 0]
-            self.weights[name] = own
+            )
+            self.weights[name] = own[..., 0].astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
