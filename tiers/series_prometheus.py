@@ -11,7 +11,7 @@ import numpy as np
 
 from infra_console.telemetry.adapters.prometheus import PrometheusSource
 from tiers.core.forecast.quantiles import STEP_S
-from tiers.series_files import ALL, FileSeries, SeriesFileError
+from tiers.series_files import ALL, FileSeries, SeriesFileError, largest
 
 _TIMEOUT_S = 120.0  # four weeks of a heavy expression
 
@@ -46,8 +46,8 @@ def query_series(
     low = np.flatnonzero((history < 0).any(axis=1))
     if len(low):
         raise SeriesFileError(f"series {names[low[0]]} falls below zero, so it is no demand")
-    by_volume = np.argsort(-np.nansum(history, axis=1), kind="stable")
-    chosen = by_volume[:top] if top else np.arange(len(names))
+    every = np.arange(len(names))
+    chosen = largest(history, np.zeros(len(names)), top) if top else every
     # A mean belongs to the window that ends at its time, and files name windows by their start.
     return FileSeries(
         groups=tuple(names[i] for i in chosen),

@@ -164,6 +164,18 @@ def test_one_column_may_be_a_sum_and_groups_may_have_two_names(tmp_path: Path) -
     assert (found.groups, found.history.tolist()) == (("a/big",), [[5.0]])
 
 
+def test_the_largest_are_taken_from_each_first_column(tmp_path: Path) -> None:
+    rates = {("a", 1): 5, ("a", 2): 9, ("b", 1): 1, ("b", 2): 2, ("b", 3): 3}
+    path = tmp_path / "clients.csv"
+    lines = [f"{model},{client},0,{rate}" for (model, client), rate in rates.items()]
+    path.write_text("\n".join(["model,client_id,t_s,rate_rps", *lines]))
+    assert read_series(path, group_column="model,client_id", top=2).groups == (
+        "a/2", "a/1", "b/3", "b/2",
+    )  # fmt: skip
+    with_one_column = read_series(path, group_column="client_id", top=1)
+    assert with_one_column.groups == ("2",)
+
+
 def test_a_query_is_judged_as_a_file_is(brief_training: None) -> None:
     history = fleet(2, 4)
     asked_for: list[str] = []

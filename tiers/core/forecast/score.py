@@ -57,7 +57,8 @@ def ratio_interval(
     """A 95 % interval of a ratio of sums, by the circular block bootstrap (Politis & Romano 1992).
 
     Args:
-        ours, theirs: (O, H) absolute errors, or other amounts, at origins in order; NaN is left out of both.
+        ours, theirs: (O, H) absolute errors, or other amounts, at origins in order; NaN is left
+            out of both.
         block: origins that are drawn together, since neighbours share their outcome; at most a
             third of them, or nothing would vary.
     """
