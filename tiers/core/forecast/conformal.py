@@ -18,9 +18,11 @@ _HOURS = STEPS // GROUP
 _KEEP = np.array([0.5 ** (1 / (DAY // 4)), 0.5 ** (1 / WEEK)])[:, None]
 _TRACK = 0.02
 _REACH = 0.5  # added to a quantile's distance when it moves: the inner ones must move as well
+_YOUNG = 2.0  # as much wider at the start: the steepest hours of a day may be still to come
 _INWARD = 0.9  # of a quantile's distance: offsets never close the band
 _REFRESH = 6  # steps between two looks at the errors of the week
 _STRIDE = 3
+_FIRST_WEIGHT = 8.0  # independent errors that the first guess weighs
 _SIBLING_ERRORS = 30  # the siblings' quantiles weigh as much as so many own errors
 _UPPER = np.arange(len(LEVELS)) > MEDIAN
 
@@ -42,7 +44,7 @@ def calibrated(path: Array, outcome: Array, usual_error: Array) -> Array:
     spread = _Spread(usual_error[:, 0])
     offset = np.zeros((count, _HOURS, len(LEVELS)))
     base = np.zeros((count, _HOURS, len(LEVELS)))
-    used = np.full(path.shape, np.nan)
+    used, young = np.full(path.shape, np.nan), np.zeros(path.shape)
     for origin in range(origins):
         for group in range(_HOURS):
             earlier, steps = just_known(origin, group)
@@ -56,8 +58,14 @@ def calibrated(path: Array, outcome: Array, usual_error: Array) -> Array:
             base = _base(scores, origin)
         now = spread.at(usual_error[:, origin])
         used[:, origin] = np.repeat(now, GROUP, axis=1)
+        young[:, origin] = np.repeat(spread.unseen(), GROUP, axis=1)
         distance = np.repeat((base + offset) * now[..., None], GROUP, axis=1)
         values[:, origin] = _around(path[:, origin], distance)
+    first = young.any(axis=(0, 2))  # widened last, so that what is tracked stays as it was learned
+    given = values[:, first]
+    middle = given[..., MEDIAN : MEDIAN + 1]
+    wider = (given - middle) * (1.0 + _YOUNG * young[:, first, :, None])
+    values[:, first] = np.maximum(middle + wider, 0.0)
     return values
 
 
@@ -75,6 +83,7 @@ class _Spread:
     def __init__(self, guess: Array) -> None:
         self._total = np.zeros((len(_KEEP), len(guess), _HOURS))
         self._count = np.zeros((len(_KEEP), len(guess), _HOURS))
+        self._seen = np.zeros((len(guess), _HOURS))
 
     def learn(self, group: int, errors: Array) -> None:
         known = np.isfinite(errors)
@@ -83,6 +92,7 @@ class _Spread:
         keep = np.where(share > 0, _KEEP, 1.0)
         self._total[..., group] = keep * self._total[..., group] + share * error
         self._count[..., group] = keep * self._count[..., group] + share
+        self._seen[:, group] += share
 
     def at(self, guess: Array) -> Array:
         """(N, 4) geometric mean of both; the guess counts as a quarter of a day of errors."""
@@ -90,6 +100,11 @@ class _Spread:
         found = (self._total + few * guess[:, None]) / (self._count + few)
         both: Array = np.exp(np.log(np.maximum(found, 1e-9)).mean(axis=0))
         return both
+
+    def unseen(self) -> Array:
+        """(N, 4) share of the first day that is still to come."""
+        found: Array = np.maximum(0.0, 1.0 - self._seen / DAY)
+        return found
 
 
 def _missed(values: Array, outcome: Array) -> Array:
@@ -114,16 +129,20 @@ def _base(scores: Array, origin: int) -> Array:
     own = quantiles_of(errors, axis=-1)
     sample = np.moveaxis(errors, 0, 1)[..., :: max(1, count // 10)].reshape(_HOURS, -1)
     siblings = quantiles_of(sample, axis=-1)
-    # Before anything is known: a normal's quantiles, in units of its mean absolute error.
-    siblings = np.where(np.isfinite(siblings), siblings, _NORMAL_SCORES)
+    siblings = np.where(np.isfinite(siblings), siblings, _FIRST_SCORES)
     weight = known / (known + _SIBLING_ERRORS)
-    found: Array = weight * np.where(known > 0, own, 0.0) + (1 - weight) * siblings
+    learned = weight * np.where(known > 0, own, 0.0) + (1 - weight) * siblings
+    # Errors of neighbouring origins are nearly one: a day of them is six, too few for a tail.
+    really = known * _STRIDE / GROUP / STEPS
+    found: Array = (really * learned + _FIRST_WEIGHT * _FIRST_SCORES) / (really + _FIRST_WEIGHT)
     return found
 
 
-_NORMAL_SCORES = 1.2533 * np.array(
-    [-1.96, -1.645, -1.282, -0.842, -0.674, -0.524, -0.253, 0, 0.253, 0.524, 0.674, 0.842, 1.282,
-     1.645, 1.96]
+# Before anything is known: the quantiles of Student's t with four degrees of freedom, whose mean
+# absolute value is one.
+_FIRST_SCORES = np.array(
+    [-2.776, -2.132, -1.533, -0.941, -0.741, -0.569, -0.271, 0, 0.271, 0.569, 0.741, 0.941, 1.533,
+     2.132, 2.776]
 )  # fmt: skip
 
 

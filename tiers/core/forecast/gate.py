@@ -28,6 +28,7 @@ ROUNDING = 1e-9
 _NORMAL = 1.2533  # a normal's standard deviation in units of its mean absolute value
 # Half a day of origins: with fewer a difference is chance.
 MIN_ORIGINS = DAY // 2
+MIN_ORIGINS_OF_MIXTURE = DAY
 _KEEP = 0.5 ** (1 / (3 * DAY))
 # Horizon groups in steps: up to two hours, and up to four.
 GROUPS: Mapping[str, slice] = {"2h": slice(0, 12), "4h": slice(12, STEPS)}
@@ -103,8 +104,8 @@ def _choose(
     best = excess.min(axis=0)
     first = (excess <= best + TIE * mae[0] + ROUNDING).argmax(axis=0)
     found: NDArray[np.int64] = np.where(np.isfinite(best), first, len(CANDIDATES) - 1)
-    # Before the mixture could be judged, nothing speaks against the last value.
-    return np.where(known[-1] >= MIN_ORIGINS, found, 0)
+    # Weights that have not seen a whole day lose to the last value more often than they win.
+    return np.where(known[-1] >= MIN_ORIGINS_OF_MIXTURE, found, 0)
 
 
 def reason(gate: Gate, row: int, group: int) -> str:
@@ -113,10 +114,8 @@ def reason(gate: Gate, row: int, group: int) -> str:
     known = gate.known[:, row, group]
     place = int(gate.chosen[row, -1, group]) if gate.chosen.shape[1] else 0
     names = list(TITLES.values())
-    if known[place] < MIN_ORIGINS:
-        return (
-            f"{names[place]} up to {horizon}: only {int(known[place])} past origins to compare on"
-        )
+    if known[-1] < MIN_ORIGINS_OF_MIXTURE:
+        return f"{names[place]} up to {horizon}: only {int(known[-1])} past origins to compare on"
     others = [_why_not(gate, i, place, row, group) for i in range(len(names)) if i != place]
     return f"{names[place]} up to {horizon} over {int(known[place])} past origins; " + "; ".join(
         others
