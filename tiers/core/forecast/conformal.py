@@ -2,10 +2,10 @@
 
 An error is measured in units of the series' recent mean error at that hour, between that of the
 last hours and that of the last week, so that a burst widens the band soon and does not keep it
-wide. Its quantiles over the last week, own and siblings', are the band; every quantile is then
-moved by a tracked offset, up when outcomes pass it too often and down when too seldom (quantile
-tracking: Gibbs & Candès 2021; Angelopoulos, Candès & Tibshirani 2023). An error counts once its
-outcome is known.
+wide. Its quantiles over the last week, own and siblings', are the band, taken as far out as so few
+independent errors demand; every quantile is then moved by a tracked offset, up when outcomes pass
+it too often and down when too seldom (quantile tracking: Gibbs & Candès 2021; Angelopoulos, Candès
+& Tibshirani 2023). An error counts once its outcome is known.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from tiers.core.forecast.windows import DAY, WEEK
 
 _HOURS = STEPS // GROUP
 _KEEP = np.array([0.5 ** (1 / (DAY // 4)), 0.5 ** (1 / WEEK)])[:, None]
-_TRACK = 0.02
+_TRACK = 0.03
 _REACH = 0.5  # added to a quantile's distance when it moves: the inner ones must move as well
 _YOUNG = 2.0  # as much wider at the start: the steepest hours of a day may be still to come
 _INWARD = 0.9  # of a quantile's distance: offsets never close the band
@@ -126,15 +126,26 @@ def _base(scores: Array, origin: int) -> Array:
     hours = recent.reshape(count, recent.shape[1], _HOURS, GROUP)
     errors = np.moveaxis(hours, 2, 1).reshape(count, _HOURS, -1)
     known = np.isfinite(errors).sum(axis=-1)[..., None]
-    own = quantiles_of(errors, axis=-1)
+    # Errors at a lead of h steps hang together over h steps: a week holds few that are their own.
+    really = known * _STRIDE / GROUP / (GROUP * np.arange(1, _HOURS + 1)[:, None])
+    own = quantiles_of(errors, axis=-1, levels=_levels_for(really))
     sample = np.moveaxis(errors, 0, 1)[..., :: max(1, count // 10)].reshape(_HOURS, -1)
-    siblings = quantiles_of(sample, axis=-1)
+    siblings = quantiles_of(sample, axis=-1, levels=_levels_for(really.sum(axis=0)))
     siblings = np.where(np.isfinite(siblings), siblings, _FIRST_SCORES)
     weight = known / (known + _SIBLING_ERRORS)
     learned = weight * np.where(known > 0, own, 0.0) + (1 - weight) * siblings
-    # Errors of neighbouring origins are nearly one: a day of them is six, too few for a tail.
-    really = known * _STRIDE / GROUP / STEPS
     found: Array = (really * learned + _FIRST_WEIGHT * _FIRST_SCORES) / (really + _FIRST_WEIGHT)
+    return found
+
+
+def _levels_for(number: Array) -> Array:
+    """(…, 15) levels at which so many independent errors cover the next as LEVELS say.
+
+    The k-th of n errors lies above the next one k times in n + 1, so tails are taken further out
+    (split conformal prediction: Vovk et al. 2005, ch. 2), at most to the largest error.
+    """
+    count = np.maximum(number, 2.0)
+    found: Array = np.clip((LEVELS * (count + 1) - 1) / (count - 1), 0.0, 1.0)
     return found
 
 

@@ -1,9 +1,9 @@
 """Demand of training as its known gangs and a forecast of new arrivals only.
 
 A running gang ends when one of the ended gangs that got as old did, drawn at random; where too few
-got so old it is taken to stay. A waiting gang stays too: when it begins is not known. New gangs are those that came in the same hours of an earlier day,
-drawn whole, so that sizes, lengths and bursts keep together. Nothing here waits: demand is what
-asks, running and pending alike.
+got so old it is taken to stay. A waiting gang stays too: when it begins is not known. New gangs are
+those that came in the same hours of an earlier day, drawn whole, so that sizes, lengths and bursts
+keep together. Nothing here waits: demand is what asks, running and pending alike.
 """
 
 from collections.abc import Sequence
