@@ -39,9 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("--time-column", help="ISO 8601, or seconds from the start; time, t_s")
         parser.add_argument("--value-column", default="rate_rps", help="also a sum: a+b")
         parser.add_argument("--group-column", help="also several: a,b; default model if there")
-        parser.add_argument(
-            "--top", type=int, help="the N largest of each first group column"
-        )
+        parser.add_argument("--top", type=int, help="the N largest of each first group column")
         parser.add_argument("--freq", default="10min", help="only 10min")
         parser.add_argument("--horizon", action="append", help="2h, 4h; may be repeated")
         parser.add_argument("--scored-from", metavar="T", help="time, or seconds from the start")
