@@ -49,7 +49,9 @@ def read_series(
     group_column: str | None = None,
     top: int | None = None,
 ) -> FileSeries:
-    """Read a file's series on the ten-minute grid, largest first when `top` asks for the largest.
+    """Read a file's series on the ten-minute grid.
+
+    `top` asks for the largest, largest first; with several group columns, of each first column.
 
     Raises:
         SeriesFileError: it is missing, not a table, lacks a column, or a row is no number or time.
@@ -73,14 +75,20 @@ def read_series(
     groups, codes, families = _groups(table, names)
     history, start_s = _on_grid(seconds, values, codes, len(groups), path.name)
     _mask_gaps(history, families)
-    by_volume = np.argsort(-np.nansum(history, axis=1), kind="stable")
-    chosen = by_volume[:top] if top else np.arange(len(groups))
+    chosen = largest(history, families, top) if top else np.arange(len(groups))
     return FileSeries(
         groups=tuple(groups[i] for i in chosen),
         history=history[chosen],
         times_s=start_s + STEP_S * np.arange(history.shape[1], dtype=np.float64),
         calendar=calendar,
     )
+
+
+def largest(history: Array, families: np.ndarray, top: int) -> np.ndarray:
+    """The rows of the `top` largest of each family, largest first."""
+    by_volume = np.argsort(-np.nansum(history, axis=1), kind="stable")
+    chosen = [by_volume[families[by_volume] == family][:top] for family in np.unique(families)]
+    return np.concatenate(chosen)
 
 
 def _table(path: Path) -> pa.Table:

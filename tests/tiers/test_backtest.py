@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
+from tests.infra_console.telemetry.samples import Reply, http_server, success
 from tests.tiers.core.forecast.shapes import fleet
 from tiers.core.forecast.backtest import run_backtest
 from tiers.core.forecast.features import SeriesMatrix, prepare
@@ -21,7 +22,8 @@ from tiers.series_files import SeriesFileError, read_series
 KEYS = {
     "group", "horizon", "origins", "mae", "mase", "rel_mae_best_naive",
     "rel_mae_best_naive_interval", "rel_mae_last", "wql", "coverage_50", "coverage_80",
-    "coverage_95", "model", "fit_seconds", "forecast_seconds", "rivals",
+    "coverage_95", "coverage_95_interval", "coverage_95_top_demand", "coverage_95_ramps", "model",
+    "fit_seconds", "forecast_seconds", "rivals",
 }  # fmt: skip
 
 
@@ -62,6 +64,9 @@ def test_one_json_object_has_every_figure_for_each_group_and_horizon(
         assert found["rel_mae_best_naive"] <= 1.02
         interval = found["rel_mae_best_naive_interval"]
         assert interval["low"] <= interval["value"] <= interval["high"]
+        covered = found["coverage_95_interval"]
+        assert covered["value"] == pytest.approx(found["coverage_95"], rel=1e-4)
+        assert covered["low"] <= covered["value"] <= covered["high"]
         assert found["rivals"]["last"]["mae"] > 0
 
 
@@ -142,3 +147,70 @@ def test_a_series_that_ends_early_is_scored_on_its_own_last_part(
     long, short = json.loads(out.getvalue())["results"]
     assert (long["scored_from"], short["scored_from"]) == (600 * 403, 600 * 101)
     assert short["mae"] > 0
+
+
+def test_a_file_too_short_to_score_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
+    path = write(tmp_path / "short.csv", fleet(1, 1)[:, :70])
+    with pytest.raises(CommandError, match=r"of 70 windows .* 49 lie before .* 21 in it, .* 25"):
+        call_command("backtest", "--series", str(path), "--horizon", "4h")
+    with pytest.raises(CommandError, match="10 lie before the scored part, which needs 24"):
+        call_command("backtest", "--series", str(path), "--scored-from", str(600 * 9))
+
+
+def test_one_column_may_be_a_sum_and_groups_may_have_two_names(tmp_path: Path) -> None:
+    path = tmp_path / "queue.csv"
+    path.write_text("time,vc,kind,running,pending\n2026-11-24T00:00:00Z,a,big,2,3\n")
+    found = read_series(path, value_column="running+pending", group_column="vc,kind")
+    assert (found.groups, found.history.tolist()) == (("a/big",), [[5.0]])
+
+
+def test_the_largest_are_taken_from_each_first_column(tmp_path: Path) -> None:
+    rates = {("a", 1): 5, ("a", 2): 9, ("b", 1): 1, ("b", 2): 2, ("b", 3): 3}
+    path = tmp_path / "clients.csv"
+    lines = [f"{model},{client},0,{rate}" for (model, client), rate in rates.items()]
+    path.write_text("\n".join(["model,client_id,t_s,rate_rps", *lines]))
+    assert read_series(path, group_column="model,client_id", top=2).groups == (
+        "a/2", "a/1", "b/3", "b/2",
+    )  # fmt: skip
+    with_one_column = read_series(path, group_column="client_id", top=1)
+    assert with_one_column.groups == ("2",)
+
+
+def test_a_query_is_judged_as_a_file_is(brief_training: None) -> None:
+    history = fleet(2, 4)
+    asked_for: list[str] = []
+
+    def answer(path: str, asked: dict[str, str]) -> Reply:
+        asked_for.append(asked["query"])
+        times_s = np.arange(float(asked["start"]), float(asked["end"]) + 1, 600)
+        return success(
+            [
+                {
+                    "metric": {"__name__": "rate", "cluster": "eu", "model": f"m{row}"},
+                    "values": [[t, str(v)] for t, v in zip(times_s, history[row], strict=True)],
+                }
+                for row in range(2)
+            ]
+        )
+
+    out = StringIO()
+    with http_server(answer) as url:
+        call_command(
+            "backtest", "--prometheus", "sum by (model) (rps)", "--days", "4", "--url", url,
+            "--top", "1", "--horizon", "2h", "--json", stdout=out,
+        )  # fmt: skip
+    assert asked_for == ["avg_over_time((sum by (model) (rps))[600s:60s])"]
+    (found,) = json.loads(out.getvalue())["results"]
+    largest = int(np.argmax(history.sum(axis=1)))
+    assert found["group"] == f"eu/m{largest}"
+    assert found["mae"] > 0
+
+
+def test_a_query_without_an_answer_says_so() -> None:
+    with (
+        http_server(lambda path, asked: success([])) as url,
+        pytest.raises(CommandError, match="gave no series over the last 28 days"),
+    ):
+        call_command("backtest", "--prometheus", "nothing", "--url", url)
+    with pytest.raises(CommandError, match="say where it is with --url"):
+        call_command("backtest", "--prometheus", "up")

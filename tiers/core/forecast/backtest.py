@@ -1,7 +1,7 @@
 """The forecaster and its rivals at rolling origins over the newest part of given series.
 
-The networks are trained three times: early, so that mixture, gate and bands know them before the
-scored part begins; at its start; and at its middle. Each forecasts only origins after what it saw.
+The network is trained twice: early, so that mixture, gate and bands know it before the scored part
+begins, and at its start. Each forecasts only origins after what it saw.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,8 +64,7 @@ def learned_medians(
     `lap` is called with "fit" and "forecast" as each ends, to take the time.
     """
     length = matrix.history.shape[1]
-    middle = scored_from + (length - scored_from) // 2
-    starts = (int(EARLY * scored_from), scored_from, middle)
+    starts = (int(EARLY * scored_from), scored_from)
     found = np.full((len(matrix.history), len(origins), STEPS), np.nan)
     for start, end in zip(starts, (*starts[1:], length), strict=True):
         asked = np.flatnonzero((origins >= start) & (origins < end))
@@ -126,6 +125,7 @@ def result(test: Backtest, row: int, steps: int, *, random: np.random.Generator)
     group = 0 if steps <= GROUPS["2h"].stop else 1
     return {
         **figures,
+        "coverage_95_interval": _coverage_interval(ours, outcome, scored, random),
         "best_naive": best,
         "rel_mae_best_naive": (versus[best] or {}).get("value"),
         "rel_mae_best_naive_interval": versus[best],
@@ -180,6 +180,20 @@ def _figures(values: Array, outcome: Array, scored: Index, scale: float | None) 
     found["coverage_95_top_demand"] = _share(inside[95], top)
     found["coverage_95_ramps"] = _share(inside[95], ramp)
     return found
+
+
+def _coverage_interval(
+    values: Array, outcome: Array, scored: Index, random: np.random.Generator
+) -> dict[str, float] | None:
+    """Of the 95 % band, with whole days drawn together."""
+    if not len(scored):
+        return None
+    inside = (outcome[scored] >= values[scored][..., 0]) & (
+        outcome[scored] <= values[scored][..., -1]
+    )
+    known = np.isfinite(outcome[scored]) & np.isfinite(values[scored][..., MEDIAN])
+    counted = np.where(known, 1.0, np.nan)
+    return ratio_interval(inside.astype(np.float64), counted, random=random, block=DAY)
 
 
 def _where_it_hurts(outcome: Array, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

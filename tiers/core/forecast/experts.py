@@ -1,4 +1,4 @@
-"""Simple paths that a mixture can lean on: held values, past days, and past days moved to today.
+"""Paths that a mixture can lean on: held values, past days, and past days moved to today.
 
 Each is a median path only; bands come from the errors of what is in force (conformal.py). All look
 at columns up to the origin only: the functions are handed a matrix and gather backwards from it.
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tiers.core.forecast.features import HOUR, SeriesMatrix
+from tiers.core.forecast.levels import day_median, mean_of
 from tiers.core.forecast.quantiles import STEPS, Array
 from tiers.core.forecast.windows import DAY, WEEK, Index, columns
 
@@ -16,7 +17,7 @@ LEARNED = "learned"
 # What each path weighs before any error is known; simple ones first, as ties go to them.
 PRIOR: Mapping[str, float] = {
     "last": 0.3, "day": 0.1, "week": 0.1, "hour": 0.1, "day_median": 0.1, "days": 0.1,
-    "smooth_day": 0.1, "shifted_day": 0.1, LEARNED: 0.6,
+    "smooth_day": 0.1, "shifted_day": 0.1, "fitted": 0.3, "pooled": 0.3, LEARNED: 0.3,
 }  # fmt: skip
 NAIVE = ("last", "day", "week")
 _DAYS = 4
@@ -32,17 +33,17 @@ def expert_paths(matrix: SeriesMatrix, origins: Index) -> dict[str, Array]:
     """
     history = matrix.history
     ahead = origins[:, None] + np.arange(1, STEPS + 1)
-    smooth = _mean([columns(history, ahead - DAY + shift) for shift in range(-2, 3)])
+    smooth = mean_of([columns(history, ahead - DAY + shift) for shift in range(-2, 3)])
     newest = [columns(history, origins - back) for back in range(HOUR)]
     day_before = [columns(history, origins - back - DAY) for back in range(HOUR)]
-    level = _mean([now - then for now, then in zip(newest, day_before, strict=True)])
+    level = mean_of([now - then for now, then in zip(newest, day_before, strict=True)])
     return {
         "last": _held(matrix.fresh[:, origins]),
         "day": columns(history, ahead - DAY),
         "week": columns(history, ahead - WEEK),
-        "hour": _held(_mean(newest)),
-        "day_median": _held(_day_median(history, origins)),
-        "days": _mean([columns(history, ahead - DAY * back) for back in range(1, _DAYS + 1)]),
+        "hour": _held(mean_of(newest)),
+        "day_median": _held(day_median(history, origins)),
+        "days": mean_of([columns(history, ahead - DAY * back) for back in range(1, _DAYS + 1)]),
         "smooth_day": smooth,
         "shifted_day": np.maximum(smooth + level[..., None], 0.0),
     }
@@ -50,27 +51,3 @@ def expert_paths(matrix: SeriesMatrix, origins: Index) -> dict[str, Array]:
 
 def _held(values: Array) -> Array:
     return np.repeat(values[..., None], STEPS, axis=-1)
-
-
-def _mean(parts: list[Array]) -> Array:
-    """The mean of what is known."""
-    total, count = np.zeros(parts[0].shape), np.zeros(parts[0].shape)
-    for part in parts:
-        known = np.isfinite(part)
-        total += np.where(known, part, 0.0)
-        count += known
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _day_median(history: Array, origins: Index) -> Array:
-    """(N, O) median of the day before each origin, from every second sample."""
-    found = np.full((len(history), len(origins)), np.nan)
-    back = np.arange(0, DAY, 2)
-    for row in range(len(history)):
-        day = np.sort(columns(history[row : row + 1], origins[:, None] - back)[0], axis=-1)
-        known = np.isfinite(day).sum(axis=-1)
-        middle = np.maximum(known - 1, 0)
-        low = np.take_along_axis(day, (middle // 2)[:, None], axis=-1)[:, 0]
-        high = np.take_along_axis(day, ((middle + 1) // 2)[:, None], axis=-1)[:, 0]
-        found[row] = (low + high) / 2
-    return found

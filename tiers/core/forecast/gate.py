@@ -1,7 +1,9 @@
-"""Which model is in force for a series: the one that was best on its own past, simpler on ties.
+"""Which model is in force for a series: the mixture, unless a naive one is as good with confidence.
 
-At every origin the mean absolute errors of all models over the outcomes known by then decide, the
-last days counting most, by horizon group. The mixture is demoted by itself where it loses.
+At every origin each naive model is compared with the mixture on the outcomes known by then, the
+last days counting most, by horizon group. It is in force where its error, plus what chance may add
+to the difference, is at most one percent above the mixture's: a test of non-inferiority, so that
+chance demotes nothing, and a mixture that loses is demoted by itself.
 """
 
 from collections.abc import Mapping
@@ -23,8 +25,10 @@ TITLES: Mapping[str, str] = {
 CANDIDATES = tuple(TITLES)
 TIE = 0.01
 ROUNDING = 1e-9
+_NORMAL = 1.2533  # a normal's standard deviation in units of its mean absolute value
 # Half a day of origins: with fewer a difference is chance.
 MIN_ORIGINS = DAY // 2
+MIN_ORIGINS_OF_MIXTURE = DAY
 _KEEP = 0.5 ** (1 / (3 * DAY))
 # Horizon groups in steps: up to two hours, and up to four.
 GROUPS: Mapping[str, slice] = {"2h": slice(0, 12), "4h": slice(12, STEPS)}
@@ -32,11 +36,15 @@ GROUPS: Mapping[str, slice] = {"2h": slice(0, 12), "4h": slice(12, STEPS)}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gate:
-    """`chosen` (N, O, 2 groups) places in CANDIDATES; the newest `mae` and `known` (C, N, 2)."""
+    """`chosen` (N, O, 2 groups) places in CANDIDATES; the newest `mae` and `known` (C, N, 2).
+
+    `against` (C, N, 2) is the mixture's error on the outcomes that the candidate was judged on.
+    """
 
     chosen: NDArray[np.int64]
     mae: Array
     known: Array
+    against: Array
 
 
 def run_gate(paths: Mapping[str, Array], outcome: Array) -> Gate:
@@ -47,21 +55,24 @@ def run_gate(paths: Mapping[str, Array], outcome: Array) -> Gate:
         outcome: (N, O, 24); entry (o, h) is looked at from origin o + h + 1 on.
     """
     losses = np.stack([_just_known_errors(paths[name], outcome) for name in CANDIDATES])
-    counted = np.isfinite(losses)
-    # Models are compared on what all that have begun could forecast: a gap in one is a gap in all.
-    begun = np.cumsum(counted, axis=2) > 0
-    common: NDArray[np.bool_] = np.all(counted | ~begun, axis=0)
-    losses = np.where(common & counted, losses, 0.0)
-    total, weight, known = (np.zeros(losses.shape[:2] + losses.shape[3:]) for _ in range(3))
-    level = np.zeros(losses.shape[1:2] + losses.shape[3:])
+    both = np.isfinite(losses) & np.isfinite(losses[-1])
+    theirs, ours = np.where(both, losses, 0.0), np.where(both, losses[-1], 0.0)
+    total, against, apart, weight, known = (
+        np.zeros(losses.shape[:2] + losses.shape[3:]) for _ in range(5)
+    )
     chosen = np.zeros(losses.shape[1:], dtype=np.int64)
     for origin in range(outcome.shape[1]):
-        fresh = common[:, origin] & counted[:, :, origin]
-        total = np.where(fresh, _KEEP * total + losses[:, :, origin], total)
-        weight = np.where(fresh, _KEEP * weight + 1, weight)
+        fresh = both[:, :, origin]
+        keep = np.where(fresh, _KEEP, 1.0)
+        total = keep * total + theirs[:, :, origin]
+        against = keep * against + ours[:, :, origin]
+        apart = keep * apart + np.abs(theirs[:, :, origin] - ours[:, :, origin])
+        weight = keep * weight + fresh
         known = known + fresh
-        chosen[:, origin] = _choose(total / np.maximum(weight, 1e-9), known, level)
-    return Gate(chosen, np.where(known > 0, total / np.maximum(weight, 1e-9), np.nan), known)
+        count = np.maximum(weight, 1e-9)
+        chosen[:, origin] = _choose(total / count, against / count, apart / count, known, weight)
+    count = np.where(known > 0, np.maximum(weight, 1e-9), np.nan)
+    return Gate(chosen, total / count, known, against / count)
 
 
 def _just_known_errors(path: Array, outcome: Array) -> Array:
@@ -79,40 +90,55 @@ def _just_known_errors(path: Array, outcome: Array) -> Array:
     return found
 
 
-def _choose(mae: Array, known: Array, level: Array) -> NDArray[np.int64]:
-    """(N, 2): the simplest candidate within a tie of the best."""
-    judged = np.where(known >= MIN_ORIGINS, mae, np.inf)
-    best = judged.min(axis=0)
-    enough = judged <= best * (1 + TIE) + ROUNDING * np.maximum(level, 1.0)
-    first: NDArray[np.int64] = enough.argmax(axis=0)
-    return np.where(np.isfinite(best), first, 0)
+def _choose(
+    mae: Array, against: Array, apart: Array, known: Array, weight: Array
+) -> NDArray[np.int64]:
+    """(N, 2): the surest naive candidate that is no worse with confidence, else the mixture."""
+    # The standard error of the difference from its mean absolute value: a few wild hours do not
+    # hide a model that is always a little better. Errors of one path are one observation.
+    chance = _NORMAL * apart / np.sqrt(np.maximum(weight / STEPS, 1.0))
+    excess = mae - against + chance
+    naive = np.arange(len(CANDIDATES))[:, None, None] < len(CANDIDATES) - 1
+    equal = excess <= TIE * against + ROUNDING * np.maximum(mae, 1.0)
+    excess = np.where(naive & equal & (known >= MIN_ORIGINS), excess, np.inf)
+    best = excess.min(axis=0)
+    first = (excess <= best + TIE * mae[0] + ROUNDING).argmax(axis=0)
+    found: NDArray[np.int64] = np.where(np.isfinite(best), first, len(CANDIDATES) - 1)
+    # Weights that have not seen a whole day lose to the last value more often than they win.
+    return np.where(known[-1] >= MIN_ORIGINS_OF_MIXTURE, found, 0)
 
 
 def reason(gate: Gate, row: int, group: int) -> str:
     """Why the model in force is in force, and why each other is not."""
     horizon = tuple(GROUPS)[group]
-    mae, known = gate.mae[:, row, group], gate.known[:, row, group]
+    known = gate.known[:, row, group]
     place = int(gate.chosen[row, -1, group]) if gate.chosen.shape[1] else 0
     names = list(TITLES.values())
-    if known[place] < MIN_ORIGINS:
-        return (
-            f"{names[place]} up to {horizon}: only {int(known[place])} past origins to compare on"
-        )
-    others = [_why_not(names[i], mae[i], mae[place], known[i]) for i in range(len(names))]
-    del others[place]
+    if known[-1] < MIN_ORIGINS_OF_MIXTURE:
+        return f"{names[place]} up to {horizon}: only {int(known[-1])} past origins to compare on"
+    others = [_why_not(gate, i, place, row, group) for i in range(len(names)) if i != place]
     return f"{names[place]} up to {horizon} over {int(known[place])} past origins; " + "; ".join(
         others
     )
 
 
-def _why_not(name: str, theirs: float, ours: float, known: float) -> str:
-    if known < MIN_ORIGINS:
+def _why_not(gate: Gate, other: int, place: int, row: int, group: int) -> str:
+    name = tuple(TITLES.values())[other]
+    if gate.known[other, row, group] < MIN_ORIGINS:
         return f"{name} not used because it could not be judged"
-    if theirs > ours:
+    theirs, ours = _compared(gate, other, place, row, group)
+    if theirs >= ours:
         worse = f"{theirs / ours - 1:.0%}" if ours > 0 else "infinitely"
         return f"{name} not used because its error was {worse} higher"
-    better = 1 - theirs / ours if ours > 0 else 0.0
-    return (
-        f"{name} not used because it was only {better:.1%} better, "
-        "within the 1 % that goes to the simpler model"
-    )
+    better = f"{name} not used because it was only {1 - theirs / ours:.1%} better, "
+    if place == len(TITLES) - 1:
+        return better + "which may be chance"
+    return better + "within the 1 % that goes to the simpler model"
+
+
+def _compared(gate: Gate, other: int, place: int, row: int, group: int) -> tuple[float, float]:
+    """Errors of two candidates in units of the mixture's, where one of them is the mixture."""
+    mae, against = gate.mae[:, row, group], gate.against[:, row, group]
+    if against[other] <= 0 or against[place] <= 0:
+        return float(mae[other]), float(mae[place])
+    return float(mae[other] / against[other]), float(mae[place] / against[place])

@@ -2,7 +2,8 @@
 
 Exponential weights on linearised absolute errors: a path gains where moving towards it would have
 lowered the mixture's error, so the mixture can beat every single path (Cesa-Bianchi & Lugosi 2006,
-ch. 2; second-order rates as in Gaillard et al. 2014; forgetting, half-life a week). Paths that
+ch. 2; a rate of its own for each path as in Bernstein online aggregation, Wintenberger 2017;
+forgetting, half-life a week). Paths that
 cannot forecast sleep: they neither gain nor lose. Errors of sibling series count half as much as
 a series' own, so a short history begins with what served its siblings.
 """
@@ -17,8 +18,9 @@ from tiers.core.forecast.windows import WEEK, Index
 
 GROUP = 6  # steps that share weights: an hour
 GROUPS_OF_STEPS = np.arange(STEPS) // GROUP
-_HOURS = STEPS // GROUP
-_RATE = 1.4
+HOURS = STEPS // GROUP
+_RATE = 1.0
+_CAUTION = 0.5  # of the second-order term
 _SIBLINGS = 1.0
 _KEEP = 0.5 ** (1 / WEEK)
 _LARGEST = 5.0  # one error counts at most five times the usual one
@@ -47,7 +49,7 @@ def mix(
     names = tuple(paths)
     values = np.stack([paths[name] for name in names])
     start = np.array([prior[name] for name in names])[:, None, None]
-    shape = (len(names), len(outcome), _HOURS)
+    shape = (len(names), len(outcome), HOURS)
     regret, energy = np.zeros(shape), np.zeros(shape)
     mixed = np.full(outcome.shape, np.nan)
     weights = np.broadcast_to(start / start.sum(), shape)
@@ -74,8 +76,8 @@ def just_known(origin: int, group: int) -> tuple[Index, Index]:
 
 def _gain(values: Array, mixed: Array, outcome: Array, usual: Array, origin: int) -> Array:
     """(K, N, 4): how much each path would have lowered the mixture's error at this column."""
-    gain = np.zeros((len(values), len(outcome), _HOURS))
-    for group in range(_HOURS):
+    gain = np.zeros((len(values), len(outcome), HOURS))
+    for group in range(HOURS):
         earlier, steps = just_known(origin, group)
         if not len(earlier):
             continue
@@ -88,9 +90,19 @@ def _gain(values: Array, mixed: Array, outcome: Array, usual: Array, origin: int
 
 
 def _weights(start: Array, regret: Array, energy: Array) -> Array:
-    shared = regret + _SIBLINGS * regret.mean(axis=1, keepdims=True)
-    rate = _RATE * np.sqrt(np.log(len(regret) + 1) / np.maximum(energy.max(axis=0), 1.0))
-    power = rate * shared / np.sqrt(1 + _SIBLINGS)
-    weights = start * np.exp(power - power.max(axis=0))
+    """(K, N, 4): each path learns at the rate its own gains allow.
+
+    A path that is wildly wrong now and then does not slow the choice between two steady ones.
+    """
+    shared = _with_siblings(regret) / np.sqrt(1 + _SIBLINGS)
+    spread = _with_siblings(energy) / (1 + _SIBLINGS)
+    rate = np.minimum(1.0, _RATE * np.sqrt(np.log(len(regret) + 1) / np.maximum(spread, 1.0)))
+    power = np.log(start * rate) + rate * shared - _CAUTION * rate**2 * spread
+    weights = np.exp(power - power.max(axis=0))
     found: Array = weights / weights.sum(axis=0)
+    return found
+
+
+def _with_siblings(sums: Array) -> Array:
+    found: Array = sums + _SIBLINGS * sums.mean(axis=1, keepdims=True)
     return found

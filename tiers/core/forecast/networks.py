@@ -1,13 +1,8 @@
-"""Three small quantile networks that err differently: stacked blocks, a patch transformer, an LSTM.
+"""A small quantile network: a transformer over hourly patches (PatchTST, Nie et al. 2023).
 
-All read the same windows (features.py) and forecast the median as a change from the last value, and
-the other quantiles as cumulated positive steps away from it, so that they cannot cross.
-
-- blocks: residual fully connected blocks that each explain a part of the window and pass on the
-  rest (N-BEATS, Oreshkin et al. 2020, arXiv 1905.10437, generic form), beside a linear road
-  (DLinear, Zeng et al. 2023).
-- patches: a transformer over hourly patches (PatchTST, Nie et al. 2023, arXiv 2211.14730).
-- memory: a two-layer LSTM over the same hourly patches; an LSTM of 144 steps costs ten times more.
+It reads windows (features.py) and forecasts the median as a change from the last value, and the
+other quantiles as cumulated positive steps away from it, so that they cannot cross. Beside the
+transformer runs a straight linear road (DLinear, Zeng et al. 2023).
 """
 
 from collections.abc import Mapping
@@ -23,7 +18,6 @@ _HOURS = CONTEXT // HOUR
 _ASIDE = FEATURES - CONTEXT - _HOURS  # what is no part of the last 24 hours
 _WIDTH = 48
 _HIDDEN = 128
-_BLOCKS = 3
 # Steps of about 0.02 at first: forecasts begin near "last value, narrow band".
 _NARROW = 4.0
 
@@ -42,29 +36,6 @@ class Head(nn.Module):
         above = steps[..., :_ABOVE].cumsum(-1)
         below = steps[..., _ABOVE:].cumsum(-1).flip(-1)
         return torch.cat([middle - below, middle, middle + above], dim=-1)
-
-
-class Blocks(nn.Module):
-    """Residual blocks over the whole window."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.ModuleList(nn.Linear(FEATURES, _HIDDEN) for _ in range(_BLOCKS))
-        self.second = nn.ModuleList(nn.Linear(_HIDDEN, _HIDDEN) for _ in range(_BLOCKS))
-        self.backcast = nn.ModuleList(nn.Linear(_HIDDEN, FEATURES) for _ in range(_BLOCKS - 1))
-        self.straight = nn.Linear(FEATURES, STEPS)
-        self.head = Head(_HIDDEN)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        rest, found = inputs, torch.zeros(len(inputs), _HIDDEN, device=inputs.device)
-        for place in range(_BLOCKS):
-            hidden = nn.functional.gelu(self.first[place](rest))
-            hidden = nn.functional.gelu(self.second[place](hidden))
-            found = found + hidden
-            if place < len(self.backcast):
-                rest = rest - self.backcast[place](hidden)
-        quantiles: Tensor = self.head(found, self.straight(inputs))
-        return quantiles
 
 
 class Patches(nn.Module):
@@ -92,26 +63,8 @@ class Patches(nn.Module):
         return quantiles
 
 
-class Memory(nn.Module):
-    """A two-layer LSTM over hourly patches."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(HOUR + 1, _WIDTH, num_layers=2, batch_first=True)
-        self.join = nn.Linear(_WIDTH + _ASIDE + 2 * HOUR, _HIDDEN)
-        self.straight = nn.Linear(_ASIDE, STEPS)
-        self.head = Head(_HIDDEN)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        patches, aside = hourly(inputs)
-        newest = inputs[:, CONTEXT - 2 * HOUR : CONTEXT]
-        seen = torch.cat([self.lstm(patches)[0][:, -1], aside, newest], dim=1)
-        hidden = nn.functional.gelu(self.join(seen))
-        quantiles: Tensor = self.head(hidden, self.straight(aside))
-        return quantiles
-
-
-KINDS: Mapping[str, type[nn.Module]] = {"blocks": Blocks, "patches": Patches, "memory": Memory}
+# Others may join: the learned path is the mean of all kinds.
+KINDS: Mapping[str, type[nn.Module]] = {"patches": Patches}
 
 
 def hourly(inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -50,21 +50,24 @@ def pinball(values: Array, outcome: Array, *, levels: Sequence[float] = QUANTILE
     return loss
 
 
-def quantiles_of(samples: Array, *, axis: int) -> Array:
+def quantiles_of(samples: Array, *, axis: int, levels: Array = LEVELS) -> Array:
     """Quantiles of the known samples along an axis, linearly interpolated.
+
+    Args:
+        levels: (15,), or (…, 15) of their own for each place.
 
     Returns:
         (…, 15) without the axis; NaN where nothing is known. Many times faster than
         `np.nanquantile`, which loops in Python where there are NaNs.
     """
     if samples.shape[axis] == 0:
-        return np.full((*np.moveaxis(samples, axis, -1).shape[:-1], len(LEVELS)), np.nan)
+        rest = np.moveaxis(samples, axis, -1).shape[:-1]
+        return np.full((*rest, levels.shape[-1]), np.nan)
     ordered = np.sort(np.moveaxis(samples, axis, -1), axis=-1)  # NaN last
-    known = np.isfinite(ordered).sum(axis=-1)
-    place = np.maximum(known - 1, 0)[..., None] * LEVELS
+    last = np.maximum(np.isfinite(ordered).sum(axis=-1) - 1, 0)[..., None]
+    place = last * levels
     low = np.floor(place).astype(np.int64)
-    high = np.minimum(low + 1, np.maximum(known - 1, 0)[..., None])
     first = np.take_along_axis(ordered, low, axis=-1)
-    second = np.take_along_axis(ordered, high, axis=-1)
+    second = np.take_along_axis(ordered, np.minimum(low + 1, last), axis=-1)
     found: Array = first + (place - low) * (second - first)
     return found

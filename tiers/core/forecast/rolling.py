@@ -16,6 +16,7 @@ from tiers.core.forecast.features import SeriesMatrix
 from tiers.core.forecast.gate import CANDIDATES, GROUPS, Gate, run_gate
 from tiers.core.forecast.mix import Mixture, mix
 from tiers.core.forecast.quantiles import STEPS, Array
+from tiers.core.forecast.regression import regressed_paths
 from tiers.core.forecast.windows import DAY, Index, outcomes
 
 _FIRST_GUESS = 0.25  # of the level, as error, before any is known
@@ -49,11 +50,12 @@ def roll(matrix: SeriesMatrix, origins: Index, learned: Array | None = None) -> 
     """
     if len(origins) > 1 and not (np.diff(origins) == 1).all():
         raise ValueError("origins must be consecutive columns")
-    paths = expert_paths(matrix, origins)
-    if learned is not None:
-        paths[LEARNED] = learned
     happened = outcomes(matrix.history, origins)
     usual = usual_error(matrix, origins)
+    paths = expert_paths(matrix, origins)
+    paths |= regressed_paths(matrix, origins, happened, usual)
+    if learned is not None:
+        paths[LEARNED] = learned
     mixture = mix(paths, happened, usual, PRIOR)
     candidates = {**{name: paths[name] for name in NAIVE}, "mix": mixture.path}
     gate = run_gate(candidates, happened)

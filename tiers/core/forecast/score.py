@@ -54,11 +54,13 @@ def wql(values: Array, outcome: Array) -> float | None:
 def ratio_interval(
     ours: Array, theirs: Array, *, random: np.random.Generator, block: int, draws: int = 500
 ) -> dict[str, float] | None:
-    """A 95 % interval of a ratio of mean errors, by the moving-block bootstrap (Künsch 1989).
+    """A 95 % interval of a ratio of sums, by the circular block bootstrap (Politis & Romano 1992).
 
     Args:
-        ours, theirs: (O, H) absolute errors at origins in order; NaN is left out of both.
-        block: origins that are drawn together, since neighbours share their outcome.
+        ours, theirs: (O, H) absolute errors, or other amounts, at origins in order; NaN is left
+            out of both.
+        block: origins that are drawn together, since neighbours share their outcome; at most a
+            third of them, or nothing would vary.
     """
     known = np.isfinite(ours) & np.isfinite(theirs)
     mine = np.where(known, ours, 0.0).sum(axis=1)
@@ -66,9 +68,10 @@ def ratio_interval(
     value = ratio(float(mine.sum()), float(other.sum()))
     if value is None or not known.any():
         return None
-    count, size = len(mine), min(block, len(mine))
-    starts = random.integers(0, count - size + 1, size=(draws, -(-count // size)))
-    drawn = (starts[..., None] + np.arange(size)).reshape(draws, -1)[:, :count]
+    count = len(mine)
+    size = max(1, min(block, count // 3))
+    starts = random.integers(0, count, size=(draws, -(-count // size)))
+    drawn = (starts[..., None] + np.arange(size)).reshape(draws, -1)[:, :count] % count
     below = other[drawn].sum(axis=1)
     found = mine[drawn].sum(axis=1)[below > 0] / below[below > 0]
     if not len(found):

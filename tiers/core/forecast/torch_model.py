@@ -1,4 +1,4 @@
-"""The learned model: one network of each kind, trained across all series, averaged.
+"""The learned model: a network of each kind, trained across all series, averaged.
 
 Trained with the pinball loss in units of each series' own error of holding the last value, since
 that is how forecasts are judged: a quiet series counts as much as a wild one. Everything random
@@ -20,7 +20,7 @@ from tiers.core.forecast.weights import Weights, check_weights
 from tiers.core.forecast.windows import DAY, Index
 
 EPOCHS = 4
-_BATCH = 256
+_BATCH = 128
 _PEAK_RATE = 2e-3
 _WEIGHT_DECAY = 1e-2
 _PREDICT_BATCH = 4096
@@ -89,7 +89,7 @@ def train(
         matrix: N series; all contribute windows.
         seed: of the first weights and of the windows drawn.
         train_to: the last column whose value may be seen.
-        epochs: of `batches_per_epoch` batches of 256 windows each.
+        epochs: of `batches_per_epoch` batches of 128 windows each.
         told: is told the share of all epochs done, after each.
 
     Returns:

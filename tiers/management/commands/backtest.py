@@ -1,4 +1,4 @@
-"""`manage.py backtest`: how good the forecaster is on a file of series, beside its rivals.
+"""`manage.py backtest`: how good the forecaster is on given series, beside its rivals.
 
 Needs no database and no fleet.
 """
@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from infra_console.telemetry.errors import SourceError
 from tiers.core.forecast.backtest import SCORED, result, run_backtest
 from tiers.core.forecast.features import HOUR, prepare
 from tiers.core.forecast.quantiles import STEP_S, STEPS, Array
 from tiers.rivals import ORIGINS, rival_quantiles
 from tiers.series_files import FileSeries, SeriesFileError, read_series
+from tiers.series_prometheus import query_series
 
 _UNITS_S = {"min": 60, "h": 3600, "s": 1}
 THREADS = 1  # two gain nothing on networks this small, and spin where the machine is shared
@@ -28,11 +31,15 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--series", required=True, type=Path, help="CSV, gzip or Parquet")
+        given = parser.add_mutually_exclusive_group(required=True)
+        given.add_argument("--series", type=Path, help="CSV, gzip or Parquet")
+        given.add_argument("--prometheus", metavar="QUERY", help="instead of a file")
+        parser.add_argument("--days", type=float, default=28.0, help="of the query")
+        parser.add_argument("--url", default="", help="of the Prometheus; else PROMETHEUS_URL")
         parser.add_argument("--time-column", help="ISO 8601, or seconds from the start; time, t_s")
         parser.add_argument("--value-column", default="rate_rps", help="also a sum: a+b")
         parser.add_argument("--group-column", help="also several: a,b; default model if there")
-        parser.add_argument("--top", type=int, help="only the N largest groups")
+        parser.add_argument("--top", type=int, help="the N largest of each first group column")
         parser.add_argument("--freq", default="10min", help="only 10min")
         parser.add_argument("--horizon", action="append", help="2h, 4h; may be repeated")
         parser.add_argument("--scored-from", metavar="T", help="time, or seconds from the start")
@@ -47,17 +54,33 @@ class Command(BaseCommand):
             raise CommandError("--freq: the forecaster works on 10min; finer files are averaged")
         horizons = {word: _steps(word) for word in options["horizon"] or ["2h", "4h"]}
         try:
-            series = read_series(
-                options["series"],
-                time_column=options["time_column"],
-                value_column=options["value_column"],
-                group_column=options["group_column"],
-                top=options["top"],
-            )
-        except SeriesFileError as err:
+            series = _series(options)
+        except (SeriesFileError, SourceError) as err:
             raise CommandError(str(err)) from err
-        report = backtest(series, _scored_from(series, options["scored_from"]), horizons, options)
+        scored_from = _scored_from(series, options["scored_from"], max(horizons.values()))
+        report = backtest(series, scored_from, horizons, options)
         self.stdout.write(json.dumps(report, indent=1) if options["json"] else _text(report))
+
+
+def _series(options: dict[str, Any]) -> FileSeries:
+    if options["series"]:
+        return read_series(
+            options["series"],
+            time_column=options["time_column"],
+            value_column=options["value_column"],
+            group_column=options["group_column"],
+            top=options["top"],
+        )
+    url = options["url"] or settings.PROMETHEUS_URL
+    if not url:
+        raise CommandError("--prometheus: say where it is with --url, or set PROMETHEUS_URL")
+    return query_series(
+        options["prometheus"],
+        url=url,
+        days=options["days"],
+        now=datetime.now(UTC),
+        top=options["top"],
+    )
 
 
 def backtest(
@@ -93,7 +116,7 @@ def backtest(
     ]
     return {
         "schema": "backtest/1",
-        "series": str(options["series"].name),
+        "series": options["series"].name if options["series"] else options["prometheus"],
         "groups": len(series.groups),
         "windows": series.history.shape[1],
         "scored_from": _time(series, scored_from),
@@ -144,8 +167,8 @@ def _steps(word: str) -> int:
     return steps
 
 
-def _scored_from(series: FileSeries, given: str | None) -> int:
-    """The first scored origin's column."""
+def _scored_from(series: FileSeries, given: str | None, steps: int) -> int:
+    """The first scored origin's column, with history before it and a whole horizon after it."""
     length: int = series.history.shape[1]
     if given is None:
         place = round((1 - SCORED) * length)
@@ -155,8 +178,11 @@ def _scored_from(series: FileSeries, given: str | None) -> int:
         except ValueError as err:
             raise CommandError(f"--scored-from: {given} is no time of this file") from err
         place = int(np.searchsorted(series.times_s, at_s, side="right"))
-    if not 0 < place < length - 1:
-        raise CommandError(f"--scored-from: nothing to score; the file has {length} windows")
+    if place < STEPS or length - place <= steps:
+        raise CommandError(
+            f"too little history: of {length} windows of ten minutes {place} lie before the scored "
+            f"part, which needs {STEPS}, and {length - place} in it, which needs {steps + 1}"
+        )
     return place
 
 
@@ -186,7 +212,13 @@ def _summary(results: list[dict[str, Any]], word: str) -> dict[str, Any]:
         "mean_rel_mae_best_naive": round(float(np.mean(ratios)), 4) if ratios else None,
         "worst_rel_mae_best_naive": round(max(ratios), 4) if ratios else None,
         "pooled_coverage_95": round(float(np.mean(covered)), 4) if covered else None,
+        "series_whose_coverage_may_be_95": sum(_may_be_95(r) for r in chosen),
     }
+
+
+def _may_be_95(result: dict[str, Any]) -> bool:
+    interval = result["coverage_95_interval"]
+    return interval is not None and interval["low"] <= 0.95 <= interval["high"]
 
 
 def _text(report: dict[str, Any]) -> str:
