@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 from tiers.core.forecast.errors import ModelCorrupt, ModelFileMissing, ModelUnusable
 from tiers.core.forecast.weights import Weights
 
-SCHEMA = "forecast-model/1"
+SCHEMA = "forecast-model/2"
 _LENGTH_BYTES = 8  # safetensors begins with its header's length
 
 
@@ -27,8 +27,8 @@ class StoredModel:
 
 def save_model(path: Path, weights: Weights, *, seen_until_s: float) -> str:
     """Write a file that appears whole; returns its SHA-256 in hexadecimal. Raises OSError."""
-    about = {"schema": SCHEMA, "seen_until_s": repr(seen_until_s)}
-    data = save(dict(weights), metadata=about)
+    # One entry: safetensors writes several in an order of chance, and the hash would differ.
+    data = save(dict(weights), metadata={SCHEMA: repr(seen_until_s)})
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -63,13 +63,13 @@ def load_model(path: Path, *, sha256: str) -> StoredModel:
         raise ModelCorrupt(path.name, "its SHA-256 is not the recorded one")
     try:
         weights = load(data)
-        about = _metadata(data)
-        if about.get("schema") != SCHEMA:
+        seen_until_s = _metadata(data).get(SCHEMA)
+        if seen_until_s is None:
             raise ModelCorrupt(path.name, f"its schema is not {SCHEMA}")
-        return StoredModel(weights, float(about["seen_until_s"]))
+        return StoredModel(weights, float(seen_until_s))
     except ModelUnusable:
         raise
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as err:
+    except (safetensors.SafetensorError, ValueError, TypeError) as err:
         raise ModelCorrupt(path.name, "it is not a model file") from err
 
 
