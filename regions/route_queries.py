@@ -52,6 +52,15 @@ class RouteTable:
     drains: tuple[Drain, ...]
     notes: tuple[str, ...]
 
+    @property
+    def moving(self) -> list[RouteRow]:
+        """What somebody should look at: routes that would change or leave requests unserved."""
+        return [row for row in self.rows if row.changes or row.unmet]
+
+    @property
+    def staying(self) -> list[RouteRow]:
+        return [row for row in self.rows if not (row.changes or row.unmet)]
+
 
 def route_table(*, now: datetime | None = None) -> RouteTable:
     at = now or datetime.now(UTC)
