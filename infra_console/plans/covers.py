@@ -7,7 +7,9 @@ from zoneinfo import ZoneInfo
 from infra_console.plans.changes import tier_changes
 from infra_console.plans.envelope_models import Envelope
 from infra_console.plans.quorum import blast_radius
-from infra_console.plans.spec import PlanSpec
+from infra_console.plans.spec import Evidence, PlanSpec
+
+CERTAIN = frozenset({"live", "delayed"})
 
 
 def gpus_of(spec: PlanSpec) -> int:
@@ -37,6 +39,7 @@ def outside(envelope: Envelope, spec: PlanSpec, *, at: datetime) -> list[str]:
 
 def never(spec: PlanSpec) -> Iterator[str]:
     """Why no envelope covers a plan, whatever it allows."""
+    yield from in_doubt(spec.evidence)
     for loss in spec.losses:
         yield f"it cannot be taken back: {loss}"
     for tier in sorted(blast_radius(spec).at_floor):
@@ -50,6 +53,18 @@ def never(spec: PlanSpec) -> Iterator[str]:
             floor = step.params.get("floor")
             if floor is None or after <= floor:
                 yield f"{step.target.name} is left at its floor"
+
+
+def in_doubt(evidence: Evidence) -> Iterator[str]:
+    """What of a plan's input is not certain: a person decides then, though it only grows."""
+    for doubt in evidence.doubts:
+        yield f"its input is in doubt: {doubt}"
+    for source, state in sorted(evidence.states.items()):
+        if state not in CERTAIN:
+            yield f"its input is in doubt: {source} was {state}"
+    for source, age_s in sorted(evidence.ages_s.items()):
+        if age_s is None:
+            yield f"its input is in doubt: the age of {source} is unknown"
 
 
 def is_open(envelope: Envelope, at: datetime) -> bool:

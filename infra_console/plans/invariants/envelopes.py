@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from infra_console.plans.invariants.history import ApprovalRow, EnvelopeRow, History, PlanRow
 
 MACHINE = "system:"
+USABLE = frozenset({"live", "delayed"})
 
 
 def not_covered(
@@ -90,7 +91,12 @@ def _beyond(envelope: EnvelopeRow, plan: PlanRow, at: datetime) -> Iterator[str]
 
 
 def _never(document: Any) -> Iterator[str]:
-    """What no envelope covers: what cannot be taken back, and a tier or workload at its floor."""
+    """What no envelope covers: doubtful input, what cannot be taken back, and a tier or workload at
+    its floor."""
+    evidence = document.get("evidence", {})
+    doubtful = {state for state in evidence.get("states", {}).values() if state not in USABLE}
+    if evidence.get("doubts") or doubtful or None in evidence.get("ages_s", {}).values():
+        yield "its input was in doubt"
     if document.get("losses"):
         yield "it cannot be taken back"
     for step in document.get("steps", ()):
