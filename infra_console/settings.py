@@ -368,6 +368,8 @@ PLAN_STEP_KINDS = {
     "git.change": "infra_console.plans.steps.git.ChangeField",
     "git.revert": "infra_console.plans.steps.git.RevertField",
 }
+# Who says, by cluster, why nothing may be taken away now.
+PLAN_SHRINK_DOUBTS = "tiers.freezing.shrink_doubts"
 # Where collections are indexed, by name; one whose package is missing is shown as not installed.
 FABRIC_STORES = {
     "pgvector": "fabric.adapters.pgvector.PgvectorStore",

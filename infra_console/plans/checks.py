@@ -1,9 +1,10 @@
-"""At start: every step kind that settings name must lead to a class with every verb of a step."""
+"""At start: what settings name must be there: every step kind with every verb, and who doubts."""
 
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.utils.module_loading import import_string
 
 from infra_console.plans.steps.registry import step_kind
 
@@ -24,3 +25,14 @@ def check_step_kinds(**_: Any) -> list[CheckMessage]:
                 Error(f"Step kind {kind}: {path} is no step", hint=hint, id="plans.E002")
             )
     return problems
+
+
+@register
+def check_shrink_doubts(**_: Any) -> list[CheckMessage]:
+    """Without it nobody would hold back a plan whose metrics turned doubtful."""
+    path = settings.PLAN_SHRINK_DOUBTS
+    try:
+        found = import_string(path)
+    except ImportError as err:
+        return [Error(f"PLAN_SHRINK_DOUBTS: {path}: {err}", id="plans.E003")]
+    return [] if callable(found) else [Error(f"PLAN_SHRINK_DOUBTS: {path}", id="plans.E003")]
