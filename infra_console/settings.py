@@ -377,6 +377,8 @@ PLAN_STEP_KINDS = {
 # they change: for kinds that the ground floor does not know.
 PLAN_FACTS = {"HTTPRoute": "regions.route_facts.route_facts"}
 CLUSTER_RIGHTS = {"routes": "regions.route_facts.RIGHTS"}
+# Who says, by cluster, why nothing may be taken away now.
+PLAN_SHRINK_DOUBTS = "tiers.freezing.shrink_doubts"
 # Where collections are indexed, by name; one whose package is missing is shown as not installed.
 FABRIC_STORES = {
     "pgvector": "fabric.adapters.pgvector.PgvectorStore",

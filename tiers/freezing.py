@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
+from infra_console.fleet.queries import list_clusters
 from infra_console.telemetry.ages import ClusterFreshness, FleetFreshness
-from infra_console.telemetry.queries import read_instant
+from infra_console.telemetry.queries import fleet_freshness, read_instant
 from infra_console.telemetry.series import Freshness, Reading, Series
 from tiers.core.fleet_state import FleetState
 from tiers.core.freezing import Freezes, tier_needs
@@ -28,7 +29,7 @@ def find_freezes(facts: FleetFacts, state: FleetState, freshness: FleetFreshness
     closed, doubted = dict(state.unreadable), {}
     for cluster in facts.cluster_ids:
         seen = freshness.clusters.get(cluster)
-        if seen is not None and seen.state in PLANNABLE:
+        if _is_certain(seen):
             continue
         if seen is not None and seen.state is Freshness.PARTIAL and _by_api(state, cluster):
             doubted[cluster] = _words(seen)
@@ -38,6 +39,26 @@ def find_freezes(facts: FleetFacts, state: FleetState, freshness: FleetFreshness
         if pool.usd_per_gpu_hour is None:  # a move there would seem to be free
             closed.setdefault(pool.cluster, f"the price of pool {pool.id} is unknown")
     return Freezes(closed, {c: why for c, why in doubted.items() if c not in closed})
+
+
+def shrink_doubts() -> dict[str, str]:
+    """Why nothing may be taken away now, by cluster, for plans that were approved before.
+
+    Where no source speaks of any cluster, no plan rests on metrics that could turn doubtful.
+    """
+    seen = fleet_freshness().clusters
+    clusters = [c.id for c in list_clusters()] if seen else []
+    return {c: _doubt_words(c, seen.get(c)) for c in clusters if not _is_certain(seen.get(c))}
+
+
+def _is_certain(seen: ClusterFreshness | None) -> bool:
+    return seen is not None and seen.state in PLANNABLE
+
+
+def _doubt_words(cluster: str, seen: ClusterFreshness | None) -> str:
+    age_s = seen.age_s if seen else None
+    age = "of unknown age" if age_s is None else f"{age_s / 60:.0f} min old"
+    return f"metrics of {cluster} are {seen.state if seen else Freshness.DOWN}, {age}"
 
 
 def _by_api(state: FleetState, cluster: str) -> bool:

@@ -1,5 +1,5 @@
 """At start: what settings name for plans must be there: step kinds with every verb of a
-step, readers of facts, rights in a cluster."""
+step, readers of facts, rights in a cluster, and who doubts."""
 
 from typing import Any
 
@@ -39,3 +39,14 @@ def check_contributions(**_: Any) -> list[CheckMessage]:
             except ImportError as err:
                 problems.append(Error(f"{setting} {name}: {path}: {err}", id="plans.E003"))
     return problems
+
+
+@register
+def check_shrink_doubts(**_: Any) -> list[CheckMessage]:
+    """Without it nobody would hold back a plan whose metrics turned doubtful."""
+    path = settings.PLAN_SHRINK_DOUBTS
+    try:
+        found = import_string(path)
+    except ImportError as err:
+        return [Error(f"PLAN_SHRINK_DOUBTS: {path}: {err}", id="plans.E004")]
+    return [] if callable(found) else [Error(f"PLAN_SHRINK_DOUBTS: {path}", id="plans.E004")]

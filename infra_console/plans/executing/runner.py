@@ -29,6 +29,7 @@ from infra_console.cluster.reads import list_nodes
 from infra_console.live.services import publish
 from infra_console.plans import clock
 from infra_console.plans.approving.freezes import thawed
+from infra_console.plans.executing.doubting import certain
 from infra_console.plans.executing.patience import patient
 from infra_console.plans.holding.crew import Crew
 from infra_console.plans.holding.fence import Fence, Halted
@@ -102,9 +103,11 @@ class Runner:
             if all(s.state in STEP_ENDED for s in steps):
                 return Progress(finished=True)
             due, wait_s = runnable(steps, now=clock.now())
-            due = self._thawed(steps, due)
+            due, doubt = self._certain(self._thawed(steps, due))
             if stop := self._try_all(due, crew):
                 return Progress(stop=stop)
+            if doubt and not due:
+                return Progress(stop=Blocked(doubt))
             if time.monotonic() + wait_s > turn_ends:
                 return Progress(retry_s=wait_s)
             if not due:
@@ -122,6 +125,10 @@ class Runner:
         if due and not going:
             raise Halted(why, retry_s=FREEZE_RETRY_S)
         return going
+
+    def _certain(self, due: list[Step]) -> tuple[list[Step], str]:
+        """Giving back is always allowed, and a rehearsal takes nothing."""
+        return (due, "") if self._fence.dry_run or self._back else certain(self._plan, due)
 
     def _try_all(self, due: list[Step], crew: Crew) -> Blocked | Failed | None:
         """One try of each due step, recorded; what somebody must look at ends it."""

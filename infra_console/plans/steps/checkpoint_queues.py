@@ -24,6 +24,12 @@ def rule_of(queue: str) -> CheckpointConfig:
     return rules.get(queue, CheckpointConfig())
 
 
+def any_rules() -> bool:
+    """Whether a queue's trainers are asked otherwise than by annotation."""
+    fleet = current_fleet()
+    return bool(fleet and fleet.checkpoints)
+
+
 def tell_webhook(
     step: StepContext, queue: str, pods: Sequence[PodState], at: datetime, grace_s: float
 ) -> None:

@@ -13,6 +13,7 @@ back; without them nobody is waited for.
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import chain
 
 from infra_console.cluster.kueue import list_workloads, set_active
 from infra_console.cluster.kueue_objects import WorkloadState
@@ -21,6 +22,7 @@ from infra_console.cluster.reads import list_pods
 from infra_console.plans import clock
 from infra_console.plans.marks import CLEARED, marks_of, noted_prior
 from infra_console.plans.steps.base import Blocked, Outcome, StepContext, Waiting
+from infra_console.plans.steps.checkpoint_queues import any_rules
 from infra_console.plans.steps.checkpoints import ask_and_wait
 from infra_console.plans.steps.kueue_victims import belongs
 from infra_console.plans.steps.owned import is_ours
@@ -34,10 +36,13 @@ def gangs_first(step: StepContext, pods: Sequence[PodState]) -> Outcome | None:
         return waits
     if "grace_s" not in step.params:
         return None
+    gangs = _gangs(step, pods)
+    # Where no queue has a rule nothing is read of Kueue, which we may have no right to.
+    workloads = _workloads_of(step, chain(*gangs.values())) if any_rules() else []
     waits_for = [
         f"{namespace}/{job}, {left}"
-        for (namespace, job), gang in _gangs(step, pods).items()
-        if (left := ask_and_wait(step, gang, now=clock.now()))
+        for (namespace, job), gang in gangs.items()
+        if (left := ask_and_wait(step, gang, now=clock.now(), queue=_queue_of(gang, workloads)))
     ]
     if waits_for:
         return Waiting(f"waits for a checkpoint of {'; '.join(waits_for)}", POLL_S)
@@ -91,6 +96,12 @@ def _workloads_of(step: StepContext, pods: Iterable[PodState]) -> list[WorkloadS
     spaces = sorted({p.namespace for p in mine})
     found = [w for space in spaces for w in list_workloads(step.cluster, namespace=space)]
     return [w for w in found if any(belongs(p, w) for p in mine)]
+
+
+def _queue_of(gang: Iterable[PodState], workloads: Iterable[WorkloadState]) -> str:
+    """The ClusterQueue that admitted a gang, whose webhook and metric count; empty for none."""
+    pods = list(gang)
+    return next((w.cluster_queue for w in workloads if any(belongs(p, w) for p in pods)), "")
 
 
 def _gangs(step: StepContext, pods: Iterable[PodState]) -> dict[tuple[str, str], list[PodState]]:
