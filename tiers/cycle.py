@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 # One cycle at a time, whichever worker runs it: arbitrary constants for pg_try_advisory_lock. So
 # with observations: where one takes longer than beat waits, several would only slow each other.
 CYCLE_LOCK = 7_401_001
-OBSERVATION_LOCK = 7_401_002
+OBSERVATION_LOCK = 7_401_003
 FAILED = "The cycle failed; plans under review stay as they are."
 KEEP_OBSERVATIONS = timedelta(hours=6)
 KEEP_CYCLES = timedelta(days=3)

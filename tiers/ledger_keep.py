@@ -22,7 +22,7 @@ from tiers.facts import FleetFacts
 from tiers.gang_keep import keep_gangs
 from tiers.models import ClusterLook, FleetChange, GangRun, LedgerLot, WaitingWork
 
-KEEPING_LOCK = 7_401_002  # an arbitrary constant for pg_advisory_xact_lock
+KEEPING_LOCK = 7_401_005  # an arbitrary constant for pg_advisory_xact_lock
 PLAN_MARGIN = timedelta(minutes=2)  # a change may be seen this long after the step that made it
 
 

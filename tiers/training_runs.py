@@ -22,8 +22,8 @@ from tiers.queries import training_is_due
 log = logging.getLogger(__name__)
 
 SYSTEM_TRAINER = "system:training"
-# One training at a time, whichever worker runs it; an arbitrary constant, not the cycle's.
-TRAINING_LOCK = 7_401_002
+# One training at a time, whichever worker runs it.
+TRAINING_LOCK = 7_401_004
 MOST_ATTEMPTS = 3
 RETRY_AFTER = timedelta(minutes=10)  # one by age that failed is not tried again before
 FAILED = "The training failed; the log of the forecast worker says why. The model before stays."

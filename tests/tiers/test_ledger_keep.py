@@ -66,6 +66,7 @@ def test_a_second_look_at_the_same_time_is_left_out(look, north):
         worker.execute("SELECT pg_advisory_lock(%s)", [cycles.OBSERVATION_LOCK])
         with pytest.raises(ObservationRunning):
             look(NOW, state)
+        worker.execute("SELECT pg_advisory_unlock(%s)", [cycles.OBSERVATION_LOCK])
     other.close()
     assert look(NOW, state).document["clusters"]["north"]["reachable"]
 
