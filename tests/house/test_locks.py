@@ -1,4 +1,4 @@
-"""Locks of the database are told apart by a number alone: two that share one wait for each other."""
+"""Locks of the database are told apart by their number: two that share one hold each other up."""
 
 import re
 from collections import Counter
