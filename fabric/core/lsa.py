@@ -13,13 +13,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
+from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy  # by its parts, at first use: most processes need none
 from numpy.typing import NDArray
-from scipy import sparse
 
 from fabric.core.errors import FabricInvalid
 from fabric.core.vectors import Vectors
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 WORD = re.compile(r"\w+")
 STEM = 5
@@ -90,7 +94,7 @@ def embed_texts(
 
 def _weighted(
     counted: Sequence[Counter[str]], index: Mapping[str, int], weights: NDArray[np.float64]
-) -> sparse.csr_matrix:
+) -> "csr_matrix":
     rows, columns, values = [], [], []
     for row, found in enumerate(counted):
         for feature, n in found.items():
@@ -99,13 +103,13 @@ def _weighted(
                 columns.append(column)
                 values.append((1 + log(n)) * weights[column])
     shape = (len(counted), len(weights))
-    matrix = sparse.csr_matrix((values, (rows, columns)), shape=shape, dtype=np.float64)
+    matrix = scipy.sparse.csr_matrix((values, (rows, columns)), shape=shape, dtype=np.float64)
     lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
     lengths[lengths == 0] = 1.0
-    return sparse.csr_matrix(sparse.diags(1 / lengths) @ matrix)
+    return scipy.sparse.csr_matrix(scipy.sparse.diags(1 / lengths) @ matrix)
 
 
-def _directions(matrix: sparse.csr_matrix, dimension: int, seed: int) -> NDArray[np.float32]:
+def _directions(matrix: "csr_matrix", dimension: int, seed: int) -> NDArray[np.float32]:
     """The strongest right singular vectors `(features, dimension)`."""
     rng = np.random.default_rng(seed)
     sample = matrix @ rng.standard_normal((matrix.shape[1], dimension + OVERSAMPLE))

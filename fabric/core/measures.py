@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from math import log2
 
 import numpy as np
+import scipy  # by its parts, at first use: most processes need none
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
 from fabric.core.vectors import TIE
 
@@ -53,7 +53,7 @@ def recall_lower(recalls: Sequence[float], k: int, *, level: float = LEVEL) -> f
     values = np.asarray(recalls, dtype=np.float64)
     trials = len(values) * k / design_effect(values, k)
     hits = float(values.mean()) * trials
-    return float(betaincinv(hits, trials - hits + 1, 1 - level)) if hits > 0 else 0.0
+    return float(scipy.special.betaincinv(hits, trials - hits + 1, 1 - level)) if hits > 0 else 0.0
 
 
 def ndcg_at(k: int, ranked: Sequence[str], gains: Mapping[str, float]) -> float | None:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import coo_array
+import scipy  # by its parts, at first use: most processes need none
 
 from regions.core.rtt import Pair, RoundTrip
 
@@ -131,10 +130,12 @@ def _transport(
     rows = [i for i, _ in ways] + [len(origins) + j for _, j in ways]
     columns = [*range(len(ways))] * 2
     limits = [o.rps or 0.0 for o in origins] + [p.room_rps or 0.0 for p in places]
-    matrix = coo_array(
+    matrix = scipy.sparse.coo_array(
         (np.ones(len(rows)), (rows, columns)), shape=(len(limits), len(ways))
     ).tocsr()
-    found = linprog(-np.array(gain), A_ub=matrix, b_ub=limits, bounds=(0, None), method="highs")
+    found = scipy.optimize.linprog(
+        -np.array(gain), A_ub=matrix, b_ub=limits, bounds=(0, None), method="highs"
+    )
     return {
         (origins[i].region, places[j].region): float(rps)
         for (i, j), rps in zip(ways, found.x, strict=True)
