@@ -101,6 +101,7 @@ class GangOut(Schema):
     told: bool = Field(description="whether the cluster said since when; else first seen then")
     ends_by: datetime | None
     basis: str
+    plan: str = Field(description="what the last cycle found about one that waits; else empty")
 
 
 class SupplyNowOut(Schema):

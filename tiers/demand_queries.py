@@ -20,6 +20,7 @@ from tiers.facts import FleetFacts
 from tiers.models import GangRun, LedgerLot, WaitingWork, WorkloadForecast
 from tiers.queries import clusters_in, current_facts, latest_forecasts, latest_observation
 from tiers.supply_queries import STEP, STEPS, SupplyRow, fleet_rates, supply_rows
+from tiers.waiting_gangs import gang_id, latest_words
 
 P5, P50, P95 = (QUANTILES.index(level) for level in (0.05, 0.5, 0.95))
 
@@ -245,9 +246,12 @@ def gang_lines(clusters: Sequence[str], tier: str, now: datetime) -> list[GangLi
     """Every gang and job of training and operations: those that wait, then those that run."""
     wanted = [t for t in ("training", "operational") if not tier or t == tier]
     durations = {t: _durations(t) for t in wanted}
-    waiting = WaitingWork.objects.filter(cluster__in=clusters, tier__in=wanted)
+    waiting = list(WaitingWork.objects.filter(cluster__in=clusters, tier__in=wanted))
+    words = latest_words(clusters) if waiting else {}
     running = GangRun.objects.filter(cluster__in=clusters, tier__in=wanted, ended_at=None)
-    return [_waits(row) for row in waiting] + [_runs(r, durations[r.tier], now) for r in running]
+    return [_waits(row, words) for row in waiting] + [
+        _runs(r, durations[r.tier], now) for r in running
+    ]
 
 
 def _durations(tier: str) -> list[float]:
@@ -257,11 +261,12 @@ def _durations(tier: str) -> list[float]:
     return [(ended - started).total_seconds() for started, ended in spans if ended is not None]
 
 
-def _waits(row: WaitingWork) -> GangLine:
+def _waits(row: WaitingWork, words: Mapping[str, str]) -> GangLine:
     return GangLine(
         row.cluster, row.name, row.tier, "waiting", row.gpus, row.priority, row.since,
         row.since_told, None,
         f"begins by {row.starts_by:%H:%M} UTC" if row.starts_by else f"waits for {row.reason}",
+        words.get(gang_id(row), ""),
     )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ class WaitingWork(models.Model):
     since_told = models.BooleanField()
     starts_by = models.DateTimeField(null=True)
     priority = models.IntegerField(null=True)
+    plan_says = ""  # what the last cycle found about it; queries fill it in
 
     class Meta:
         ordering = ("since", "id")

@@ -12,6 +12,7 @@ from tiers.core.ledger_table import LedgerRow, LotRow, ledger_table, sum_differe
 from tiers.facts import FleetFacts
 from tiers.models import ClusterLook, LedgerLot, WaitingWork
 from tiers.queries import clusters_in, current_facts, latest_observation
+from tiers.waiting_gangs import gang_id, latest_words
 
 NOT_STARTED = "reserved-not-started"
 MOST_LOTS = 200
@@ -138,6 +139,11 @@ def _in_scope(found: list[Reserved], pools: list[PoolSeen], region: str) -> list
 
 
 def waiting_work(*, region: str = "", tier: str = "") -> list[WaitingWork]:
-    """Work that waits in the scope, longest first."""
-    rows = WaitingWork.objects.filter(cluster__in=clusters_in(region))
-    return list(rows.filter(tier=tier) if tier else rows)
+    """Work that waits in the scope, longest first, with what the last cycle found about each."""
+    clusters = clusters_in(region)
+    rows = WaitingWork.objects.filter(cluster__in=clusters)
+    found = list(rows.filter(tier=tier) if tier else rows)
+    words = latest_words(clusters) if found else {}
+    for row in found:
+        row.plan_says = words.get(gang_id(row), "")
+    return found

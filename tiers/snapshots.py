@@ -1,5 +1,6 @@
 """The allocator's snapshot from the fleet file, what was read of the fleet, and the forecasts."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,11 +33,13 @@ def snapshot_of(
     *,
     now: datetime,
     demand_now: DemandNow,
+    gangs: Sequence[Mapping[str, Any]] = (),
 ) -> Snapshot:
     """What is known of the clusters that answered, and what their workloads will ask for.
 
     Args:
         demand_now: live queues that lift the first steps, and the throughput in force.
+        gangs: those that wait, in their turn.
 
     Raises:
         SnapshotInvalid, pydantic.ValidationError: the parts do not fit together.
@@ -65,6 +68,7 @@ def snapshot_of(
         steps=STEPS,
         quantile=QUANTILE,
         max_moves=MAX_GROUP_MOVES,
+        gangs=gangs,
     )
 
 

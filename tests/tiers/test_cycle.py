@@ -14,7 +14,7 @@ from infra_console.plans.models import Approval, Plan
 from tests.people import person
 from tests.tiers.factories import fleet_config, fleet_document
 from tiers import cycle as cycles
-from tiers import snapshots, stages
+from tiers import proposals, snapshots, stages
 from tiers.core.allocate import allocate
 from tiers.core.fleet_state import FleetState
 from tiers.core.region_problem import RegionProblem
@@ -123,9 +123,9 @@ def test_a_no_ends_when_much_more_demand_is_expected(run, north, rejected, perce
 
 
 def test_a_no_does_not_hold_what_restores_a_floor(run, north, rejected, monkeypatch):
-    real = stages.build_plan
+    real = proposals.build_plan
     urgent = {"urgent": "inference is under its floor"}
-    monkeypatch.setattr(stages, "build_plan", lambda *a: real(*a).model_copy(update=urgent))
+    monkeypatch.setattr(proposals, "build_plan", lambda *a: real(*a).model_copy(update=urgent))
     run(FleetState({"north": north}), now=now())
     assert Plan.objects.count() == 2
 

@@ -145,7 +145,7 @@ class _Search:
         needed = self._missing(pool, 0) * size - self._free(pool, 0)
         reached: _Cheapest = {0: (0.0, ())}
         for tier, gpus in sorted(self._by_tier(pool, 0).items()):
-            stops = self._stops_of_tier(pool, tier)
+            stops = self._stops_of_tier(pool, tier, needed + pool.gpus_per_node)
             freed = stops if tier == self.workload.tier else _in_nodes(stops, gpus, pool)
             reached = _joined(reached, freed, needed)
         if needed in reached:
@@ -153,8 +153,9 @@ class _Search:
             usd, chosen = reached[needed]
             yield round(usd + start * self._missing(pool, 0), 6), chosen
 
-    def _stops_of_tier(self, pool: SnapshotPool, tier: str) -> _Cheapest:
-        """The cheapest stops for each number of GPUs that a tier can let go."""
+    def _stops_of_tier(self, pool: SnapshotPool, tier: str, most: int) -> _Cheapest:
+        """The cheapest stops for each number of GPUs that a tier can let go, up to `most`: with a
+        node more than are needed, packing hides no node that comes free."""
         reached: _Cheapest = {0: (0.0, ())}
         for workload_id in sorted({w for p, w in self.held[0] if p == pool.id}):
             victim = self.workloads[workload_id]
@@ -165,7 +166,7 @@ class _Search:
             chosen: _Cheapest = {
                 n * size: (n * usd, ((victim.id, n),) if n else ()) for n in range(able + 1)
             }
-            reached = _joined(reached, chosen, pool.gpus)
+            reached = _joined(reached, chosen, most)
         return reached
 
     def _above_floor(self, pool: SnapshotPool, victim: SnapshotWorkload) -> int:

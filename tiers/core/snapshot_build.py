@@ -38,6 +38,24 @@ def current_groups(
     }
 
 
+def checkpoint_ages(state: ClusterState) -> dict[tuple[str, str], float]:
+    """Seconds since the oldest last checkpoint of the gangs that run, by (pool, workload).
+
+    Of a gang's pods the freshest counts. Left out where any of what runs tells none: its age is
+    unknown.
+    """
+    gangs: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for pod, node in state.staying_pods():
+        told = gangs.setdefault((node.pool, pod.workload), {})
+        ages = told.setdefault(f"{pod.namespace}/{pod.gang or pod.name}", [])
+        ages += [] if pod.checkpoint_age_s is None else [pod.checkpoint_age_s]
+    return {
+        key: max(min(ages) for ages in told.values())
+        for key, told in gangs.items()
+        if all(told.values())
+    }
+
+
 def demand_steps(
     quantiles: NDArray[np.float64], levels: Sequence[float], *, per_step: int
 ) -> list[dict[str, float]]:
@@ -69,6 +87,7 @@ def build_snapshot(
     steps: int,
     quantile: float,
     max_moves: int,
+    gangs: Sequence[Mapping[str, Any]] = (),
 ) -> Snapshot:
     """The snapshot of the clusters that answered; pools of others are left out.
 
@@ -76,6 +95,7 @@ def build_snapshot(
         pools: rows with id, region, cluster, gpu_type, gpu_memory_gib, purchase, usd_per_gpu_hour.
         workloads: rows in the contract's words.
         demand: by workload and region.
+        gangs: those that wait, in the contract's words.
 
     Raises:
         SnapshotInvalid, pydantic.ValidationError: the parts do not fit together.
@@ -83,11 +103,8 @@ def build_snapshot(
     workload_rows = list(workloads)
     group_gpus = {w["id"]: w["group_gpus"] for w in workload_rows}
     rows = [p for p in pools if p["cluster"] in state.clusters]
-    current = [
-        {"pool": pool, "workload": workload, "groups": groups}
-        for cluster in state.clusters.values()
-        for (pool, workload), groups in sorted(current_groups(cluster, group_gpus).items())
-    ]
+    held = {c: sorted(current_groups(s, group_gpus).items()) for c, s in state.clusters.items()}
+    ages = {c: checkpoint_ages(s) for c, s in state.clusters.items()}
     return Snapshot.model_validate(
         {
             "schema": "snapshot/1",
@@ -106,8 +123,19 @@ def build_snapshot(
             ],
             "workloads": workload_rows,
             "demand": demand,
-            "current": current,
+            "current": [
+                {"pool": pool, "workload": workload, "groups": groups}
+                for rows in held.values()
+                for (pool, workload), groups in rows
+            ],
             "limits": {"max_moves": max_moves},
+            "gangs": list(gangs),
+            "checkpoints": [
+                {"pool": key[0], "workload": key[1], "age_s": ages[cluster][key]}
+                for cluster, rows in held.items()
+                for key, _ in rows
+                if key in ages[cluster]
+            ],
         }
     )
 

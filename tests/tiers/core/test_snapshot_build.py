@@ -10,7 +10,13 @@ from tests.tiers.core.fleets import POOL, chat_pod, cluster, gang_pod, node
 from tests.tiers.core.snapshots import demand_step, small_snapshot
 from tiers.core.fleet_state import FleetState
 from tiers.core.snapshot import DemandStep, Snapshot
-from tiers.core.snapshot_build import build_snapshot, current_groups, demand_steps, pool_supply
+from tiers.core.snapshot_build import (
+    build_snapshot,
+    checkpoint_ages,
+    current_groups,
+    demand_steps,
+    pool_supply,
+)
 
 SIZES = {"chat": {"H100": 4}, "training": {"H100": 8}}
 
@@ -48,6 +54,35 @@ def test_a_pod_that_is_being_deleted_is_not_counted():
     pods = [chat_pod("chat-1", "a"), replace(chat_pod("chat-2", "a"), deleting=True)]
     state = cluster([node("a", "inference")], pods, 1)
     assert current_groups(state, SIZES) == {(POOL, "chat"): 1}
+
+
+def test_the_age_of_a_checkpoint_is_the_oldest_gangs_and_unknown_where_one_tells_none():
+    nodes = [node("a", "training"), node("b", "training"), node("c", "training")]
+    told = [
+        gang_pod("g", 0, "a", 900),
+        gang_pod("g", 1, "a", 600),  # the gang's freshest
+        gang_pod("h", 0, "b", 60),
+    ]
+    assert checkpoint_ages(cluster(nodes, told, 0)) == {(POOL, "training"): 600.0}
+    silent = gang_pod("i", 0, "c", None)
+    assert checkpoint_ages(cluster(nodes, [*told, silent], 0)) == {}
+
+
+def test_gangs_and_ages_stand_in_the_snapshot():
+    state = cluster(
+        [node("a", "training")], [replace(gang_pod("g", 0, "a"), checkpoint_age_s=60.0)], 0
+    )
+    pool = {"id": POOL, "cluster": state.cluster, "region": "r", "gpu_type": "H100",
+            "gpu_memory_gib": 80, "purchase": "reserved", "usd_per_gpu_hour": 3.0}  # fmt: skip
+    training = small_snapshot().workloads[1].model_dump() | {"group_gpus": {"H100": 8}}
+    gang = {"id": "g", "workload": "training", "region": "r", "groups": 1}
+    snapshot = build_snapshot(
+        taken_at=datetime(2026, 1, 1, tzinfo=UTC), state=FleetState({state.cluster: state}),
+        regions=[{"id": "r", "jurisdiction": "EU"}], workloads=[training], pools=[pool],
+        demand={}, step_s=1800, steps=8, quantile=0.95, max_moves=1, gangs=[gang],
+    )  # fmt: skip
+    assert [g.id for g in snapshot.gangs] == ["g"]
+    assert [(c.pool, c.workload, c.age_s) for c in snapshot.checkpoints] == [(POOL, "training", 60)]
 
 
 def test_each_snapshot_step_takes_its_worst_forecast_step():

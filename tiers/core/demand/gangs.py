@@ -41,6 +41,7 @@ class GangLine:
     told: bool
     ends_by: datetime | None
     basis: str
+    plan: str = ""  # what the last cycle found about one that waits
 
 
 def remaining_s(age_s: float, durations_s: Iterable[float]) -> float | None:
