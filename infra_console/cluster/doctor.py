@@ -7,7 +7,15 @@ from django.conf import settings
 
 from infra_console.cluster.errors import ClusterError
 from infra_console.cluster.reads import read_version
-from infra_console.cluster.rights import Right, Rights, changes, is_kueues, lacking, review_rights
+from infra_console.cluster.rights import (
+    Right,
+    Rights,
+    changes,
+    is_kueues,
+    lacking,
+    review_rights,
+    rule_words,
+)
 from infra_console.fleet.queries import list_clusters
 from infra_console.overview.doctor import Check
 
@@ -61,11 +69,18 @@ def _check(cluster_id: str) -> Check:
 def _judge(name: str, answers: str, rights: Rights) -> Check:
     """Rights to write come together or not at all: half of them is a plan that pauses."""
     missing = rights.missing_reads + (rights.missing_writes if rights.writes else ())
+    if not rights.writes:
+        missing += rights.missing_looks
     if not missing:
         kind = "reads and writes" if rights.writes else "reads only, nothing is executed from here"
+        if rights.missing_looks:  # as an executor runs: a reader beside it has them
+            lacks = _words(rights.missing_looks)
+            kind += f"; where this credential is the reader's too, it lacks {lacks}"
         return Check(name=name, ok=True, detail=f"{answers}; {kind}")
     files = "kueue.yaml" if all(map(is_kueues, missing)) else "rbac.yaml"
     remedy = f"grant it: kubectl apply -f deploy/kubernetes/{files}"
+    if looks := [right for right in missing if right in rights.missing_looks]:
+        remedy = f"add to the reader's ClusterRole {rule_words(looks)}, or {remedy}"
     detail = f"{answers}; may not {_words(missing)}"
     return Check(name=name, ok=False, detail=detail, remedy=remedy)
 

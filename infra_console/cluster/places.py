@@ -11,6 +11,7 @@ from kubernetes.client import CustomObjectsApi
 
 from infra_console.cluster.answers import pages, read_json
 from infra_console.cluster.client import client_for
+from infra_console.cluster.errors import ObjectMissing
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,18 @@ class Kind:
         name = f"{verb}_{scope}_custom_object" + (f"_{sub}" if sub else "")
         call: Callable[..., Any] = getattr(CustomObjectsApi(client_for(cluster_id)), name)
         return call
+
+
+def serves(cluster_id: str, kind: Kind) -> bool:
+    """Whether the API knows the kind in the version we speak; anybody signed in may ask."""
+    call = CustomObjectsApi(client_for(cluster_id)).get_api_resources
+    try:
+        found = read_json(
+            cluster_id, f"look for {kind.kind}", call, group=kind.group, version=kind.version
+        )
+    except ObjectMissing:
+        return False
+    return any(held.get("name") == kind.plural for held in found.get("resources") or ())
 
 
 def read_object(cluster_id: str, kind: Kind, namespace: str, name: str) -> dict[str, Any]:

@@ -4,16 +4,23 @@ deploy/kubernetes grants these; whoever reads only holds none of the writes, whi
 A domain adds what its own steps need by naming the rights in settings.CLUSTER_RIGHTS.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 from kubernetes.client import AuthorizationV1Api
 
 from infra_console.cluster.answers import read_json
+from infra_console.cluster.bounds import HPA, SCALED_OBJECT
+from infra_console.cluster.caps import NODE_POOL
 from infra_console.cluster.client import client_for
 from infra_console.cluster.kueue import GROUP, serves_kueue
+from infra_console.cluster.places import Kind, serves
+from infra_console.cluster.routes import ROUTE
+from infra_console.cluster.scaling import KINDS
+from infra_console.fleet.queries import current_fleet
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,27 @@ READS = (
     Right("get", "apps", "deployments"),
     Right("get", GROUP, "clusterqueues"),
     Right("list", GROUP, "workloads"),
+)
+HTTP_ROUTE = Kind(ROUTE.group, ROUTE.version, ROUTE.kind, ROUTE.plural)
+# What the reader looks at beside these: workloads of these kinds where the fleet has some, ...
+OF_WORKLOADS: Mapping[str, tuple[Right, ...]] = {
+    kind: tuple(Right(verb, KINDS[kind].group, KINDS[kind].plural) for verb in ("get", "list"))
+    for kind in ("StatefulSet", "LeaderWorkerSet")
+}
+# ... kinds that need not be served, ...
+WHERE_SERVED: Mapping[Kind, tuple[Right, ...]] = {
+    kind: tuple(Right(verb, kind.group, kind.plural) for verb in verbs)
+    for kind, verbs in (
+        (SCALED_OBJECT, ("get", "list")),
+        (KINDS[NODE_POOL], ("list",)),
+        (HTTP_ROUTE, ("get", "list")),
+    )
+}
+# ... and what there is everywhere: who owns replicas, and why work waits.
+EVERYWHERE = (
+    Right("get", HPA.group, HPA.plural),
+    Right("list", HPA.group, HPA.plural),
+    Right("list", "", "resourcequotas"),
 )
 # By what plans change; all of one kind are needed to change it. What stands in targets.yaml an
 # operator may leave out.
@@ -71,9 +99,13 @@ WRITES = (
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What is missing; `writes` says whether any write is allowed at all."""
+    """What is missing; `writes` says whether any write is allowed at all.
+
+    `missing_looks` are reads of the reader's role alone: an executor needs none of them.
+    """
 
     missing_reads: tuple[Right, ...]
+    missing_looks: tuple[Right, ...]
     missing_writes: tuple[Right, ...]
     writes: bool
 
@@ -91,12 +123,37 @@ def review_rights(cluster_id: str) -> Rights:
     """
     served = serves_kueue(cluster_id)
     reads, writes = ([r for r in rs if served or not is_kueues(r)] for rs in (READS, WRITES))
-    missing = {r for r in (*reads, *writes) if not granted(cluster_id, r)}
+    looks = tuple(_looks(cluster_id))
+    missing = {r for r in (*reads, *looks, *writes) if not granted(cluster_id, r)}
     return Rights(
         missing_reads=tuple(r for r in reads if r in missing),
+        missing_looks=tuple(r for r in looks if r in missing),
         missing_writes=tuple(r for r in writes if r in missing),
         writes=any(r not in missing for r in writes),
     )
+
+
+def _looks(cluster_id: str) -> Iterator[Right]:
+    """What else the reader reads there, by the fleet's workloads and the kinds that are served."""
+    fleet = current_fleet()
+    kinds = {w.kind for w in fleet.workloads} if fleet else set()
+    for kind, rights in OF_WORKLOADS.items():
+        if kind in kinds:
+            yield from rights
+    yield from EVERYWHERE
+    for served, rights in WHERE_SERVED.items():
+        if serves(cluster_id, served):
+            yield from rights
+
+
+def rule_words(rights: Iterable[Right]) -> str:
+    """The rules of a ClusterRole that grant these."""
+    rules = [
+        f'{{apiGroups: ["{group}"], resources: [{resource}], '
+        f"verbs: [{', '.join(dict.fromkeys(r.verb for r in same))}]}}"
+        for (group, resource), same in groupby(rights, key=lambda r: (r.group, r.resource))
+    ]
+    return ", ".join(rules)
 
 
 def changes() -> dict[str, tuple[Right, ...]]:

@@ -6,6 +6,7 @@ Both are checked here. A secret in the fleet file is named, never written: `env:
 
 import re
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -22,6 +23,7 @@ OWN_HEADERS = frozenset({
     "authorization", "proxy-authorization", "cookie", "host", "content-length", "content-type",
     "transfer-encoding", "connection", "accept-encoding", "te", "trailer", "upgrade",
 })  # fmt: skip
+MAX_INTERVAL_S = 900.0
 OWN_PARAMETERS = frozenset({"query", "time", "start", "end", "step"})
 
 
@@ -38,7 +40,8 @@ class SourceConfig(BaseModel):
     id: Slug
     url: str = Field(pattern=r"^https?://[^\s]+$", max_length=500)
     clusters: tuple[Slug, ...]
-    scrape_interval_s: float = Field(default=15.0, gt=0)
+    # What is not older than two of them is live: without an end nothing would ever be old.
+    scrape_interval_s: float = Field(default=15.0, gt=0, le=MAX_INTERVAL_S)
     flavour: Flavour = "prometheus"
     timeout_s: float = Field(default=15.0, gt=0, le=120)
     post: bool = False
@@ -56,6 +59,20 @@ class SourceConfig(BaseModel):
     max_queries_per_min: int = Field(default=0, ge=0, le=2**31 - 1)
     max_series_per_min: int = Field(default=0, ge=0, le=2**31 - 1)
     max_mib_per_min: int = Field(default=0, ge=0, le=2**20)
+
+    @field_validator("url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            usable = bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port or an IPv6 address that is none
+            usable = False
+        if not usable:
+            raise ValueError("it names no host, or a port that is none")
+        if parts.query or parts.fragment:  # it would not stand before the API's own path
+            raise ValueError("an address ends before ? and #: name `params` instead")
+        return url
 
     @field_validator("headers")
     @classmethod

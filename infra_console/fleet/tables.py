@@ -6,18 +6,35 @@ Pure: text in, checked rows out. A file is taken whole or not at all; each mista
 import csv
 import gzip
 import io
+import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from infra_console.fleet.errors import TableInvalid
 
 MAX_BYTES = 8 * 2**20
 MAX_ROWS = 50_000
+
+
+def _count(value: Any) -> Any:
+    """YAML's `yes` is no number of GPUs."""
+    if isinstance(value, bool):
+        raise ValueError("a number is needed")
+    return value
 
 
 def _moment(value: Any) -> Any:
@@ -38,12 +55,19 @@ Row = TypeVar("Row", bound=BaseModel)
 class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
+    @field_validator("*")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:  # YAML can write one, the database cannot
+            raise ValueError("it holds a NUL")
+        return value
+
 
 class ReservationRow(_Row):
     id: str = Field(min_length=1, max_length=190)
     start: Moment
     end: Moment
-    gpus: int = Field(gt=0, le=10_000_000)
+    gpus: Annotated[int, BeforeValidator(_count)] = Field(gt=0, le=10_000_000)
     pool: str = ""
     cluster: str = ""
     gpu_type: str = ""
@@ -93,7 +117,14 @@ def read_csv_rows(data: bytes, *, name: str) -> list[dict[str, str]]:
         TableInvalid: not such a file, or too large.
     """
     reader = csv.DictReader(io.StringIO(_text(data, name)))
-    rows = list(reader)
+    try:
+        columns, rows = reader.fieldnames or [], list(reader)
+    except csv.Error as err:
+        raise TableInvalid(name, f"is not CSV: {err}") from err
+    if repeated := sorted(column for column, times in Counter(columns).items() if times > 1):
+        raise TableInvalid(name, f"has the column {repeated[0]!r} more than once")
+    if len(columns) == 1 and ";" in columns[0]:
+        raise TableInvalid(name, "separates by semicolons: export it with commas")
     if any(None in row or None in row.values() for row in rows):
         raise TableInvalid(name, "has rows with more or fewer columns than its first line")
     return _capped(rows, name)
@@ -106,7 +137,8 @@ def _raw_rows(data: bytes, name: str) -> list[Mapping[str, Any]]:
         return [{k: v for k, v in row.items() if v != ""} for row in rows]
     try:
         found = yaml.safe_load(_text(data, name))
-    except yaml.YAMLError as err:
+    # Values that only look like a date raise ValueError.
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as err:
         raise TableInvalid(name, f"is not YAML: {str(err).splitlines()[0]}") from err
     if not isinstance(found, list) or not all(isinstance(r, dict) for r in found):
         raise TableInvalid(name, "must be a list of mappings")
@@ -120,9 +152,12 @@ def _text(data: bytes, name: str) -> str:
                 data = packed.read(MAX_BYTES + 1)  # never more than the cap of a gzip bomb
         if len(data) > MAX_BYTES:
             raise TableInvalid(name, f"is larger than {MAX_BYTES // 2**20} MiB")
-        return data.decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as err:
+        text = data.decode("utf-8-sig")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as err:
         raise TableInvalid(name, "is no text in UTF-8") from err
+    if "\0" in text:
+        raise TableInvalid(name, "holds a NUL, which no text does")
+    return text
 
 
 def _capped(rows: Iterable[Any], name: str) -> list[Any]:

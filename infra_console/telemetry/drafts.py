@@ -77,6 +77,7 @@ def check_draft(draft: Draft, secrets: Mapping[str, object]) -> None:
     Raises:
         SourceInvalid: what is wrong, key by key.
     """
+    _check_text(draft, secrets)
     columns = {k: v for k, v in draft.columns().items() if k in SourceConfig.model_fields}
     try:
         SourceConfig.model_validate(
@@ -102,6 +103,17 @@ def check_draft(draft: Draft, secrets: Mapping[str, object]) -> None:
         raise SourceInvalid(["bearer authorisation needs a token"])
     if "@" in draft.url.partition("://")[2].partition("/")[0]:
         raise SourceInvalid(["url: credentials do not belong into the address: use basic"])
+
+
+def _check_text(draft: Draft, secrets: Mapping[str, object]) -> None:
+    """What neither the database nor a request's head can hold. Never repeats a secret."""
+    if any("\0" in str(value) for value in (draft.id, *draft.columns().values())):
+        raise SourceInvalid(["a field holds a NUL"])
+    for name in ("password", "bearer_token"):
+        if not str(secrets.get(name, "")).isprintable():
+            raise SourceInvalid([f"{name}: not on one line of text"])
+    if not str(secrets.get("bearer_token", "")).isascii():
+        raise SourceInvalid(["bearer_token: not plain text"])
 
 
 def moved_host(row: DataSource, draft: Draft) -> bool:

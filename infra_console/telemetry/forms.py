@@ -21,6 +21,8 @@ def draft_from(form: QueryDict, *, source_id: str) -> Draft:
     Raises:
         SourceInvalid: a line or number cannot be read; the message never repeats a secret.
     """
+    if any("\0" in value for name in form for value in (source_id, *form.getlist(name))):
+        raise SourceInvalid(["a field holds a NUL, which no text does"])
     return Draft(
         id=source_id.strip(),
         url=form.get("url", "").strip(),
@@ -39,7 +41,7 @@ def draft_from(form: QueryDict, *, source_id: str) -> Draft:
         server_name=form.get("server_name", "").strip(),
         skip_verify="skip_verify" in form,
         **{name: _count(form, name) for name in CAPS},
-        secrets={name: SecretStr(str(form[name])) for name in SECRET_NAMES if form.get(name)},
+        secrets={name: SecretStr(_secret(form, name)) for name in SECRET_NAMES if form.get(name)},
     )
 
 
@@ -57,6 +59,12 @@ def values_of(source: DataSource | Draft | None) -> dict[str, Any]:
         "params": "\n".join(f"{name}={value}" for name, value in source.params.items()),
         "jobs": [(name, ", ".join(source.jobs.get(name, ()))) for name in EXPORTERS],
     }
+
+
+def _secret(form: QueryDict, name: str) -> str:
+    """A password as it was written; a token or a key without the lines around it."""
+    value = str(form[name])
+    return value if name == "password" else value.strip()
 
 
 def _seconds(form: QueryDict, name: str, default: float) -> float:

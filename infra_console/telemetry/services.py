@@ -21,6 +21,7 @@ from infra_console.telemetry.queries import forget_cached
 from infra_console.telemetry.sealing import seal, unseal
 from infra_console.telemetry.sources import declared_sources
 
+ADDRESS_OF_NEW = "new"  # where a source's own page would stand, the form for a new one does
 # Any constant of ours will do.
 OWNERSHIP_LOCK = 7_401_002
 
@@ -35,6 +36,8 @@ def save_source(draft: Draft, *, by: User, new: bool) -> DataSource:
         SourceNotYours, SourceInvalid, SourceMissing: see each; nothing was changed.
     """
     _require(by)
+    if draft.id == ADDRESS_OF_NEW:
+        raise SourceInvalid([f"id: {draft.id} is a page of its own"])
     with connection.cursor() as cursor:  # who owns which cluster is decided one after another
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [OWNERSHIP_LOCK])
     row = DataSource.objects.filter(id=draft.id).first()

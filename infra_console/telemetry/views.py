@@ -21,7 +21,7 @@ from infra_console.telemetry.health import examine_and_note
 from infra_console.telemetry.models import DataSource
 from infra_console.telemetry.sources import bound_row, current_sources
 
-NEW = "new"
+NEW = services.ADDRESS_OF_NEW
 
 
 @require_safe

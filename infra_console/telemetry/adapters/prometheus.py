@@ -34,6 +34,11 @@ from infra_console.telemetry.ports import Rules, rule_name
 from infra_console.telemetry.series import Answer, Array, RawSeries, as_value, merge_parts
 
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
+# What reading an answer of another shape raises; OverflowError of a whole number beyond floats.
+_ODD = (
+    ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
+_LAST_S = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 _Found = TypeVar("_Found")
 Query = Callable[[PrometheusConnect], Any]
 
@@ -144,7 +149,7 @@ class PrometheusSource:
             except (AddressRefused, TlsUnusable) as err:
                 raise SourceRefused(self._name, str(err)) from err
             # Before RequestException: requests' JSON error is both.
-            except (ValueError, KeyError, TypeError, IndexError, RecursionError) as err:
+            except _ODD as err:
                 raise SourceAnswerInvalid(
                     self._name, "the answer is not that of the Prometheus HTTP API"
                 ) from err
@@ -170,7 +175,7 @@ class PrometheusSource:
         stamp, value = result
         if float(value) != 1.0:
             raise ValueError("1 is not 1")
-        return float(stamp)
+        return float(_moments(np.array([float(stamp)]))[0])
 
     def _refusal(self, session: BoundedSession) -> SourceError:
         answer = session.answer
@@ -189,10 +194,17 @@ def _read_series(entry: dict[str, Any]) -> RawSeries:
     labels = {str(name): str(value) for name, value in entry["metric"].items()}
     pairs = entry["values"] if "values" in entry else [entry["value"]]
     if isinstance(pairs, tuple):  # arrays, see samples.py
-        return RawSeries(labels, *pairs)
+        return RawSeries(labels, _moments(pairs[0]), pairs[1])
     times: Array = np.array([float(time_s) for time_s, _ in pairs], dtype=np.float64)
     values: Array = np.array([as_value(text) for _, text in pairs], dtype=np.float64)
-    return RawSeries(labels=labels, times=times, values=values)
+    return RawSeries(labels=labels, times=_moments(times), values=values)
+
+
+def _moments(times: Array) -> Array:
+    """These times, when each can be one. Raises ValueError."""
+    if not ((times >= 0) & (times < _LAST_S)).all():
+        raise ValueError("a sample has no time that can be")
+    return times
 
 
 def _fetch_rules(client: PrometheusConnect) -> Any:
@@ -230,7 +242,7 @@ def _said(answer: requests.Response | None) -> str:
     """The source's own words about a refusal, shortened; empty when it gave none."""
     try:
         said = answer.json()["error"] if answer is not None else ""
-    except (ValueError, KeyError, TypeError):
+    except _ODD:
         return ""
     return f": {str(said)[:200]}" if said else ""
 

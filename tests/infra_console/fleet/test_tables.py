@@ -51,6 +51,49 @@ def test_a_gzip_bomb_is_refused_without_unpacking_it():
         read_table(gzip.compress(b"0" * 2**26), name="c.csv.gz", row=ReservationRow)
 
 
+PRICES = "pool,usd_per_gpu_hour,valid_from,source"
+BROKEN = gzip.compress(CSV)[:14] + b"\xff" * 40
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "words"),
+    [
+        (
+            f"{PRICES.replace(',', ';')}\nfra/H100;2,50;2026-01-01;x\n".encode(),
+            "p.csv",
+            "semicolon",
+        ),
+        (f'{PRICES}\nfra/H100,"2,50",2026-01-01,x\n'.encode(), "p.csv", "usd_per_gpu_hour"),
+        (f"{PRICES},usd_per_gpu_hour\nf,2.5,2026-01-01,x,9\n".encode(), "p.csv", "more than once"),
+        (f"{PRICES}\nf,NaN,2026-01-01,x\n".encode(), "p.csv", "usd_per_gpu_hour"),
+        (f"{PRICES}\nf\0,2.5,2026-01-01,x\n".encode(), "p.csv", "NUL"),
+        (f"{PRICES}\n{'f' * 200_000},2.5,2026-01-01,x\n".encode(), "p.csv", "not CSV"),
+        (BROKEN, "p.csv.gz", "no text"),
+        (b"- {pool: f, valid_from: 2026-13-45, usd_per_gpu_hour: 2, source: x}", "p.yaml", "YAML"),
+        (b"[" * 1_000, "p.yaml", "not YAML"),
+        (
+            b'- {pool: "f\\0", usd_per_gpu_hour: 2, valid_from: 2026-01-01, source: x}',
+            "p.yaml",
+            "NUL",
+        ),
+    ],
+)
+def test_a_price_file_that_may_mean_something_else_is_refused(data, name, words):
+    with pytest.raises(TableInvalid, match=words):
+        read_table(data, name=name, row=PriceRow)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column():
+    data = f"{PRICES}\nfra/H100,2.50,2026-01-01,contract\n".encode("utf-8-sig")
+    (row,) = read_table(data, name="p.csv", row=PriceRow)
+    assert (row.pool, row.usd_per_gpu_hour) == ("fra/H100", Decimal("2.50"))
+
+
+def test_yes_is_no_number_of_gpus():
+    with pytest.raises(TableInvalid, match="gpus"):
+        read_table(YAML.replace(b"64", b"yes"), name="c.yaml", row=ReservationRow)
+
+
 @pytest.mark.django_db
 def test_the_command_replaces_the_list_and_a_bad_file_changes_nothing(tmp_path):
     file = tmp_path / "c.csv"

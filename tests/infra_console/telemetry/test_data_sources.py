@@ -309,3 +309,43 @@ def test_a_cluster_that_two_rows_claim_all_the_same_is_read_once(fleet):
         )
     assert [s.clusters for s in current_sources()] == [{"a"}, frozenset()]
     assert owners() == {"a": "first"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("url", "http://prom:99999", "port that is none"),
+        ("url", "http://prom:0", "port that is none"),
+        ("url", "http://[::1", "port that is none"),
+        ("url", "http://:9090", "no host"),
+        ("url", "http://prom:9090/?token=canary", "ends before"),
+        ("url", "http://prom\0:9090", "NUL"),
+        ("scrape_interval_s", "inf", "scrape_interval_s"),
+        ("scrape_interval_s", "nan", "scrape_interval_s"),
+        ("scrape_interval_s", "86400", "scrape_interval_s"),
+        ("id", "new", "page of its own"),
+        ("id", "a\0", "NUL"),
+        ("params", "dedup=\0", "NUL"),
+        ("bearer_token", "canary-one\ncanary-two", "bearer_token"),
+        ("bearer_token", "canary-ünicode", "bearer_token"),
+    ],
+)
+def test_the_form_refuses_what_no_source_can_be_and_pages_go_on(fleet, client, field, value, words):
+    client.force_login(person("admin"))
+    form = {"id": "main", "url": "http://127.0.0.1:9", "cluster": "a", "auth": "none"}
+    if field == "bearer_token":
+        form["auth"] = "bearer"
+    answer = client.post(reverse("sources:save", args=["new"]), form | {field: value})
+    text = answer.content.decode()
+    assert answer.status_code == 400
+    assert words in text
+    assert field == "url" or "canary" not in text
+    assert not DataSource.objects.exists()
+    assert client.get(reverse("sources:index")).status_code == 200
+
+
+def test_a_token_pasted_with_the_end_of_its_line_is_the_token(fleet, client):
+    client.force_login(person("admin"))
+    form = {"id": "main", "url": "http://127.0.0.1:9", "cluster": "a", "auth": "bearer"}
+    client.post(reverse("sources:save", args=["new"]), form | {"bearer_token": "canary-token\n"})
+    assert unseal(DataSource.objects.get().sealed)["bearer_token"] == "canary-token"

@@ -58,11 +58,41 @@ def test_missing_rights_are_a_refusal() -> None:
         json.dumps({"data": {"result": [{"metric": {}, "value": [1, "one"]}]}}).encode(),
         json.dumps({"data": {"result": [{"metric": {}, "value": []}]}}).encode(),
         b"\xff\xfe",
+        b'{"data": {"result": [{"metric": [], "value": [1, "1"]}]}}',
+        b'{"data": {"result": [{"metric": {}, "value": [1%s, "1"]}]}}' % (b"0" * 400),
+        b'{"data": {"result": [{"metric": {}, "value": [1e20, "1"]}]}}',
+        b'{"data": {"result": [{"metric": {}, "value": [NaN, "1"]}]}}',
+        b'{"data": {"result": [{"metric": {}, "values": [[1e300, "1"]]}]}}',
+        b'{"data": {"result": [{"metric": {}, "values": 7}]}}',
     ],
 )
 def test_an_answer_of_another_shape_is_invalid(body: bytes) -> None:
     with pytest.raises(SourceAnswerInvalid):
         ask((200, {}, body))
+
+
+@pytest.mark.parametrize("stamp", [b"1e20", b"NaN", b"-1e20", b"1" + b"0" * 400])
+def test_a_source_whose_clock_cannot_be_is_no_prometheus(stamp: bytes) -> None:
+    body = b'{"data": {"resultType": "scalar", "result": [%s, "1"]}}' % stamp
+    with (
+        http_server(lambda path, asked: (200, {}, body)) as url,
+        pytest.raises(SourceAnswerInvalid),
+    ):
+        PrometheusSource(url).ready()
+
+
+def test_rules_of_another_shape_are_invalid() -> None:
+    body = b'{"data": {"groups": [{"rules": ["up"]}]}}'
+    with (
+        http_server(lambda path, asked: (200, {}, body)) as url,
+        pytest.raises(SourceAnswerInvalid),
+    ):
+        PrometheusSource(url).rules()
+
+
+def test_a_refusal_nested_without_end_is_a_refusal() -> None:
+    with pytest.raises(SourceRefused, match="HTTP 400"):
+        ask((400, {}, b"[" * 100_000))
 
 
 def test_too_many_series_are_refused() -> None:
