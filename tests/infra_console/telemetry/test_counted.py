@@ -37,10 +37,12 @@ def test_one_adapter_holds_the_client():
 
 
 def test_sources_are_made_where_their_budget_is():
-    # An adoption look at an address that is no source yet counts what it fetches, and says so.
+    # An adoption look at an address that is no source yet counts what it fetches, and says so; a
+    # backtest is one question that a person asks of an address they name.
     assert files_with(r"\bPrometheusSource\(") - {T + "adapters/prometheus.py"} == {
         T + "sources.py",
         "tiers/looking.py",
+        "tiers/series_prometheus.py",
     }
     assert "pace=where.pace" in (settings.BASE_DIR / "tiers/looking.py").read_text()
 
