@@ -51,7 +51,7 @@ def test_who_asks_a_source_asks_one_that_is_bound_to_its_budget():
     asking = files_with(r"source\.(?:instant|range|window|rules)\b")
     assert asking == {
         T + "health.py", T + "moments.py", T + "probe.py", T + "queries.py",
-        T + "adapters/paced.py", "regions/adapters/probes.py",
+        T + "adapters/paced.py", "regions/adapters/probes.py", "tiers/series_prometheus.py",
     }  # fmt: skip
 
 
