@@ -14,6 +14,7 @@ def frontier_figure(
     query: Mapping[str, str],
     address: str,
     budget: float | None = None,
+    problem: str = "",
 ) -> Figure:
     """Cost against latency: points, the band of demand, the objective, now, proposed and chosen.
 
@@ -23,12 +24,16 @@ def frontier_figure(
         query: the page's assumptions; a click adds the point to them.
         address: the page's path.
         budget: USD per hour, drawn as a line.
+        problem: why there are no points.
     """
     points = report["points"]
     data = [*_band(report["bands"]), _curve(points, query, address)]
     data += _marks(report, points, chosen)
-    problem = "" if points else f"No allocation is stable: {report['stopped_by']}."
-    return {"data": data if points else [], "layout": _layout(budget), "problem": problem}
+    return {
+        "data": data if points else [],
+        "layout": _layout(budget),
+        "problem": "" if points else problem,
+    }
 
 
 def _curve(points: Sequence[Mapping[str, Any]], query: Mapping[str, str], address: str) -> Figure:

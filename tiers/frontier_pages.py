@@ -35,6 +35,13 @@ class FrontierView:
     beyond_budget: int = 0  # points that it does not buy
 
     @property
+    def problem(self) -> str:
+        """Why there is no point to choose."""
+        if self.beyond_budget and not self.report["points"]:
+            return "No point is within the budget; the cheapest costs more"
+        return f"No allocation is stable: {self.report['stopped_by']}"
+
+    @property
     def as_forecast(self) -> bool:
         """Nothing but the page's defaults is assumed."""
         return self.what_if == WhatIf(give_way=True) and self.budget is None

@@ -1,5 +1,6 @@
 """The frontier page: what latency costs, what another point would move, and which one stands."""
 
+from functools import cache
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -13,6 +14,7 @@ from infra_console.access.requests import PageRequest
 from infra_console.access.roles import missing_right
 from infra_console.overview.pages import render_page
 from tiers.errors import ReasonMissing
+from tiers.figures import Figure
 from tiers.frontier_figure import frontier_figure
 from tiers.frontier_form import assumptions_of, choice_of
 from tiers.frontier_pages import FrontierView, frontier_view
@@ -23,8 +25,11 @@ from tiers.services import request_cycle
 @require_safe
 @needs("view")
 def frontier(request: PageRequest) -> HttpResponse:
+    found = cache(lambda: frontier_view(request.GET))
     context = {
-        "frontier": lambda: frontier_view(request.GET),
+        "frontier": found,
+        # The page asks for its chart by itself; a part brings it along, computed once.
+        "figure": lambda: _figure(request.GET, found()) if request.htmx else None,
         "chart_query": request.GET.urlencode(),
         "assumptions": assumptions_of(request.GET),
         "lacks_propose": missing_right(request.user, "plan.propose"),
@@ -37,18 +42,20 @@ def frontier(request: PageRequest) -> HttpResponse:
 @require_safe
 @needs("view")
 def frontier_chart(request: PageRequest) -> JsonResponse:
-    found: FrontierView | None = frontier_view(request.GET)
+    return JsonResponse(_figure(request.GET, frontier_view(request.GET)))
+
+
+def _figure(query: QueryDict, found: FrontierView | None) -> Figure:
     if found is None:
         empty = "No cycle has planned yet: the frontier is that of the last planned snapshot."
-        return JsonResponse({"data": [], "layout": {}, "problem": empty})
-    return JsonResponse(
-        frontier_figure(
-            found.report,
-            chosen=found.chosen,
-            query=assumptions_of(request.GET),
-            budget=found.budget,
-            address=reverse("tiers:frontier"),
-        )
+        return {"data": [], "layout": {}, "problem": empty}
+    return frontier_figure(
+        found.report,
+        chosen=found.chosen,
+        query=assumptions_of(query),
+        budget=found.budget,
+        problem=f"{found.problem}.",
+        address=reverse("tiers:frontier"),
     )
 
 

@@ -24,15 +24,18 @@
   }
 
   async function draw(box) {
+    const mine = (box.asked = (box.asked || 0) + 1);
     let figure;
     try {
       const answer = await fetch(box.dataset.chartUrl, { headers: { Accept: "application/json" } });
       if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
       figure = await answer.json();
     } catch (error) {
+      if (mine !== box.asked) return;
       say(box, `Could not read this chart: ${error.message}.`);
       return;
     }
+    if (mine !== box.asked) return; // a newer figure was asked for or given meanwhile
     box.figure = figure;
     await paint(box);
   }
@@ -59,6 +62,11 @@
   for (const box of document.querySelectorAll("[data-chart-url]")) {
     draw(box);
     box.addEventListener("live", () => draw(box));
+    box.addEventListener("figure", ({ detail }) => {
+      box.asked = (box.asked || 0) + 1;
+      box.figure = detail;
+      paint(box);
+    });
   }
   document.addEventListener("console:theme", () => {
     for (const box of document.querySelectorAll("[data-chart-url]")) paint(box);

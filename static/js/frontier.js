@@ -1,4 +1,4 @@
-// The frontier follows its inputs: the address changes, and the chart and the tables are read again.
+// The frontier follows its inputs: the address changes, and one answer brings chart and tables.
 // Inputs keep their place and focus; what stands around them is replaced.
 (() => {
   const PAUSE_MS = 150; // a drag sends many changes
@@ -24,10 +24,11 @@
     history.replaceState(null, "", text ? `?${text}` : location.pathname);
     const chart = document.querySelector("[data-frontier-chart]");
     chart.dataset.chartUrl = chart.dataset.chartUrl.split("?")[0] + (text ? `?${text}` : "");
-    chart.dispatchEvent(new CustomEvent("live"));
     let page;
     try {
-      const answer = await fetch(location.href);
+      const answer = await fetch(location.href, {
+        headers: { "HX-Request": "true", "HX-Target": "frontier" },
+      });
       if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
       page = new DOMParser().parseFromString(await answer.text(), "text/html");
     } catch (error) {
@@ -39,16 +40,20 @@
   }
 
   function replaceAll(page) {
-    const old = document.querySelector("#frontier-tables");
-    const made = page.querySelector("#frontier-tables");
-    if (old && made) old.replaceWith(made);
-    const said = page.querySelector("[data-frontier-said]");
-    if (said) document.querySelector("[data-frontier-said]").textContent = said.textContent;
+    for (const old of document.querySelectorAll("[data-frontier-part]")) {
+      const made = page.querySelector(`[data-frontier-part="${old.dataset.frontierPart}"]`);
+      if (made) old.replaceWith(made);
+    }
+    const said = page.querySelector("[data-frontier-said]"); // a status must stay to be read out
+    document.querySelector("[data-frontier-said]").textContent = said ? said.textContent : "";
     const chart = document.querySelector("[data-frontier-chart]");
     const fresh = page.querySelector("[data-frontier-chart]");
+    if (!fresh) return;
     chart.dataset.points = fresh.dataset.points;
     if (fresh.dataset.point) chart.dataset.point = fresh.dataset.point;
     else delete chart.dataset.point;
+    const figure = JSON.parse(page.querySelector("#frontier-figure").textContent);
+    chart.dispatchEvent(new CustomEvent("figure", { detail: figure }));
   }
 
   function chosen(key, chart) {

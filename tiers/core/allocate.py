@@ -20,7 +20,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tiers.core.allocator.arrays import Ints, Region
+from tiers.core.allocator.dwell import dwell_words, solved_with_dwell, with_dwell
 from tiers.core.allocator.explain import GroupMove, group_moves, refused, unmet_floors, unserved
+from tiers.core.allocator.fallback import Fallback, fallbacks
 from tiers.core.allocator.limits import CENT, moves_of, usd_per_hour, within
 from tiers.core.allocator.relaxation import relaxed
 from tiers.core.allocator.solve import solve
@@ -45,6 +47,8 @@ class Allocation:
     unmet_floors: tuple[str, ...]
     refused: tuple[str, ...] = ()  # moves worth making that a limit forbids
     unserved: tuple[str, ...] = ()  # demand that nobody serves, and what would
+    dwell: tuple[str, ...] = ()  # what stays because it changed a short while ago
+    fallbacks: tuple[Fallback, ...] = ()  # where growth may fail
 
     @property
     def groups(self) -> dict[Key, int]:
@@ -78,8 +82,10 @@ def allocate(snapshot: Snapshot, *, min_gain_usd: float = 0.0) -> Allocation:
     Args:
         snapshot: the fleet and its demand.
         min_gain_usd: what a group that changes its place must gain over the horizon, and a region
-            as a whole to be changed at all; half of it for one that only starts or stops.
+            as a whole to be changed at all; half of it for one that only starts or stops. The
+            snapshot's own counts where it is larger.
     """
+    min_gain_usd = max(min_gain_usd, snapshot.limits.min_gain_usd)
     regions = [Region.of(RegionProblem.of(snapshot, region.id)) for region in snapshot.regions]
     bounds = [0.0] * len(regions)
     free: list[Ints] = []
@@ -88,7 +94,7 @@ def allocate(snapshot: Snapshot, *, min_gain_usd: float = 0.0) -> Allocation:
         plans = []
         for i, region in enumerate(regions):
             priced = _priced(region, min_gain_usd / 2 + fee_usd, mark_up)
-            plan, bound = solve(priced)
+            plan, bound = solved_with_dwell(priced, solve)
             plans.append(plan)
             if priced is region:
                 bounds[i] = bound
@@ -98,7 +104,10 @@ def allocate(snapshot: Snapshot, *, min_gain_usd: float = 0.0) -> Allocation:
 
     limits = snapshot.limits
     plans, limit = within(
-        regions, solved, max_moves=limits.max_moves, budget=limits.budget_usd_per_hour
+        [with_dwell(r) for r in regions],
+        solved,
+        max_moves=limits.max_moves,
+        budget=limits.budget_usd_per_hour,
     )
     for i, region in enumerate(regions):
         kept = [*plans[:i], _worth(region, plans[i], min_gain_usd), *plans[i + 1 :]]
@@ -191,4 +200,11 @@ def _answer(
             for text in (refused(region, wanted, plan, limit) if limit else ())
         ),
         unserved=tuple(text for region, plan in pairs for text in unserved(region, plan, limit)),
+        dwell=tuple(
+            text
+            for region, plan in pairs
+            if region.problem.dwelling
+            for text in dwell_words(region, solve(region)[0], plan)
+        ),
+        fallbacks=tuple(found for region, plan in pairs for found in fallbacks(region, plan)),
     )

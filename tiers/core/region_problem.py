@@ -3,7 +3,7 @@
 Groups are held over the whole horizon here; the allocator varies them by step.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Self
@@ -45,6 +45,7 @@ class RegionProblem:
     step_hours: float
     steps: int
     x: dict[Key, int] = field(default_factory=dict)
+    dwelling: frozenset[Key] = frozenset()  # changed too short a while ago to be stopped
 
     @classmethod
     def of(cls, snapshot: Snapshot, region: str) -> Self:
@@ -68,6 +69,7 @@ class RegionProblem:
             start={},
             step_hours=snapshot.step_s / 3600,
             steps=snapshot.steps,
+            dwelling=frozenset(_dwelling(snapshot, workloads)),
         )
         problem.start = {k: n for k, n in current.items() if problem.eligible(*k)}
         problem.x = dict(problem.start)
@@ -233,3 +235,10 @@ class RegionProblem:
                 if victims is None:  # only floors are left: the pool cannot hold even those
                     victims = [(max(k for k, n in self.x.items() if k[0] == pool_id and n), 0.0)]
                 self.shift((victim, -1) for victim, _ in victims)
+
+
+def _dwelling(snapshot: Snapshot, workloads: Mapping[str, SnapshotWorkload]) -> Iterator[Key]:
+    for row in snapshot.current:
+        dwell_s = workloads[row.workload].min_dwell_s if row.workload in workloads else None
+        if dwell_s and row.changed_s_ago is not None and row.changed_s_ago < dwell_s:
+            yield row.pool, row.workload

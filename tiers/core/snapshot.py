@@ -48,6 +48,7 @@ class SnapshotPool(_Strict):
     interruptions_per_hour: NonNegative | None = None
     provision_s: NonNegative | None = None
     provision_probability: float | None = Field(default=None, ge=0, le=1)
+    fallbacks: tuple[str, ...] = ()  # pools to grow in where this one may not; else any with room
 
     @property
     def paid_when_used(self) -> bool:
@@ -91,6 +92,7 @@ class SnapshotWorkload(_Strict):
     slo_ttft_p95_ms: NonNegative | None = None
     spot_ok: bool
     move_s: NonNegative
+    min_dwell_s: NonNegative | None = None  # groups changed less long ago are not stopped
     preempt_loss_gpu_hours: NonNegative | None = None
     shortfall_usd_per_unit_hour: NonNegative
     latency: dict[str, LatencyTable] | None = None  # by GPU type; a marked default otherwise
@@ -122,6 +124,7 @@ class CurrentGroups(_Strict):
     pool: str
     workload: str
     groups: int = Field(ge=0)
+    changed_s_ago: NonNegative | None = None  # since a group was last started or stopped there
 
 
 class Gang(_Strict):
@@ -144,6 +147,7 @@ class Checkpoint(_Strict):
 class Limits(_Strict):
     max_moves: int = Field(ge=0)
     budget_usd_per_hour: NonNegative | None = None
+    min_gain_usd: NonNegative = 0.0  # hysteresis: what a change must gain over the horizon
 
 
 class Snapshot(_Strict):
@@ -179,6 +183,8 @@ def check_references(snapshot: Snapshot) -> None:
     for pool in snapshot.pools:
         if pool.region not in regions:
             raise SnapshotInvalid(f"pools[{pool.id}].region", f"unknown region {pool.region}")
+        if unknown := set(pool.fallbacks) - pools:
+            raise SnapshotInvalid(f"pools[{pool.id}].fallbacks", f"unknown {sorted(unknown)}")
     for workload_id, by_region in snapshot.demand.items():
         if workload_id not in workloads:
             raise SnapshotInvalid(f"demand.{workload_id}", "unknown workload")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tiers.core.frontier.cells import Cell, cells_of, stacks_of
-from tiers.core.frontier.curves import Ints
+from tiers.core.frontier.curves import Floats, Ints
 from tiers.core.frontier.exact import Frontier, frontier_of
 from tiers.core.snapshot import QUANTILE_KEYS, Snapshot
 
@@ -43,7 +43,7 @@ def frontier_report(
         "schema": "frontier/1",
         "listed": listed,
         "quantile": snapshot.quantile,
-        "points": [_point(found, int(i)) for i in _shown(found, points)],
+        "points": _points(found, _shown(found, points)),
         "total_points": len(found),
         "stopped_by": found.stopped_by,
         "assumed_latency": sorted({c.workload for c in found.cells if c.curve.assumed}),
@@ -87,7 +87,10 @@ def position(snapshot: Snapshot, groups: Groups, *, listed: bool = False) -> dic
         if name == w.id and p in pools and (listed or pools[p].paid_when_used)
     )
     held = [_held(snapshot, groups, cell) for cell in cells]
-    return {"usd_per_hour": round(usd, 4), **_latency(cells, held)}
+    return {
+        "usd_per_hour": round(usd, 4),
+        **_latency(cells, _ratios(cells, np.array([held]))[0].tolist()),
+    }
 
 
 def _held(snapshot: Snapshot, groups: Groups, cell: Cell) -> float:
@@ -102,9 +105,8 @@ def _held(snapshot: Snapshot, groups: Groups, cell: Cell) -> float:
     )
 
 
-def _latency(cells: Sequence[Cell], held: Sequence[float]) -> dict[str, Any]:
+def _latency(cells: Sequence[Cell], ratios: Sequence[float]) -> dict[str, Any]:
     """Largest ratio over cells, and by model the largest p95 in ms."""
-    ratios = [_ratio(cell, groups) for cell, groups in zip(cells, held, strict=True)]
     by_model: dict[str, float] = {}
     for cell, ratio in zip(cells, ratios, strict=True):
         by_model[cell.model] = max(by_model.get(cell.model, 0.0), ratio * cell.slo_ms)
@@ -115,19 +117,33 @@ def _latency(cells: Sequence[Cell], held: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def _ratio(cell: Cell, groups: float) -> float:
-    if groups <= 0:
-        return float("inf")
-    load = np.array([cell.demand / (groups * cell.units)])
-    return float(cell.curve.at(np.array([max(1, round(groups))]), load)[0])
+def _ratios(cells: Sequence[Cell], held: Floats | Ints) -> Floats:
+    """p95 over objective by row of groups and cell; infinite where a cell has no group."""
+    found = np.full(held.shape, np.inf)
+    for i, cell in enumerate(cells):
+        some = held[:, i] > 0
+        groups = held[some, i]
+        whole = np.maximum(1, np.rint(groups)).astype(np.int64)
+        found[some, i] = cell.curve.at(whole, cell.demand / (groups * cell.units))
+    return found
 
 
-def _point(found: Frontier, point: int) -> dict[str, Any]:
-    groups = found.groups(point)
+def _points(found: Frontier, places: Ints) -> list[dict[str, Any]]:
+    held = [found.groups(int(place)) for place in places]
+    if not held:
+        return []
+    ratios = _ratios(found.cells, np.array(held))
+    return [
+        _point(found, int(place), groups, row.tolist())
+        for place, groups, row in zip(places, held, ratios, strict=True)
+    ]
+
+
+def _point(found: Frontier, point: int, groups: Ints, ratios: list[float]) -> dict[str, Any]:
     return {
         "usd_per_hour": round(float(found.usd_per_hour[point]), 4),
-        **_latency(found.cells, groups.tolist()),
-        "usd_per_ms": _usd_per_ms(found, point, groups),
+        **_latency(found.cells, ratios),
+        "usd_per_ms": _usd_per_ms(found, point, ratios),
         "allocation": [
             {
                 "region": cell.region,
@@ -140,13 +156,11 @@ def _point(found: Frontier, point: int) -> dict[str, Any]:
     }
 
 
-def _usd_per_ms(found: Frontier, point: int, groups: Ints) -> float | None:
+def _usd_per_ms(found: Frontier, point: int, ratios: list[float]) -> float | None:
     """Extra USD per hour for each millisecond that the next point takes off the slowest cell."""
     if point + 1 >= len(found):
         return None
-    slowest = max(
-        zip(found.cells, groups, strict=True), key=lambda pair: _ratio(pair[0], float(pair[1]))
-    )[0]
+    slowest = found.cells[ratios.index(max(ratios))]
     saved_ms = float(found.ratio[point] - found.ratio[point + 1]) * slowest.slo_ms
     usd = float(found.usd_per_hour[point + 1] - found.usd_per_hour[point])
     return round(usd / saved_ms, 4) if saved_ms > 0 else None

@@ -62,6 +62,7 @@ def plan_report(found: Allocation) -> dict[str, Any]:
             }
             for m in (*found.moves, *found.later)
         ],
+        "fallbacks": [asdict(f) for f in found.fallbacks],
         "reasons": [
             *(
                 {"about": f"{m.workload} on {m.pool}", "why": m.reason}
@@ -70,6 +71,8 @@ def plan_report(found: Allocation) -> dict[str, Any]:
             *({"about": "floor", "why": text} for text in found.unmet_floors),
             *({"about": "unserved", "why": text} for text in found.unserved),
             *({"about": "refused", "why": text} for text in found.refused),
+            *({"about": "dwell", "why": text} for text in found.dwell),
+            *({"about": f"{f.workload} on {f.pool}", "why": f.words()} for f in found.fallbacks),
         ],
     }
 
