@@ -18,6 +18,8 @@ from tiers.core.fleet_state import TIERS, ClusterState
 from tiers.core.region_problem import RegionProblem
 from tiers.core.snapshot import DemandStep, Snapshot
 
+BAND_DUST_GPUS = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Freezes:
@@ -126,8 +128,13 @@ def kept_gpus(
     for tier in TIERS:
         need = needs.get(tier)
         known = need is not None and tier not in waiting
-        kept[tier] = max(floors.get(tier, 0), ceil(need or 0.0)) if known else everything
+        kept[tier] = max(floors.get(tier, 0), _whole(need or 0.0)) if known else everything
     return kept
+
+
+def _whole(gpus: float) -> int:
+    """Whole GPUs for a band's end; the width that a steady series keeps is not one more."""
+    return ceil(gpus - BAND_DUST_GPUS)
 
 
 def tier_needs(
