@@ -137,7 +137,8 @@ class Fleet:
         return self._run(inner())
 
     def _run(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+        # The first tick of a fresh checkout compiles the simulation, for a minute or more.
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(240)
 
     async def _tick(self) -> None:
         while True:
