@@ -63,6 +63,9 @@ class Fleet:
         self.log = RequestLog(keep=10_000)
 
     def __enter__(self) -> "Fleet":
+        # The first tick of a fresh checkout compiles the simulation: before anybody waits for an
+        # answer, who would take the region for lost.
+        list(self.world.tick(datetime.now(UTC).timestamp()))
         self._thread.start()
         opening = serve(
             self.world.stores, {}, self._tls.server_context(), (EXECUTOR,), log=self.log
@@ -137,8 +140,7 @@ class Fleet:
         return self._run(inner())
 
     def _run(self, coroutine: Any) -> Any:
-        # The first tick of a fresh checkout compiles the simulation, for a minute or more.
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(240)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
 
     async def _tick(self) -> None:
         while True:

@@ -27,6 +27,12 @@ pytestmark = pytest.mark.usefixtures("fleet")
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
+@pytest.fixture(autouse=True)
+def _now_is_now(monkeypatch):
+    """This file may be read long before its tests run, and its samples would be stale."""
+    monkeypatch.setitem(globals(), "NOW", datetime.now(UTC).replace(microsecond=0))
+
+
 class FixedFleet:
     def __init__(self, state):
         self.state = state

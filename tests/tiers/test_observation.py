@@ -18,7 +18,14 @@ pytestmark = pytest.mark.usefixtures("fleet")
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
-def look(state, *, now=NOW, previous=None):
+@pytest.fixture(autouse=True)
+def _now_is_now(monkeypatch):
+    """This file may be read long before its tests run, and its samples would be stale."""
+    monkeypatch.setitem(globals(), "NOW", datetime.now(UTC).replace(microsecond=0))
+
+
+def look(state, *, now=None, previous=None):
+    now = now or NOW
     document = build_observation(
         fleet_facts(fleet_config()), state, read_metrics(), now=now, previous=previous
     )
