@@ -133,12 +133,13 @@ def test_a_plan_is_refused_to_its_author_approved_by_another_and_moves_capacity(
     expect(section).not_to_contain_text(f"{after} of {after}")
 
     approver = sign_in("approver")
+    given = approvals_before_the_last(demo, plan)
     approver.goto(f"{demo.url}/plans/{plan['id']}/")
     approve_on(approver, "too early")
     expect(approver.locator("#decision [data-countdown-s]")).to_contain_text(re.compile(r"\d+ s"))
     approver.get_by_role("button", name="Undo my approval").click()
     expect(approver.locator("#heading")).to_contain_text("proposed")
-    expect(approver.locator("#decision")).to_contain_text("0 of ")
+    expect(approver.locator("#decision")).to_contain_text(f"{given} of ")
     approve_on(approver, "demand is real")
     expect(approver.locator("#heading")).to_contain_text(
         re.compile("verifying|settled", re.IGNORECASE), timeout=180_000
@@ -152,6 +153,14 @@ def test_a_plan_is_refused_to_its_author_approved_by_another_and_moves_capacity(
     for move in plan["document"]["moves"]:
         if move["kind"] == "node":
             assert tier_on_the_node(demo, move["target"]) == move["to_tier"]
+
+
+def approvals_before_the_last(demo: Demo, plan: dict) -> int:
+    """Which plan a cycle proposes is the fleet's affair: where it wants two, the admin is first."""
+    needed = demo.json("plans", "show", plan["id"])["quorum"]["needed"]
+    for _ in range(needed - 1):
+        demo.manage("plans", "approve", plan["id"], "--as", "admin", "--reason", "one of two")
+    return needed - 1
 
 
 def approve_on(page: Page, reason: str) -> None:
@@ -249,8 +258,9 @@ def test_a_killed_worker_does_not_stop_a_plan_nor_repeat_it(demo: Demo):
         return node_plan(demo)
 
     plan = wait_for("a second plan that moves a node", another_plan, seconds=300)
-    demo.manage("plans", "approve", plan["id"], "--as", "approver", "--reason", "kill test")
+    approvals_before_the_last(demo, plan)
     workers = demo.worker_pids("execute")
+    demo.manage("plans", "approve", plan["id"], "--as", "approver", "--reason", "kill test")
     wait_for("the first step to be done", lambda: steps_done(demo, plan["id"]), every_s=0.05)
     for pid in workers:
         os.kill(pid, signal.SIGKILL)

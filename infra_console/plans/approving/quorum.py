@@ -7,6 +7,7 @@ Counted is each person once, for the hash they read, unless they are an author o
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from infra_console.fleet.config import ApprovalRule
 from infra_console.fleet.queries import current_fleet
@@ -66,6 +67,15 @@ class Quorum:
         noun = "approval" if self.missing == 1 else "approvals"
         roles = " and ".join(f"the role {role}" for role in self.roles_missing)
         return f"{self.missing} {noun} more" + (f", by somebody with {roles}" if roles else "")
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "needed": self.needed,
+            "approvers": list(self.approvers),
+            "missing": self.missing,
+            "roles_missing": list(self.roles_missing),
+            "rules": [rule.title for rule in self.rules],
+        }
 
 
 def quorum_of(plan: Plan) -> Quorum:

@@ -14,7 +14,7 @@ from infra_console.api.problems import Problem
 from infra_console.plans import services
 from infra_console.plans.approving.comments import add_comment
 from infra_console.plans.approving.freezes import frozen_plan, override_freeze
-from infra_console.plans.approving.quorum import Quorum, quorum_of
+from infra_console.plans.approving.quorum import quorum_of
 from infra_console.plans.errors import (
     CommentEmpty,
     NotAllowed,
@@ -234,18 +234,8 @@ def _whole(plan_id: UUID) -> dict[str, Any]:
         "steps": list(plan.steps.all()),
         "transitions": list(plan.transitions.all()),
         "approvals": list(plan.approvals.all()),
-        "quorum": _quorum(quorum_of(plan)),
+        "quorum": quorum_of(plan).as_json(),
         "frozen": held.words if (held := frozen_plan(plan)) else "",
         "comments": list(plan.comments.all()),
         "settlement": settlement and settlement_detail(settlement),
-    }
-
-
-def _quorum(quorum: Quorum) -> dict[str, Any]:
-    return {
-        "needed": quorum.needed,
-        "approvers": quorum.approvers,
-        "missing": quorum.missing,
-        "roles_missing": quorum.roles_missing,
-        "rules": [rule.title for rule in quorum.rules],
     }

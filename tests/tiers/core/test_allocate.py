@@ -102,6 +102,15 @@ def test_a_plan_follows_demand_from_step_to_step():
     assert "without it: chat is 1 group below its floor" in answer.later[0].reason
 
 
+def test_a_move_worth_less_than_a_dollar_says_so_in_words():
+    cheap = {"purchase": "on_demand", "usd_per_gpu_hour": 0.01}
+    pool = small_snapshot().pools[0].model_dump() | cheap
+    demand = {"chat": {"r": [demand_step(5.0)] * 2}, "training": {"r": [demand_step(0.0)] * 2}}
+    current = [{"pool": "r/H100/reserved", "workload": "chat", "groups": 4}]
+    (move,) = allocate(small_snapshot(pools=[pool], demand=demand, current=current)).moves
+    assert move.reason.endswith("without it: within a dollar of the same over 1 h")
+
+
 def test_rising_inference_demand_takes_a_node_from_training_and_says_why():
     demand = {"chat": {"r": [demand_step(14.0)] * 2}, "training": {"r": [demand_step(12.0)] * 2}}
     answer = allocate(small_snapshot(demand=demand))

@@ -91,8 +91,15 @@ def _without(region: Region, plan: Ints, p: int, w: int, step: int, groups: int)
     if groups < 0 and breached > 0:
         return f"{region.workloads[w]} is {_count(breached)} below its floor"
     if groups < 0:
-        return f"up to {short.max():.1f} units unserved, ${usd:,.0f} more over {hours:g} h"
-    return f"${usd:,.0f} more over {hours:g} h"
+        return f"up to {short.max():.1f} units unserved, {_dearer(usd)} over {hours:g} h"
+    return f"{_dearer(usd)} over {hours:g} h"
+
+
+def _dearer(usd: float) -> str:
+    whole = round(usd)
+    if whole == 0:
+        return "within a dollar of the same"
+    return f"${abs(whole):,} {'more' if whole > 0 else 'less'}"
 
 
 def _stopped_beside(

@@ -70,7 +70,8 @@ class Command(BaseCommand):
         if options["verb"] == "list":
             self._list(options)
         elif options["verb"] == "show":
-            self._print(plan_detail(_plan(options["plan"])))
+            plan = _plan(options["plan"])
+            self._print(plan_detail(plan) | {"quorum": quorum_of(plan).as_json()})
         elif options["verb"] == "checks":
             self._checks(options)
         elif options["verb"] == "track-record":
