@@ -12,8 +12,8 @@ from tests.infra_console.conftest import named_cluster, tls, twin
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.conftest import _short_waits, approved, approver, armed, operator
 from tests.infra_console.plans.specs import KINDS, NODE, node_move, node_steps, spec
+from tests.infra_console.plans.steps.test_machines import BURST, burst
 from tests.infra_console.plans.targets import plan_of, step, work
-from tests.infra_console.plans.test_machines import BURST, burst
 
 __all__ = [
     "_short_waits", "approved", "approver", "armed", "burst", "named_cluster", "operator", "tls",

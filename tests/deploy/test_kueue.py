@@ -5,8 +5,8 @@ from infra_console.plans.taking_back.rollback import roll_back
 from tests.deploy.test_manifests import documents, found, granted, used
 from tests.infra_console.conftest import named_cluster, tls, twin
 from tests.infra_console.plans.conftest import _short_waits, approved, approver, armed, operator
+from tests.infra_console.plans.executing.test_execution import work
 from tests.infra_console.plans.kueue_world import KueueTwin, shrink
-from tests.infra_console.plans.test_execution import work
 from tiers.twin.kube.resources import CLUSTER_QUEUES, WORKLOADS
 
 __all__ = [

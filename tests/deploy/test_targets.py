@@ -6,6 +6,7 @@ from infra_console.plans.taking_back.rollback import roll_back
 from tests.deploy.test_manifests import documents, found, granted, used
 from tests.infra_console.conftest import named_cluster, tls, twin
 from tests.infra_console.plans.conftest import _short_waits, approved, approver, armed, operator
+from tests.infra_console.plans.steps.test_machines import BURST, CLASS, STATIC, burst, fixed
 from tests.infra_console.plans.targets import (
     add,
     handed_over,
@@ -19,7 +20,6 @@ from tests.infra_console.plans.targets import (
     until,
     work,
 )
-from tests.infra_console.plans.test_machines import BURST, CLASS, STATIC, burst, fixed
 from tests.tiers.twin.kube import objects
 from tiers.twin.kube.resources import (
     DEPLOYMENTS,

@@ -11,9 +11,9 @@ from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.conftest import named_cluster, tls, twin
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.conftest import _short_waits, approved, approver, armed, operator
+from tests.infra_console.plans.executing.test_execution import work
 from tests.infra_console.plans.kueue_world import FLAVOR, QUEUE, QUOTA, SPACE, KueueTwin
 from tests.infra_console.plans.specs import evidence
-from tests.infra_console.plans.test_execution import work
 from tiers.adapters.kubernetes_fleet import KubernetesFleet
 from tiers.adapters.kueue_queues import read_queues
 from tiers.core.moves import cluster_moves

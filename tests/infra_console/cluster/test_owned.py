@@ -14,7 +14,7 @@ from infra_console.cluster.takeovers import FIELDS, allow_take_over
 from infra_console.fleet.models import FleetSetting
 from tests.infra_console.conftest import DOCUMENT
 from tests.infra_console.kube import CLUSTER
-from tests.infra_console.plans.test_take_over import OWNER, applied, quota
+from tests.infra_console.plans.steps.test_take_over import OWNER, applied, quota
 from tests.people import person
 from tiers.twin.kube.resources import DEPLOYMENTS
 

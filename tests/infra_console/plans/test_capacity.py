@@ -12,8 +12,8 @@ from infra_console.plans.capacity import usd_per_hour_of
 from infra_console.plans.models import Plan
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.invariants.test_real_runs import judge, nodes_file
+from tests.infra_console.plans.steps.test_machines import burst, nodes
 from tests.infra_console.plans.targets import stateful_set, until, work
-from tests.infra_console.plans.test_machines import burst, nodes
 from tests.people import person
 
 __all__ = ["burst", "judge", "nodes_file"]

@@ -14,8 +14,8 @@ from infra_console.plans.invariants.writes import account
 from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.kube import CLUSTER, audit_event
 from tests.infra_console.plans import killing
+from tests.infra_console.plans.executing.test_execution import work
 from tests.infra_console.plans.kueue_world import GPU_QUOTA, KueueTwin, shrink
-from tests.infra_console.plans.test_execution import work
 from tiers.twin.kube.resources import NODES
 
 

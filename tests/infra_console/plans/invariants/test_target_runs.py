@@ -2,6 +2,7 @@
 
 from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.plans.invariants.test_real_runs import judge, nodes_file
+from tests.infra_console.plans.steps.test_machines import BURST, burst
 from tests.infra_console.plans.targets import (
     BOUNDARIES,
     add,
@@ -14,7 +15,6 @@ from tests.infra_console.plans.targets import (
     survive,
     until,
 )
-from tests.infra_console.plans.test_machines import BURST, burst
 from tiers.twin.kube.resources import HPAS, LEADER_WORKER_SETS, QUOTAS
 
 __all__ = ["burst", "judge", "nodes_file"]

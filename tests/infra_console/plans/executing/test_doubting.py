@@ -10,9 +10,9 @@ from infra_console.plans.taking_back.rollback import roll_back
 from infra_console.telemetry.ages import ClusterFreshness, fleet_freshness_of
 from infra_console.telemetry.series import Freshness
 from tests.infra_console.kube import CLUSTER
+from tests.infra_console.plans.executing.test_execution import work
 from tests.infra_console.plans.specs import evidence, node_move, node_steps, scale_step, spec
 from tests.infra_console.plans.targets import add, handed_over, held, plan_of, ref, room, step
-from tests.infra_console.plans.test_execution import work
 from tiers import freezing
 from tiers.twin.kube.resources import QUOTAS
 

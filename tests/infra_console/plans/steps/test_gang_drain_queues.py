@@ -6,12 +6,12 @@ import pytest
 
 from infra_console.plans.models import Step
 from infra_console.plans.steps import checkpoint_queues
+from tests.infra_console.plans.executing.test_execution import work
 from tests.infra_console.plans.kueue_world import QUEUE, SPACE, KueueTwin
 from tests.infra_console.plans.specs import node_move, node_steps, spec
+from tests.infra_console.plans.steps.test_checkpoint_queues import mapped, told
+from tests.infra_console.plans.steps.test_gang_drains import drained_with
 from tests.infra_console.plans.targets import survive
-from tests.infra_console.plans.test_checkpoint_queues import mapped, told
-from tests.infra_console.plans.test_execution import work
-from tests.infra_console.plans.test_gang_drains import drained_with
 from tests.infra_console.telemetry.test_webhooks import hook
 
 __all__ = ["hook"]

@@ -10,6 +10,7 @@ from infra_console.plans.models import LockRow, Step
 from infra_console.plans.steps.kueue_victims import Deactivate
 from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.plans import killing
+from tests.infra_console.plans.executing.test_execution import work
 from tests.infra_console.plans.kueue_world import (
     FLAVOR,
     QUEUE,
@@ -23,7 +24,6 @@ from tests.infra_console.plans.kueue_world import (
     victim_steps,
 )
 from tests.infra_console.plans.specs import TIER_KEY, spec
-from tests.infra_console.plans.test_execution import work
 from tests.people import person
 from tiers.twin.kube.resources import CLUSTER_QUEUES, JOBS, WORKLOADS
 

@@ -23,6 +23,7 @@ from infra_console.plans.steps.node import AssignTier, Uncordon
 from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.kube import CLUSTER
 from tests.infra_console.plans.conftest import let_lease_run_out
+from tests.infra_console.plans.executing.test_execution import marks_on, work
 from tests.infra_console.plans.specs import (
     NODE,
     TIER_KEY,
@@ -33,7 +34,6 @@ from tests.infra_console.plans.specs import (
     scale_step,
     spec,
 )
-from tests.infra_console.plans.test_execution import marks_on, work
 from tests.people import person
 from tiers.twin.kube.resources import DEPLOYMENTS, NODES
 

@@ -9,9 +9,9 @@ from infra_console.plans import services
 from infra_console.plans.holding.fence import Fence
 from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.kube import CLUSTER
+from tests.infra_console.plans.executing.test_execution import work
 from tests.infra_console.plans.specs import NODE, TIER_KEY, spec
-from tests.infra_console.plans.test_execution import work
-from tests.infra_console.plans.test_rollback import stood
+from tests.infra_console.plans.taking_back.test_rollback import stood
 from tests.people import person
 
 

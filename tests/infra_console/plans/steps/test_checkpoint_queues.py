@@ -9,8 +9,8 @@ from infra_console.fleet.models import FleetSetting
 from infra_console.plans.steps import checkpoint_queues
 from infra_console.plans.steps.checkpoints import REQUESTED, ask_and_wait, saved_words
 from tests.infra_console.conftest import DOCUMENT
+from tests.infra_console.plans.executing.test_execution import work
 from tests.infra_console.plans.kueue_world import QUEUE, SPACE, KueueTwin, shrink
-from tests.infra_console.plans.test_execution import work
 from tests.infra_console.telemetry.test_webhooks import hook
 
 __all__ = ["hook"]

@@ -6,9 +6,9 @@ import pytest
 
 from infra_console.plans.models import Step
 from infra_console.plans.taking_back.rollback import roll_back
+from tests.infra_console.plans.executing.test_execution import work
 from tests.infra_console.plans.kueue_world import SPACE, KueueTwin, shrink
 from tests.infra_console.plans.specs import NODE, TIER_KEY, node_move, node_steps, spec
-from tests.infra_console.plans.test_execution import work
 
 
 def drained_with(steps, **params):

@@ -17,8 +17,8 @@ from infra_console.plans.settling.settlement import settle_due
 from infra_console.plans.settling.track_record import newest_settled, track_record
 from infra_console.plans.spec import Harm, PlanSpec, canonical_json
 from tests.infra_console.kube import CLUSTER
+from tests.infra_console.plans.settling.test_settlement import TIER_GPUS, fill, source
 from tests.infra_console.plans.specs import promise, spec
-from tests.infra_console.plans.test_settlement import TIER_GPUS, fill, source
 
 __all__ = ["source"]
 ASKED = "cluster_namespace_phase:gpus_requested:sum"

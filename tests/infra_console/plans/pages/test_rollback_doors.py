@@ -18,8 +18,8 @@ from infra_console.plans.models.looks import LookKind
 from infra_console.plans.spec import Guard
 from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.kube import CLUSTER
+from tests.infra_console.plans.executing.test_execution import work
 from tests.infra_console.plans.specs import NODE, TIER_KEY, spec
-from tests.infra_console.plans.test_execution import work
 from tests.people import person
 
 

@@ -10,6 +10,7 @@ from infra_console.plans.spec import Precondition
 from infra_console.plans.steps.drain import Drain
 from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.plans.specs import NODE, TIER_KEY, node_move, node_steps, spec
+from tests.infra_console.plans.taking_back.test_rollback import pausing_after
 from tests.infra_console.plans.targets import (
     DEATHS,
     add,
@@ -22,7 +23,6 @@ from tests.infra_console.plans.targets import (
     until,
     work,
 )
-from tests.infra_console.plans.test_rollback import pausing_after
 from tiers.twin.controllers import capi, karpenter
 from tiers.twin.controllers.machines import NO_CAPACITY_KEY
 from tiers.twin.kube.resources import MACHINE_DEPLOYMENTS, MACHINES, NAMESPACES, NODE_POOLS, NODES

@@ -6,14 +6,14 @@ from infra_console.plans.invariants.envelopes import not_covered
 from infra_console.plans.invariants.reading import read_history
 from infra_console.plans.models import Approval, Plan
 from infra_console.plans.spec import plan_hash
-from tests.infra_console.plans.specs import evidence
-from tests.infra_console.plans.test_envelopes import (
+from tests.infra_console.plans.approving.test_envelopes import (
     _on,
     admin,
     armed_envelope,
     by_loop,
     small,
 )
+from tests.infra_console.plans.specs import evidence
 
 __all__ = ["_on", "admin", "armed_envelope"]
 
