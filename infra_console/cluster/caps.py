@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from kubernetes.client import CoreV1Api
+from kubernetes import client as kubernetes
 
 from infra_console.cluster.answers import read_json
 from infra_console.cluster.apply import Versioned, apply_fields, give_back, versioned
@@ -47,7 +47,7 @@ class CapState:
 def read_cap(cluster_id: str, kind: str, namespace: str, name: str) -> CapState:
     """Raises ClusterError; InvalidRequest where the limit is no number of GPUs."""
     if kind == QUOTA:
-        call = CoreV1Api(client_for(cluster_id)).read_namespaced_resource_quota
+        call = kubernetes.CoreV1Api(client_for(cluster_id)).read_namespaced_resource_quota
         what = f"read {QUOTA} {namespace}/{name}"
         item = read_json(cluster_id, what, call, name=name, namespace=namespace)
     else:
@@ -125,6 +125,6 @@ def _patch(cluster_id: str, held: CapState) -> tuple[Callable[..., Any], dict[st
     """The client's call and where the object is."""
     kind = held.at.kind
     if kind == QUOTA:
-        api = CoreV1Api(client_for(cluster_id))
+        api = kubernetes.CoreV1Api(client_for(cluster_id))
         return api.patch_namespaced_resource_quota, {"namespace": held.at.namespace}
     return KINDS[kind].verb(cluster_id, "patch"), KINDS[kind].place("")

@@ -1,7 +1,8 @@
 """The one factory of Kubernetes clients: a timeout on every call, no hidden retries, our name.
 
 The official client has no default timeout and passes an explicit None on to the socket, so a
-half-open connection would hang a worker for ever.
+half-open connection would hang a worker for ever. Its APIs are named as `kubernetes.CoreV1Api`:
+the package imports each, with hundreds of models, at first use, and the web process uses none.
 """
 
 import threading

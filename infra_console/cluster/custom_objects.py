@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kubernetes.client import CustomObjectsApi
+from kubernetes import client as kubernetes
 
 from infra_console.cluster.answers import pages, read_json
 from infra_console.cluster.client import client_for
@@ -31,7 +31,7 @@ class CustomKind:
 
 
 def read_custom(cluster_id: str, kind: CustomKind, namespace: str, name: str) -> dict[str, Any]:
-    api = CustomObjectsApi(client_for(cluster_id))
+    api = kubernetes.CustomObjectsApi(client_for(cluster_id))
     call = api.get_namespaced_custom_object if kind.namespaced else api.get_cluster_custom_object
     what = f"read {kind.label(namespace, name)}"
     return read_json(cluster_id, what, call, name=name, **kind.place(namespace))
@@ -41,7 +41,7 @@ def list_custom(
     cluster_id: str, kind: CustomKind, *, namespace: str = ""
 ) -> Iterator[dict[str, Any]]:
     """Objects of the whole cluster, or of one namespace."""
-    api = CustomObjectsApi(client_for(cluster_id))
+    api = kubernetes.CustomObjectsApi(client_for(cluster_id))
     call: Callable[..., Any] = api.list_cluster_custom_object
     if namespace:
         call = api.list_namespaced_custom_object
@@ -67,7 +67,7 @@ def patch_tested(
         InvalidRequest: it is as it was read, and the server refuses the change itself.
     """
     namespace, name, version = item["namespace"], item["name"], item["resource_version"]
-    api = CustomObjectsApi(client_for(cluster_id))
+    api = kubernetes.CustomObjectsApi(client_for(cluster_id))
     call = (
         api.patch_namespaced_custom_object if kind.namespaced else api.patch_cluster_custom_object
     )

@@ -9,7 +9,7 @@ belongs to Kueue itself from the Workload's first moment: an apply of it would a
 from collections.abc import Mapping
 from typing import Any
 
-from kubernetes.client import CustomObjectsApi
+from kubernetes import client as kubernetes
 
 from infra_console.cluster.answers import read_json
 from infra_console.cluster.client import client_for
@@ -65,7 +65,7 @@ def list_local_queues(cluster_id: str) -> list[tuple[str, str]]:
 
 def serves_kueue(cluster_id: str) -> bool:
     """Whether the API knows Kueue's kinds in the version we speak; anybody signed in may ask."""
-    call = CustomObjectsApi(client_for(cluster_id)).get_api_resources
+    call = kubernetes.CustomObjectsApi(client_for(cluster_id)).get_api_resources
     try:
         read_json(cluster_id, "look for Kueue", call, group=GROUP, version=VERSION)
     except ObjectMissing:

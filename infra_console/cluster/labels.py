@@ -5,7 +5,7 @@ Without a resourceVersion an apply would overwrite what came since it was read, 
 
 from typing import Any
 
-from kubernetes.client import CoreV1Api
+from kubernetes import client as kubernetes
 from kubernetes.client.exceptions import ApiException
 
 from infra_console.cluster.apply import owners_in_conflict
@@ -55,7 +55,7 @@ def hand_back_label(
 def _apply(
     cluster_id: str, what: str, node: NodeState, body: dict[str, Any], *, force: bool, dry_run: bool
 ) -> NodeState:
-    call = CoreV1Api(client_for(cluster_id)).patch_node
+    call = kubernetes.CoreV1Api(client_for(cluster_id)).patch_node
 
     def naming_owners(**options: Any) -> Any:
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from kubernetes.client import CoordinationV1Api, CoreV1Api
+from kubernetes import client as kubernetes
 
 from infra_console.cluster.client import FIELD_MANAGER, client_for
 from infra_console.cluster.errors import ObjectConflict, ObjectMissing, translated
@@ -27,7 +27,7 @@ class LeaseState:
 
 def read_lease(cluster_id: str, namespace: str, name: str) -> LeaseState | None:
     """The Lease; None when it, or its namespace, is not there."""
-    call: Any = CoordinationV1Api(client_for(cluster_id)).read_namespaced_lease
+    call: Any = kubernetes.CoordinationV1Api(client_for(cluster_id)).read_namespaced_lease
     try:
         with translated(cluster_id, f"read lease {namespace}/{name}"):
             held = json.loads(call(name=name, namespace=namespace, _preload_content=False).data)
@@ -68,7 +68,7 @@ def write_lease(
     }
     metadata: dict[str, Any] = {"name": name, "namespace": namespace}
     metadata["annotations"] = dict(annotations)
-    api, options = CoordinationV1Api(client_for(cluster_id)), {"namespace": namespace}
+    api, options = kubernetes.CoordinationV1Api(client_for(cluster_id)), {"namespace": namespace}
     if held is None:
         call: Any = api.create_namespaced_lease
     else:
@@ -83,7 +83,7 @@ def write_lease(
 def create_namespace(cluster_id: str, name: str) -> None:
     """Make a namespace; one that is there already is as good."""
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    call: Any = CoreV1Api(client_for(cluster_id)).create_namespace
+    call: Any = kubernetes.CoreV1Api(client_for(cluster_id)).create_namespace
     try:
         with translated(cluster_id, f"create namespace {name}"):
             call(body=body, field_manager=FIELD_MANAGER, _preload_content=False).drain_conn()

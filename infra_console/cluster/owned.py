@@ -12,7 +12,7 @@ from datetime import timedelta
 from celery import current_app
 from django.db import transaction
 from django.utils import timezone
-from kubernetes.client import CoreV1Api
+from kubernetes import client as kubernetes
 
 from infra_console.cluster import bounds, caps, scaling
 from infra_console.cluster.answers import pages
@@ -92,7 +92,7 @@ def _by_manager(kind: str, held: Iterable[Held]) -> list[Owned]:
 
 def _nodes(cluster_id: str) -> Iterator[Held]:
     path = ("metadata", "labels", tier_key())
-    items = pages(cluster_id, "list nodes", CoreV1Api(client_for(cluster_id)).list_node)
+    items = pages(cluster_id, "list nodes", kubernetes.CoreV1Api(client_for(cluster_id)).list_node)
     return (Held("", item["metadata"]["name"], other_owners(item, path)) for item in items)
 
 
@@ -124,7 +124,7 @@ def _counts(kind: str) -> Callable[[str], Iterator[Held]]:
 
 
 def _quotas(cluster_id: str) -> Iterator[Held]:
-    call = CoreV1Api(client_for(cluster_id)).list_resource_quota_for_all_namespaces
+    call = kubernetes.CoreV1Api(client_for(cluster_id)).list_resource_quota_for_all_namespaces
     field, key, _ = caps.FIELDS[caps.QUOTA]
     for item in pages(cluster_id, "list resourcequotas", call):
         owners = other_owners(item, ("spec", field, key))

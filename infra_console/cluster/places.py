@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kubernetes.client import CustomObjectsApi
+from kubernetes import client as kubernetes
 
 from infra_console.cluster.answers import pages, read_json
 from infra_console.cluster.client import client_for
@@ -39,13 +39,15 @@ class Kind:
         """The client's call: `get`, `patch` or `replace`, of the object or of its `scale`."""
         scope = "namespaced" if self.namespaced else "cluster"
         name = f"{verb}_{scope}_custom_object" + (f"_{sub}" if sub else "")
-        call: Callable[..., Any] = getattr(CustomObjectsApi(client_for(cluster_id)), name)
+        call: Callable[..., Any] = getattr(
+            kubernetes.CustomObjectsApi(client_for(cluster_id)), name
+        )
         return call
 
 
 def serves(cluster_id: str, kind: Kind) -> bool:
     """Whether the API knows the kind in the version we speak; anybody signed in may ask."""
-    call = CustomObjectsApi(client_for(cluster_id)).get_api_resources
+    call = kubernetes.CustomObjectsApi(client_for(cluster_id)).get_api_resources
     try:
         found = read_json(
             cluster_id, f"look for {kind.kind}", call, group=kind.group, version=kind.version
@@ -65,7 +67,7 @@ def list_objects(
     cluster_id: str, kind: Kind, *, namespace: str = "", labels: str = ""
 ) -> Iterator[dict[str, Any]]:
     """Objects of the whole cluster or of one namespace, those that a label selector takes."""
-    api = CustomObjectsApi(client_for(cluster_id))
+    api = kubernetes.CustomObjectsApi(client_for(cluster_id))
     call: Callable[..., Any] = api.list_cluster_custom_object
     options: dict[str, Any] = {
         "group": kind.group,

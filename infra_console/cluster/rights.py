@@ -10,7 +10,7 @@ from itertools import groupby
 
 from django.conf import settings
 from django.utils.module_loading import import_string
-from kubernetes.client import AuthorizationV1Api
+from kubernetes import client as kubernetes
 
 from infra_console.cluster.answers import read_json
 from infra_console.cluster.bounds import HPA, SCALED_OBJECT
@@ -181,6 +181,6 @@ def granted(cluster_id: str, right: Right) -> bool:
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": asked},
     }
-    call = AuthorizationV1Api(client_for(cluster_id)).create_self_subject_access_review
+    call = kubernetes.AuthorizationV1Api(client_for(cluster_id)).create_self_subject_access_review
     answer = read_json(cluster_id, f"ask whether we may {right}", call, body=body)
     return bool((answer.get("status") or {}).get("allowed"))

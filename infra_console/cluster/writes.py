@@ -9,7 +9,7 @@ is applied: see labels.py. `dry_run` asks the server to check and persist nothin
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kubernetes.client import AppsV1Api, CoreV1Api
+from kubernetes import client as kubernetes
 from kubernetes.client.exceptions import ApiException
 
 from infra_console.cluster.client import FIELD_MANAGER, client_for
@@ -64,7 +64,7 @@ def change_node(
         patch += _taint_operations(node.taints, taints)
     if unschedulable is not None:
         patch += _cordon_operations(node, unschedulable)
-    call = CoreV1Api(client_for(cluster_id)).patch_node
+    call = kubernetes.CoreV1Api(client_for(cluster_id)).patch_node
     what = f"patch node {node.name}"
     try:
         written = write(
@@ -114,7 +114,7 @@ def scale_deployment(
         },
         "spec": {"replicas": replicas},
     }
-    call = AppsV1Api(client_for(cluster_id)).replace_namespaced_deployment_scale
+    call = kubernetes.AppsV1Api(client_for(cluster_id)).replace_namespaced_deployment_scale
     what = f"scale {namespace}/{name} to {replicas}"
     options: dict[str, Any] = {"name": name, "namespace": namespace, "body": body}
     write(cluster_id, what, call, dry_run, manager=manager, **options)
@@ -144,7 +144,7 @@ def annotate_pod(
             "annotations": dict(annotations),
         }
     }
-    call = CoreV1Api(client_for(cluster_id)).patch_namespaced_pod
+    call = kubernetes.CoreV1Api(client_for(cluster_id)).patch_namespaced_pod
     what, place = f"patch pod {pod.namespace}/{pod.name}", {"namespace": pod.namespace}
     write(cluster_id, what, call, dry_run, name=pod.name, body=body, kind=MERGE_PATCH, **place)
 
@@ -165,7 +165,7 @@ def evict_pod(cluster_id: str, pod: PodState, *, dry_run: bool) -> None:
         "metadata": {"name": pod.name, "namespace": pod.namespace},
         "deleteOptions": options,
     }
-    call: Any = CoreV1Api(client_for(cluster_id)).create_namespaced_pod_eviction
+    call: Any = kubernetes.CoreV1Api(client_for(cluster_id)).create_namespaced_pod_eviction
     what = f"evict {pod.namespace}/{pod.name}"
     with translated(cluster_id, what):
         try:

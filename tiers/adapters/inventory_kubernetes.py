@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kubernetes.client import Configuration, CoreV1Api
+from kubernetes import client as kubernetes
+from kubernetes.client import Configuration
 from kubernetes.config import ConfigException, list_kube_config_contexts, load_kube_config
 
 from infra_console.cluster.client import TimedClient
@@ -69,7 +70,7 @@ def read_inventory(kubeconfig: Path, contexts: Mapping[str, str], *, now: dateti
 def _cluster(
     cluster: str, context: str, kubeconfig: Path
 ) -> tuple[list[FoundNode], list[FoundPod]]:
-    api = CoreV1Api(_client(cluster, kubeconfig, context))
+    api = kubernetes.CoreV1Api(_client(cluster, kubeconfig, context))
     nodes = [_node(cluster, item) for item in _pages(cluster, "list nodes", api.list_node)]
     listed = _pages(cluster, "list pods", api.list_pod_for_all_namespaces)
     pods = [_pod(cluster, item) for item in listed]

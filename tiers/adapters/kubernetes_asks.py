@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from kubernetes.client import CoreV1Api, CustomObjectsApi
+from kubernetes import client as kubernetes
 
 from infra_console.cluster.client import client_for
 from infra_console.cluster.errors import ClusterError, translated
@@ -64,7 +64,7 @@ def read_quotas(cluster: str) -> dict[str, int] | None:
 
 def pods_raw(cluster: str, *, phase: str = "") -> Items:
     """Pods of the cluster as the API's JSON, in one phase or in all."""
-    api = CoreV1Api(client_for(cluster))
+    api = kubernetes.CoreV1Api(client_for(cluster))
     options = {"field_selector": f"status.phase={phase}"} if phase else {}
     return _pages(cluster, "list pods", api.list_pod_for_all_namespaces, **options)
 
@@ -185,14 +185,14 @@ def _pod_said(pod: Mapping[str, Any]) -> Iterator[str]:
 
 def _limits(cluster: str) -> Items | None:
     def read() -> Items:
-        api = CoreV1Api(client_for(cluster))
+        api = kubernetes.CoreV1Api(client_for(cluster))
         return _pages(cluster, "list quotas", api.list_resource_quota_for_all_namespaces)
 
     return _or_none(read)
 
 
 def _custom(cluster: str, plural: str) -> Items:
-    api = CustomObjectsApi(client_for(cluster))
+    api = kubernetes.CustomObjectsApi(client_for(cluster))
     return _pages(
         cluster, f"list {plural}", api.list_cluster_custom_object,
         group=GROUP, version=VERSION, plural=plural,
