@@ -26,6 +26,7 @@ ASK_EVERY_S = 20.0
 SILENCES = 3  # one is a slow machine
 EXIT_DEAF = 70  # EX_SOFTWARE of sysexits.h
 HEARD = "worker.heard"
+LOGS_OF_TASKS = ("celery.worker.strategy", "celery.app.trace")
 
 
 @dataclass
@@ -51,6 +52,11 @@ def heard() -> None:
     """Nothing: that it was received is all."""
 
 
+def not_of_own(record: logging.LogRecord) -> bool:
+    """Whether a line of the log tells of work: two lines every 20 s of our own would bury it."""
+    return not (isinstance(record.args, dict) and record.args.get("name") == HEARD)
+
+
 class Watch(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
     """The bootstep that asks and listens, in a thread of its own."""
 
@@ -60,6 +66,8 @@ class Watch(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no typ
         super().__init__(worker, **options)
 
     def start(self, worker: Any) -> None:
+        for name in LOGS_OF_TASKS:
+            logging.getLogger(name).addFilter(not_of_own)
         signals.task_received.connect(self._note, weak=False)
         threading.Thread(
             target=self._run, args=(worker.app, worker.hostname), name="watch", daemon=True

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Field, Router, Schema
+from ninja import Field, Router, Schema, Status
 
 from infra_console.api.auth import require
 from infra_console.api.pagination import Limit
@@ -91,8 +91,8 @@ def cycles(request: HttpRequest, limit: Limit = 20) -> dict[str, Any]:
 
 
 @router.post("/cycles", response={202: Accepted})
-def request_cycle(request: HttpRequest) -> tuple[int, dict[str, bool]]:
+def request_cycle(request: HttpRequest) -> Status[dict[str, bool]]:
     """Run a cycle now; the caller becomes an author of the plans it proposes."""
     user = require(request, "plan.propose")
     services.request_cycle(by=user.get_username())
-    return 202, {"accepted": True}
+    return Status(202, {"accepted": True})

@@ -7,6 +7,7 @@ the thread that started the child: start children from the main thread only.
 """
 
 import ctypes
+import math
 import os
 import signal
 import subprocess
@@ -89,11 +90,31 @@ def stop(child: Child, process: subprocess.Popen[bytes], *, grace_s: float = 10.
 
 def wait_or_kill(process: subprocess.Popen[bytes], *, grace_s: float) -> None:
     """Give an ending child its time, then kill its whole session."""
-    try:
-        process.wait(grace_s)
-    except subprocess.TimeoutExpired:
+    if not _ends_within(process, grace_s):
         kill_session(process)
-        process.wait()
+        _ends_within(process, math.inf)
+    process.poll()
+
+
+def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not _has_ended(process):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Popen itself asks under a lock, which stays taken when a signal's exception leaves it there:
+    a stop that waited for it would wait for ever."""
+    if process.returncode is not None:
+        return True
+    try:
+        look = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, process.pid, look) is not None
+    except ChildProcessError:
+        return True
 
 
 def kill_session(process: subprocess.Popen[bytes]) -> None:

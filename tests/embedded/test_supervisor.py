@@ -126,6 +126,17 @@ def test_groups_stop_in_reverse_order(supervisor, tmp_path):
     assert told.read_text() == "second first "
 
 
+def test_a_stop_ends_where_a_signal_left_the_lock_of_a_child_taken(supervisor):
+    """The signal's exception may leave `Popen.poll` between taking its lock and the `try`."""
+    supervisor.start_group([python_child("web", "import time; time.sleep(60)")])
+    process = supervisor.groups[0][0].process
+    process._waitpid_lock.acquire()
+    supervisor.stop()
+    assert not is_alive(process.pid)
+    process._waitpid_lock.release()
+    assert process.wait() == -signal.SIGTERM
+
+
 def test_a_child_that_ignores_the_stop_is_killed_with_what_it_started(supervisor, tmp_path):
     pid_file = tmp_path / "grandchild"
     code = (

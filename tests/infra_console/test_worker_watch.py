@@ -13,7 +13,7 @@ import pytest
 import redis
 from django.conf import settings
 
-from infra_console.worker_watch import EXIT_DEAF, SILENCES, Hearing
+from infra_console.worker_watch import EXIT_DEAF, HEARD, SILENCES, Hearing
 from tests.servers import SERVERS
 
 CREDIT = 2  # messages that the worker may hold at once
@@ -55,6 +55,8 @@ def test_a_worker_whose_acknowledgement_was_lost_ends_to_be_started_anew(tmp_pat
                 wait_for(log, "Couldn't ack", times=held)
         assert process.wait(timeout=30) == EXIT_DEAF
         assert "takes no messages any more" in log.read_text()
+        assert "Task test.nap" in log.read_text()
+        assert f"Task {HEARD}" not in log.read_text()  # its log tells of work alone
 
 
 def nap_for(seconds: float) -> None:
