@@ -6,6 +6,7 @@ from math import isfinite
 
 from django.http import QueryDict
 
+from infra_console.numbers import whole_number
 from tiers.core.frontier.follow import Choice
 from tiers.core.frontier.what_if import WhatIf
 
@@ -34,9 +35,9 @@ def what_if_of(query: QueryDict) -> WhatIf:
         lost=query.get("lost", "")[:63],
         give_way=query.get("others") != "keep",
         floors={
-            name.removeprefix(FLOOR)[:63]: min(int(value), MOST_GROUPS)
+            name.removeprefix(FLOOR)[:63]: min(groups, MOST_GROUPS)
             for name, value in query.items()
-            if isinstance(value, str) and name.startswith(FLOOR) and value.isdecimal()
+            if name.startswith(FLOOR) and (groups := whole_number(str(value))) is not None
         },
     )
 

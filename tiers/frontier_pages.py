@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import QueryDict
 
+from infra_console.numbers import whole_number
 from tiers.core.frontier.difference import Row, by_pool, summed
 from tiers.core.frontier.report import current_groups, frontier_report
 from tiers.core.frontier.what_if import WhatIf
@@ -130,6 +131,5 @@ def _changes(snapshot: Snapshot, point: Mapping[str, Any]) -> list[dict[str, Any
 
 
 def _place(text: str | None, count: int) -> int | None:
-    if text is None or not text.isdigit() or not count:
-        return None
-    return min(int(text), count - 1)
+    place = whole_number(text or "")
+    return None if place is None or not count else min(place, count - 1)

@@ -11,6 +11,7 @@ from infra_console.cluster.managers import Manager, other_owners
 from infra_console.cluster.objects import PodState
 from infra_console.cluster.patching import write
 from infra_console.cluster.places import Kind, list_objects, read_object
+from infra_console.numbers import whole_number
 
 KINDS: Mapping[str, Kind] = {
     kind.kind: kind
@@ -130,4 +131,4 @@ def _number(held: ScaleState, pod: PodState) -> int | None:
         index = pod.name.removeprefix(f"{held.name}-")
     else:
         index = ""
-    return int(index) if index.isdecimal() else None
+    return whole_number(index)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from infra_console.cluster.objects import NodeState
+from infra_console.numbers import whole_number
 
 PLAN = "infra-console.dev/plan"
 EPOCH = "infra-console.dev/epoch"
@@ -55,8 +56,7 @@ def held_by(held: Marked) -> str:
 
 def epoch_on(held: Marked) -> int:
     """The epoch written on an object; 0 when there is none, or it is not a number."""
-    text = held.annotations.get(EPOCH, "")
-    return int(text) if text.isdecimal() else 0
+    return whole_number(held.annotations.get(EPOCH, "")) or 0
 
 
 def newer_epoch(held: Marked, epoch: int) -> str:

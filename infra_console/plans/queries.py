@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 
 from infra_console.access.roles import Person, missing_right
+from infra_console.numbers import whole_number
 from infra_console.plans import clock
 from infra_console.plans.models import Execution, Plan, Settlement
 from infra_console.plans.states import PlanState
@@ -39,8 +40,8 @@ def approval_state(plan: Plan, user: Person) -> ApprovalState:
 
 def find_plan(key: str) -> Plan | None:
     """A plan by its number or its id."""
-    if key.isdecimal():
-        return Plan.objects.filter(number=int(key)).first()
+    if (number := whole_number(key)) is not None:
+        return Plan.objects.filter(number=number).first()
     try:
         return Plan.objects.filter(id=UUID(key)).first()
     except ValueError:

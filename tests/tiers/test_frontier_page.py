@@ -88,6 +88,12 @@ def test_a_budget_leaves_only_what_it_buys_and_floors_stand_in_the_address(viewe
     assert min(next(t for t in floors["data"] if t.get("name") == "Frontier")["x"]) > budget
 
 
+@pytest.mark.parametrize("query", [f"floor.chat={'9' * 5000}", "point=²", f"point={'9' * 5000}"])
+def test_numbers_that_no_page_wrote_change_nothing(viewer, query):
+    planned()
+    assert viewer.get(f"/tiers/frontier/?{query}").status_code == 200
+
+
 def sent(monkeypatch):
     """What is asked of the workers."""
     asked = []

@@ -18,6 +18,7 @@ from kubernetes.config import ConfigException, list_kube_config_contexts, load_k
 from infra_console.cluster.client import TimedClient
 from infra_console.cluster.errors import ClusterError, ClusterNotConfigured, translated
 from infra_console.cluster.objects import node_state, pod_state
+from infra_console.numbers import whole_number
 from tiers.core.adoption_rules import QUEUE_LABEL
 from tiers.core.inventory import FoundNode, FoundPod, Inventory
 
@@ -122,8 +123,8 @@ def _pod(cluster: str, item: Mapping[str, Any]) -> FoundPod:
 
 
 def _gpus(amounts: Mapping[str, Any]) -> dict[str, int]:
-    found = {k: str(v) for k, v in amounts.items() if k.startswith("nvidia.com/")}
-    return {name: int(text) for name, text in found.items() if text.isdecimal() and int(text)}
+    named = {k: whole_number(str(v)) for k, v in amounts.items() if k.startswith("nvidia.com/")}
+    return {name: gpus for name, gpus in named.items() if gpus}
 
 
 def _pages(cluster: str, what: str, call: Callable[..., Any]) -> Iterable[dict[str, Any]]:

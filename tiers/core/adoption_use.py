@@ -41,7 +41,8 @@ class Use:
 
 def node_gpus(node: FoundNode) -> int:
     """Cards a node has: a MIG slice is a part of one, a time slice is none more."""
-    shared = int(label_of(node.labels, "nvidia.com/gpu.replicas") or 1)
+    replicas = label_of(node.labels, "nvidia.com/gpu.replicas")
+    shared = int(replicas) if replicas.isdecimal() else 1
     count = label_of(node.labels, "nvidia.com/gpu.count")
     whole = node.resources.get(GPU, 0)
     if shared > 1 and whole:

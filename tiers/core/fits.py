@@ -198,10 +198,18 @@ def _meets(expression: Mapping[str, Any], place: Place, tier_key: str) -> bool:
 
 def _beyond(values: Iterable[str], bound: str, *, above: bool) -> bool:
     """Gt and Lt compare whole numbers; anything else never fits."""
-    numbers = [int(v) for v in values if v.lstrip("-").isdecimal()]
-    if not numbers or not bound.lstrip("-").isdecimal():
+    numbers = [number for v in values if (number := _whole(v)) is not None]
+    limit = _whole(bound)
+    if not numbers or limit is None:
         return False
-    return max(numbers) > int(bound) if above else min(numbers) < int(bound)
+    return max(numbers) > limit if above else min(numbers) < limit
+
+
+def _whole(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
 
 
 def _gpus(work: WorkNeeds, place: Place, memory_gib: Mapping[str, float]) -> Iterator[Obstacle]:

@@ -19,6 +19,7 @@ from infra_console.cluster.errors import (
     ObjectMissing,
 )
 from infra_console.cluster.leases import LeaseState, create_namespace, read_lease, write_lease
+from infra_console.numbers import whole_number
 from infra_console.plans import clock
 from infra_console.plans.errors import NotOwned
 from infra_console.plans.models import Console, ForeignLease
@@ -86,10 +87,11 @@ def _write(cluster: str, me: str, held: LeaseState | None) -> None:
 
 def _check_memory(cluster: str, held: LeaseState) -> None:
     """Refuse when the cluster remembers an audit row that our database does not hold."""
-    seq, kept = held.annotations.get(AUDIT_SEQ, ""), held.annotations.get(AUDIT_HASH)
-    if not seq.isdecimal():
+    seq = whole_number(held.annotations.get(AUDIT_SEQ, ""))
+    kept = held.annotations.get(AUDIT_HASH)
+    if seq is None:
         return
-    ours = AuditRow.objects.filter(seq=int(seq)).values_list("hash", flat=True).first()
+    ours = AuditRow.objects.filter(seq=seq).values_list("hash", flat=True).first()
     if ours != kept:
         raise NotOwned(
             cluster,

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from infra_console.access.decorators import needs
 from infra_console.access.requests import PageRequest
 from infra_console.access.roles import missing_right
+from infra_console.numbers import whole_number
 from infra_console.overview.pages import render_page
 from infra_console.overview.queries import kill_switch
 from infra_console.overview.scope import TIERS, scope_of
@@ -61,7 +62,7 @@ def index(request: PageRequest) -> HttpResponse:
     found = pages.plans_page(
         group=group,
         region=scope_of(request).region,
-        before=int(before) if before.isdecimal() else None,
+        before=whole_number(before),
         limit=PAGE_SIZE + 1,
     )
     context = {

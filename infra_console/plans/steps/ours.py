@@ -10,6 +10,7 @@ from typing import Any
 
 from infra_console.cluster.managers import Manager, names
 from infra_console.cluster.takeovers import foreign
+from infra_console.numbers import whole_number
 from infra_console.plans.marks import EPOCH, PLAN, PRIOR
 from infra_console.plans.steps.base import Blocked, Failed, StepContext
 
@@ -63,10 +64,10 @@ def marks_of(step: StepContext, prior: Mapping[str, Any]) -> dict[str, str]:
 
 def overtaken(step: StepContext, annotations: Mapping[str, str]) -> Blocked | None:
     """The refusal when the object knows a later epoch of this plan than our database."""
-    text = annotations.get(EPOCH, "")
-    if annotations.get(PLAN) != step.plan_id or not text.isdecimal() or int(text) <= step.epoch:
+    epoch = whole_number(annotations.get(EPOCH, ""))
+    if annotations.get(PLAN) != step.plan_id or epoch is None or epoch <= step.epoch:
         return None
     return Blocked(
-        f"{step.target.name} carries epoch {text} of this plan and the database is at "
+        f"{step.target.name} carries epoch {epoch} of this plan and the database is at "
         f"{step.epoch}: it was restored to an earlier time, so nothing is written"
     )

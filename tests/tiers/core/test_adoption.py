@@ -177,7 +177,8 @@ def test_slices_and_time_slices_are_not_more_cards():
     mig = node("m", {**H100, "nvidia.com/gpu.count": "8"}, 0,
                resources={"nvidia.com/mig-1g.10gb": 56})  # fmt: skip
     shared = node("s", {**H100, "nvidia.com/gpu.replicas": "4"}, 32)
-    assert (node_gpus(mig), node_gpus(shared)) == (8, 8)
+    by_hand = node("h", {**H100, "nvidia.com/gpu.replicas": "four"}, 8)
+    assert [node_gpus(n) for n in (mig, shared, by_hand)] == [8, 8, 8]
     (use,) = adopt(found(mig, shared), AdoptionRules()).uses
     assert (use.gpus, use.mig, use.shared) == (16, {"nvidia.com/mig-1g.10gb": 56}, 1)
 

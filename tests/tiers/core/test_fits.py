@@ -100,6 +100,7 @@ def test_a_selector_says_what_the_nodes_have():
         ({"key": "gpu", "operator": "Exists"}, True),
         ({"key": "count", "operator": "Gt", "values": ["4"]}, True),
         ({"key": "count", "operator": "Lt", "values": ["4"]}, False),
+        ({"key": "count", "operator": "Gt", "values": ["--4"]}, False),
     ],
 )
 def test_required_affinity_is_judged_term_by_term(expression, fits):

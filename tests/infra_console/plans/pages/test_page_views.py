@@ -285,3 +285,8 @@ def test_a_rejected_plan_says_until_when_its_moves_are_not_proposed_again(settin
     assert "does not propose the same moves again until" in text(viewer, f"/plans/{plan.id}/")
     settings.REJECTED_FOR_S = 0
     assert "does not propose the same moves" not in text(viewer, f"/plans/{plan.id}/")
+
+
+@pytest.mark.parametrize("before", ["9" * 5000, "²", "-1", "soon"])
+def test_a_list_before_no_plan_is_the_whole_list(before):
+    assert as_role("viewer").get(f"/plans/?before={before}").status_code == 200
