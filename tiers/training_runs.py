@@ -16,7 +16,7 @@ from django.utils import timezone
 from infra_console.live.services import publish
 from tiers.core.forecast.errors import TooLittleHistory
 from tiers.errors import NoFleet
-from tiers.models import ForecastModel, TrainingRun, TrainingState
+from tiers.models import Cycle, ForecastModel, TrainingRun, TrainingState
 from tiers.queries import training_is_due
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,8 @@ def _due(now: datetime) -> bool:
     failed = last is not None and last.state == TrainingState.FAILED
     if failed and last is not None and now - last.requested_at < RETRY_AFTER:
         return False
-    return training_is_due(now=now)
+    # The first plan comes first: on a small machine a training would hold it up.
+    return training_is_due(now=now) and Cycle.objects.filter(finished_at__isnull=False).exists()
 
 
 def _begin(run: TrainingRun, now: datetime) -> TrainingRun:

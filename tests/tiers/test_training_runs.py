@@ -11,7 +11,7 @@ from infra_console.audit.models import AuditRow
 from tests.people import person
 from tiers import tasks, training_runs
 from tiers.core.forecast.errors import TooLittleHistory
-from tiers.models import ForecastModel, TrainingRun, TrainingState
+from tiers.models import Cycle, ForecastModel, TrainingRun, TrainingState
 from tiers.services import request_training
 
 pytestmark = pytest.mark.django_db
@@ -61,7 +61,18 @@ def test_a_training_that_was_asked_for_runs_once_and_tells_its_progress_and_resu
     assert len(trainer.asked) == 1
 
 
+def cycled() -> None:
+    Cycle.objects.create(started_at=NOW, finished_at=NOW, state="done", requested_by="anna")
+
+
+def test_a_console_plans_before_it_trains_unless_somebody_asks():
+    assert work(Trainer()) is None
+    request_training(by="anna", at=NOW)
+    assert work(Trainer()).requested_by == "anna"
+
+
 def test_a_training_falls_due_by_age_and_nothing_is_imported_when_none_does():
+    cycled()
     model(NOW - timedelta(hours=1))
 
     def never():
@@ -94,6 +105,7 @@ def test_one_whose_worker_dies_every_time_is_given_up():
 
 
 def test_too_little_history_is_said_and_not_tried_every_minute():
+    cycled()
     trainer = Trainer(TooLittleHistory("no series has a history yet"))
     run = work(trainer)
     assert (run.state, run.reason) == ("failed", "no series has a history yet")
