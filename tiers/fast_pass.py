@@ -1,7 +1,8 @@
 """Each minute between two cycles: live queues against what the last cycle planned, upward only.
 
-It reads three numbers a model (`QUEUES`), asks no cluster and plans nothing: what it keeps is what
-pages show and the next cycle begins from.
+It reads three numbers a model (`QUEUES`), asks no cluster and plans nothing. What it keeps is what
+pages show and the next cycle begins from. It makes those waiting plans urgent that would help and
+asks for that cycle at once; what is carried out without people is an envelope's to say, as always.
 """
 
 from datetime import datetime
@@ -12,14 +13,22 @@ from infra_console.fleet.queries import current_fleet
 from infra_console.live.services import publish
 from tiers.core.demand.correction import corrected, planned_of
 from tiers.core.snapshot import Snapshot
-from tiers.corrections import corrections_in_force, keep_corrections, newest_plan
+from tiers.corrections import (
+    corrections_in_force,
+    keep_corrections,
+    newest_plan,
+    take_asking,
+)
 from tiers.demand_readings import live_demand, read_queues
 from tiers.errors import NoFleet
 from tiers.facts import fleet_facts
+from tiers.services import FAST_AUTHOR, request_cycle
+from tiers.urgency import raise_waiting
 
 
 def correct_demand(*, now: datetime) -> list[str]:
-    """Look once and keep what outgrew its plan; what was corrected now, in words.
+    """Look once, keep what outgrew its plan and hasten what would serve it; what was corrected now,
+    in words.
 
     Raises:
         NoFleet: nothing is configured. Silent sources do not raise: what is unknown corrects
@@ -42,4 +51,9 @@ def correct_demand(*, now: datetime) -> list[str]:
         with transaction.atomic():
             keep_corrections(plan, found)
             publish("demand", str(plan.pk), 0)
+    raise_waiting(facts, known | found, who=FAST_AUTHOR)
+    with transaction.atomic():
+        if clusters := take_asking(now=now):
+            why = f"demand is above its plan in {', '.join(clusters)}"
+            request_cycle(by=FAST_AUTHOR, why=why)
     return [f"{workload} in {cluster}: {c.words}" for (cluster, workload), c in found.items()]

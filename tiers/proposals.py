@@ -12,7 +12,7 @@ from django.conf import settings
 
 from infra_console.plans.approving.rejections import rejection_of
 from infra_console.plans.queries import clusters_at_work
-from infra_console.plans.services import propose_plan
+from infra_console.plans.services import propose_plan, raise_urgency
 from infra_console.plans.spec import Evidence, PlanSpec
 from infra_console.telemetry.ages import FleetFreshness
 from infra_console.telemetry.series import Freshness
@@ -30,7 +30,9 @@ from tiers.freezing import demand_at_least, needs_by_tier
 from tiers.models import Cycle
 from tiers.planned_moves import planned_moves
 from tiers.planning import build_plan
+from tiers.services import SYSTEM_AUTHOR
 from tiers.snapshots import snapshot_of
+from tiers.urgency import why_urgent
 from tiers.waiting_gangs import words_of_cluster
 
 MIN_GAIN_USD = 20.0
@@ -106,6 +108,9 @@ def propose(
             proposed.withheld.append(f"{cluster.cluster}: {no}")
             continue
         plan = propose_plan(spec, authors=ground.authors)
+        # Afterwards: in the document it would be another plan, and pass a person's no.
+        if why := why_urgent(facts, spec, ground.demand.corrections):
+            raise_urgency(plan.id, why=why, who=SYSTEM_AUTHOR)
         proposed.plans.append((plan, spec))
 
 
