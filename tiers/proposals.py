@@ -62,11 +62,13 @@ class Ground:
 
 
 def propose_growth(proposed: Proposed, ground: Ground, cluster: ClusterState) -> None:
-    """What one doubted cluster may start, from the demand that is seen at least."""
+    """What one doubted cluster may start, from the demand that is seen at least, now or by the fast
+    pass since the cluster's own last plan."""
     facts, alone = ground.facts, FleetState({cluster.cluster: cluster})
     nothing = ForecastBook({}, {}, "")
     whole = snapshot_of(facts, alone, nothing, now=ground.now, demand_now=ground.demand)
-    region, seen = facts.region_of[cluster.cluster], demand_at_least(facts, cluster.cluster)
+    region = facts.region_of[cluster.cluster]
+    seen = ground.demand.at_least(cluster.cluster, demand_at_least(facts, cluster.cluster))
     snapshot = growth_snapshot(whole, region, seen)
     allocation = allocate(snapshot, min_gain_usd=MIN_GAIN_USD)
     propose(proposed, ground, alone, snapshot, allocation)
@@ -87,10 +89,7 @@ def propose(
             proposed.notes.append(f"{cluster.cluster}: plan {number} is at work; it goes first")
             continue
         moves = planned_moves(
-            facts,
-            cluster,
-            allocation,
-            needs=needs_by_tier(facts, ground.book, cluster.cluster) if ground.doubt else None,
+            facts, cluster, allocation, needs=_needs(ground, cluster) if ground.doubt else None
         )
         proposed.notes += moves.notes
         if not moves:
@@ -112,6 +111,11 @@ def propose(
         if why := why_urgent(facts, spec, ground.demand.corrections):
             raise_urgency(plan.id, why=why, who=SYSTEM_AUTHOR)
         proposed.plans.append((plan, spec))
+
+
+def _needs(ground: Ground, cluster: ClusterState) -> Mapping[str, float | None]:
+    corrected = ground.demand.at_least(cluster.cluster, {})
+    return needs_by_tier(ground.facts, ground.book, cluster.cluster, corrected)
 
 
 def _standing_rejection(facts: FleetFacts, spec: PlanSpec) -> str:

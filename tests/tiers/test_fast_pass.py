@@ -13,8 +13,9 @@ from infra_console.telemetry.series import Freshness, RawSeries
 from tests.infra_console.plans.specs import node_move, node_steps, spec
 from tests.people import person
 from tests.tiers.test_demand import cycle, facts, look, now, source
+from tests.tiers.test_freezing import WITNESS, witnesses
 from tiers import services
-from tiers.corrections import corrections_in_force
+from tiers.corrections import corrections_in_force, newest_plans
 from tiers.demand_readings import live_demand, read_queues
 from tiers.fast_pass import correct_demand
 from tiers.models import Cycle, DemandCorrection, PlannedSnapshot
@@ -236,3 +237,59 @@ def test_a_persons_no_outlives_a_queue(planned, source, cycle):
     correct_demand(now=now())
     cycle()
     assert Plan.objects.count() == 1
+
+
+def doubted(source, at, **queues):
+    """A third of the GPUs' exporters report: nothing may shrink, growing goes on."""
+    made = source(at, 9.5, refused=0, **queues)
+    made.data = {**made.data, WITNESS: witnesses(at, nodes=1.0)}
+
+
+@pytest.mark.parametrize("still", [6_000, 0])
+def test_a_doubted_cluster_grows_from_what_was_seen_since_its_own_last_plan(
+    planned, source, cycle, still
+):
+    doubted(source, now(), waiting=6_000)
+    correct_demand(now=now())
+    assert corrections_in_force(now=now())[CHAT].wanted_rps == 19.5
+    doubted(source, now(), waiting=still)
+    done = cycle()
+    assert "1 of 3 ready nodes" in done.document["shrink_frozen"]["north"]
+    plan = Plan.objects.get()
+    chat = next(row for row in plan.spec.evidence.demand if row["workload"] == "chat")
+    assert chat["at_least_now"] == 19.5  # 9.5 arrive
+    assert "chat +2" in plan.title
+    assert plan.urgent.startswith("chat in north wants ")
+    assert corrections_in_force(now=now())[CHAT].wanted_rps == 19.5  # its own plan is as it was
+
+
+def test_a_doubted_cluster_grows_from_what_is_seen_where_that_is_more(planned, source, cycle):
+    doubted(source, now(), waiting=60)
+    correct_demand(now=now())
+    made = source(now(), 19.0, waiting=0, refused=0)
+    made.data = {**made.data, WITNESS: witnesses(now(), nodes=1.0)}
+    cycle()
+    row = next(r for r in Plan.objects.get().spec.evidence.demand if r["workload"] == "chat")
+    assert row["at_least_now"] == 19.0
+
+
+def test_a_cluster_that_a_cycle_left_out_keeps_its_own_plan(fleet):
+    def plan(minutes_ago, *clusters):
+        at = now() - timedelta(minutes=minutes_ago)
+        made = Cycle.objects.create(started_at=at, state="done", requested_by="x")
+        pools = [{"cluster": cluster} for cluster in clusters]
+        PlannedSnapshot.objects.create(cycle=made, at=at, snapshot={"pools": pools}, groups=[])
+        return made.pk
+
+    plan(30, "east")  # two periods ago
+    first, second = plan(11, "north", "south"), plan(1, "south")
+    assert newest_plans(now=now()) == {"north": first, "south": second}
+    at = now()
+    values = {"at": at, "planned_rps": 1.0, "gpus": 1.0, "arrivals_rps": 1.0}
+    for cycle_id, cluster, rps in ((first, "north", 5.0), (first, "south", 7.0),
+                                   (second, "south", 3.0)):  # fmt: skip
+        DemandCorrection.objects.create(
+            cycle_id=cycle_id, cluster=cluster, workload="chat", wanted_rps=rps, **values
+        )
+    found = corrections_in_force(now=now())
+    assert {k: c.wanted_rps for k, c in found.items()} == {CHAT: 5.0, ("south", "chat"): 3.0}
