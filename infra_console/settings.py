@@ -386,6 +386,7 @@ FABRIC_STORES = {
 }
 REGION_STATES = "tiers.queries.region_map"  # who tells the regions page what each is doing
 REGION_LOADS = "tiers.region_loads.region_loads"  # and what is asked there, and could be served
+EXPECTED_READING = "tiers.query_budget.expected_reading"  # who tells what a source will be asked
 OVERVIEW_CARDS = [
     "tiers.overview.tier_cards",
     "regions.overview.map_card",

@@ -36,6 +36,14 @@ class DemandNow:
                 units[gpu_type] = rps * gpus
         return units
 
+    def at_least(self, cluster: str, seen: Mapping[str, float]) -> dict[str, float]:
+        """The larger of what is seen now in one cluster, by workload, and its correction."""
+        found = dict(seen)
+        for (where, name), correction in self.corrections.items():
+            if where == cluster:
+                found[name] = max(found.get(name, 0.0), correction.wanted_rps)
+        return found
+
     def words(self, facts: FleetFacts, cluster: str, *, now: datetime) -> Iterator[str]:
         """What a plan's reader should know of one cluster's demand beside its forecast."""
         for (where, name), live in sorted(self.live.items()):

@@ -69,6 +69,7 @@ class DemandCorrection(models.Model):
     arrivals_rps = models.FloatField()
     waiting = models.FloatField(null=True)
     refused_rps = models.FloatField(null=True)
+    asked_at = models.DateTimeField(null=True)  # when a cycle was asked for because of it
 
     class Meta:
         constraints = (

@@ -6,7 +6,7 @@ so a cluster that is known from metrics alone is closed then.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -125,13 +125,19 @@ def _is_bound(series: Series) -> bool:
     return series.state in PLANNABLE or (series.state is Freshness.PARTIAL and series.at_least)
 
 
-def needs_by_tier(facts: FleetFacts, book: ForecastBook, cluster: str) -> dict[str, float | None]:
-    """GPUs that the forecast asks for at its peak, by tier; None where a workload has none."""
-    return tier_needs(_needs(facts, book, cluster))
+def needs_by_tier(
+    facts: FleetFacts, book: ForecastBook, cluster: str, corrected: Mapping[str, float]
+) -> dict[str, float | None]:
+    """GPUs that the forecast asks for at its peak, by tier; None where a workload has none.
+
+    Args:
+        corrected: by workload, what was asked for at least since the cycle before.
+    """
+    return tier_needs(_needs(facts, book, cluster, corrected))
 
 
 def _needs(
-    facts: FleetFacts, book: ForecastBook, cluster: str
+    facts: FleetFacts, book: ForecastBook, cluster: str, corrected: Mapping[str, float]
 ) -> Iterator[tuple[str, float | None]]:
     for workload in facts.workloads.values():
         if facts.region_of[cluster] not in workload.regions:
@@ -139,7 +145,8 @@ def _needs(
         entry = book.entries.get((cluster, workload.id))
         # The type that needs most: what is kept back is not to be too little.
         per_unit = max(workload.group_gpus[t] / u for t, u in workload.units_per_group.items())
-        yield workload.tier, None if entry is None else entry.peak(PEAK) * per_unit
+        least = corrected.get(workload.id, 0.0)
+        yield workload.tier, None if entry is None else max(entry.peak(PEAK), least) * per_unit
 
 
 def frozen_lines(cycle: Cycle, freezes: Freezes, *, now: datetime) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from infra_console.plans.approving.rejections import rejection_of
 from infra_console.plans.queries import clusters_at_work
-from infra_console.plans.services import propose_plan
+from infra_console.plans.services import propose_plan, raise_urgency
 from infra_console.plans.spec import Evidence, PlanSpec
 from infra_console.telemetry.ages import FleetFreshness
 from infra_console.telemetry.series import Freshness
@@ -30,7 +30,9 @@ from tiers.freezing import demand_at_least, needs_by_tier
 from tiers.models import Cycle
 from tiers.planned_moves import planned_moves
 from tiers.planning import build_plan
+from tiers.services import SYSTEM_AUTHOR
 from tiers.snapshots import snapshot_of
+from tiers.urgency import why_urgent
 from tiers.waiting_gangs import words_of_cluster
 
 MIN_GAIN_USD = 20.0
@@ -60,11 +62,13 @@ class Ground:
 
 
 def propose_growth(proposed: Proposed, ground: Ground, cluster: ClusterState) -> None:
-    """What one doubted cluster may start, from the demand that is seen at least."""
+    """What one doubted cluster may start, from the demand that is seen at least, now or by the fast
+    pass since the cluster's own last plan."""
     facts, alone = ground.facts, FleetState({cluster.cluster: cluster})
     nothing = ForecastBook({}, {}, "")
     whole = snapshot_of(facts, alone, nothing, now=ground.now, demand_now=ground.demand)
-    region, seen = facts.region_of[cluster.cluster], demand_at_least(facts, cluster.cluster)
+    region = facts.region_of[cluster.cluster]
+    seen = ground.demand.at_least(cluster.cluster, demand_at_least(facts, cluster.cluster))
     snapshot = growth_snapshot(whole, region, seen)
     allocation = allocate(snapshot, min_gain_usd=MIN_GAIN_USD)
     propose(proposed, ground, alone, snapshot, allocation)
@@ -85,10 +89,7 @@ def propose(
             proposed.notes.append(f"{cluster.cluster}: plan {number} is at work; it goes first")
             continue
         moves = planned_moves(
-            facts,
-            cluster,
-            allocation,
-            needs=needs_by_tier(facts, ground.book, cluster.cluster) if ground.doubt else None,
+            facts, cluster, allocation, needs=_needs(ground, cluster) if ground.doubt else None
         )
         proposed.notes += moves.notes
         if not moves:
@@ -106,7 +107,15 @@ def propose(
             proposed.withheld.append(f"{cluster.cluster}: {no}")
             continue
         plan = propose_plan(spec, authors=ground.authors)
+        # Afterwards: in the document it would be another plan, and pass a person's no.
+        if why := why_urgent(facts, spec, ground.demand.corrections):
+            raise_urgency(plan.id, why=why, who=SYSTEM_AUTHOR)
         proposed.plans.append((plan, spec))
+
+
+def _needs(ground: Ground, cluster: ClusterState) -> Mapping[str, float | None]:
+    corrected = ground.demand.at_least(cluster.cluster, {})
+    return needs_by_tier(ground.facts, ground.book, cluster.cluster, corrected)
 
 
 def _standing_rejection(facts: FleetFacts, spec: PlanSpec) -> str:

@@ -14,16 +14,18 @@ from infra_console.telemetry.series import Freshness
 from tiers.models import Cycle, TrainingRun, TrainingState
 
 SYSTEM_AUTHOR = "system:cycle"
+FAST_AUTHOR = "system:fast_pass"
 
 
 @transaction.atomic
-def request_cycle(*, by: str, chosen: dict[str, Any] | None = None) -> None:
+def request_cycle(*, by: str, chosen: dict[str, Any] | None = None, why: str = "") -> None:
     """Ask the workers for a cycle now; its plans will name `by` as their author.
 
     Args:
         chosen: `choice` and `reason` of a point that this one cycle follows.
+        why: what made a machine ask, for the audit trail.
     """
-    detail = chosen or {}
+    detail = (chosen or {}) | ({"why": why} if why else {})
     record_audit(
         actor=by, action="cycle.requested", object_kind="cycle", object_id="", detail=detail
     )

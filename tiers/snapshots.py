@@ -50,10 +50,11 @@ def snapshot_of(
     for (cluster, workload), entry in book.entries.items():
         if cluster in state.clusters:
             steps = demand_steps(entry.quantiles, QUANTILES, per_step=STEP_S // entry.step_s)
-            steps = raised(steps, demand_now.corrections.get((cluster, workload)))
             if live := demand_now.live.get((cluster, workload)):
                 serves = _serves_rps(state.clusters[cluster], facts.workloads[workload], demand_now)
                 steps = lifted(steps, live, step_s=STEP_S, serves_rps=serves)
+            # Afterwards: a queue that is in the correction is not to count twice.
+            steps = raised(steps, demand_now.corrections.get((cluster, workload)))
             demand.setdefault(workload, {})[region_of[cluster]] = _with_lead(steps)
     return build_snapshot(
         taken_at=now,

@@ -59,6 +59,11 @@ def list_plans(*, states: Iterable[str] = (), limit: int = 100) -> list[Plan]:
     return list((rows.filter(state__in=wanted) if wanted else rows)[:limit])
 
 
+def under_review() -> QuerySet[Plan]:
+    """Plans that people may still decide on, held back or not."""
+    return Plan.objects.filter(state=PlanState.PROPOSED, expires_at__gt=clock.now())
+
+
 def unfinished(states: Iterable[str]) -> QuerySet[Plan]:
     """Plans of these states that are not yet verified; after that one is only watched."""
     return Plan.objects.filter(state__in=states).exclude(execution__verified_at__isnull=False)

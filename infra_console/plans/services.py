@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 
 from infra_console.plans import clock
 from infra_console.plans.approving.approvals import approve_plan, reject_plan, take_back_approval
-from infra_console.plans.approving.asking import ask_next, renew, take_turns
+from infra_console.plans.approving.asking import ask_next, raise_urgency, renew, take_turns
 from infra_console.plans.approving.break_glass import break_glass, ratify
 from infra_console.plans.approving.in_advance import approve_in_advance
 from infra_console.plans.approving.proposals import check_spec, overlaps, still_the_same
@@ -49,6 +49,7 @@ __all__ = [
     "expire_due",
     "pause_execution",
     "propose_plan",
+    "raise_urgency",
     "ratify",
     "reject_plan",
     "release_kill_switch",

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from infra_console.fleet.source_config import SourceConfig
 from infra_console.telemetry.connection import shown_url
+from infra_console.telemetry.expected import Expected, cap_words, expected_reading
 from infra_console.telemetry.models import DataSource, SourceHealth
-from infra_console.telemetry.sources import ENVIRONMENT, declared_sources
+from infra_console.telemetry.pace import Use
+from infra_console.telemetry.sources import ENVIRONMENT, caps_of, declared_sources
 from infra_console.telemetry.usage import SourceFetch, fetched
 
 
@@ -24,7 +26,26 @@ class SourceCard:
     skip_verify: bool
     facts: Sequence[tuple[str, str]]
     fetch: SourceFetch | None
-    budget: str
+    caps: Use
+
+    @property
+    def budget(self) -> str:
+        """The caps that are set, in words; empty where none is."""
+        named = (
+            (self.caps.queries, "questions"),
+            (self.caps.series, "series"),
+            (self.caps.bytes // 2**20, "MiB"),
+        )
+        return ", ".join(f"{cap:,} {what}" for cap, what in named if cap)
+
+    @property
+    def expected(self) -> Expected:
+        """What reading it costs, by the size of its clusters."""
+        return expected_reading([c for c in self.clusters if c not in self.overruled])
+
+    @property
+    def cap_words(self) -> str:
+        return cap_words(self.expected.total, self.caps)
 
 
 def source_cards() -> list[SourceCard]:
@@ -52,7 +73,7 @@ def _declared(
     )  # fmt: skip
     return SourceCard(
         config.id, shown_url(config.url), config.flavour, config.clusters, where, (), health,
-        config.skip_verify, facts, fetch, _caps(config),
+        config.skip_verify, facts, fetch, caps_of(config),
     )  # fmt: skip
 
 
@@ -69,18 +90,8 @@ def _kept(
     facts.append(("Changed", f"by {row.changed_by}, {row.changed_at:%Y-%m-%d %H:%M} UTC"))
     return SourceCard(
         row.id, shown_url(row.url), row.flavour, row.clusters, "", overruled, health,
-        row.skip_verify, facts, fetch, _caps(row),
+        row.skip_verify, facts, fetch, caps_of(row),
     )  # fmt: skip
-
-
-def _caps(source: SourceConfig | DataSource) -> str:
-    """The caps that are set, in words; empty where none is."""
-    caps = (
-        (source.max_queries_per_min, "questions"),
-        (source.max_series_per_min, "series"),
-        (source.max_mib_per_min, "MiB"),
-    )
-    return ", ".join(f"{cap:,} {what}" for cap, what in caps if cap)
 
 
 def _facts(

@@ -1,6 +1,7 @@
 """From the data source page's form to a draft, and from what is kept to the form's values."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import QueryDict
@@ -10,6 +11,7 @@ from infra_console.telemetry.drafts import CAPS, SECRET_NAMES, Auth, Draft
 from infra_console.telemetry.errors import SourceInvalid
 from infra_console.telemetry.fragments import EXPORTERS
 from infra_console.telemetry.models import DataSource
+from infra_console.telemetry.pace import Use
 
 FLAVOURS = ("prometheus", "thanos", "mimir", "victoriametrics")
 AUTHS: Mapping[str, Auth] = {"none": "none", "basic": "basic", "bearer": "bearer"}
@@ -43,6 +45,26 @@ def draft_from(form: QueryDict, *, source_id: str) -> Draft:
         **{name: _count(form, name) for name in CAPS},
         secrets={name: SecretStr(_secret(form, name)) for name in SECRET_NAMES if form.get(name)},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """What the form's estimate of reading is made of; `nodes` None is what was seen."""
+
+    clusters: tuple[str, ...]
+    nodes: int | None
+    caps: Use
+
+
+def sizing_from(form: QueryDict) -> Sizing:
+    """The size as the form says it; what is no number yet counts as not given."""
+    nodes, caps = _amount(form, "nodes"), [_amount(form, name) or 0 for name in CAPS]
+    return Sizing(tuple(form.getlist("cluster")), nodes, Use(caps[0], caps[1], caps[2] * 2**20))
+
+
+def _amount(form: QueryDict, name: str) -> int | None:
+    text = form.get(name, "").strip()
+    return int(text[:9]) if text.isascii() and text.isdigit() else None
 
 
 def values_of(source: DataSource | Draft | None) -> dict[str, Any]:

@@ -43,6 +43,16 @@ class Use:
         return f"{self.queries:,} questions, {self.series:,} series, {self.bytes / 2**20:.1f} MiB"
 
 
+def fullest(used: Use, caps: Use) -> tuple[float, str]:
+    """The fullest cap's share in use, and that cap in words; without one nothing is."""
+    shares = [
+        (used.queries, caps.queries, f"{caps.queries:,} questions/min"),
+        (used.series, caps.series, f"{caps.series:,} series/min"),
+        (used.bytes, caps.bytes, f"{caps.bytes / 2**20:.0f} MiB/min"),
+    ]
+    return max(((have / cap, words) for have, cap, words in shares if cap), default=(0.0, ""))
+
+
 class Pace:
     """The pace of one source within this process; `others` is what other processes fetch."""
 
@@ -111,14 +121,7 @@ class Pace:
         )
 
     def _share(self, own: Use) -> tuple[float, str]:
-        """The fullest cap's share in use, and that cap in words."""
-        used = own + self.others
-        shares = [
-            (used.queries, self.caps.queries, f"{self.caps.queries:,} questions/min"),
-            (used.series, self.caps.series, f"{self.caps.series:,} series/min"),
-            (used.bytes, self.caps.bytes, f"{self.caps.bytes / 2**20:.0f} MiB/min"),
-        ]
-        return max(((have / cap, words) for have, cap, words in shares if cap), default=(0.0, ""))
+        return fullest(own + self.others, self.caps)
 
     def _judge(self) -> None:
         """Once a minute: stretch, ease or leave the interval."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from django.conf import settings
 from pydantic import SecretStr
@@ -194,7 +195,18 @@ def _bound(
     return BoundSource(source_id, clusters, scrape_interval_s, source, words, pace)
 
 
-def caps_of(source: SourceConfig | DataSource) -> Use:
+class Capped(Protocol):
+    """Whatever carries a source's caps: declared, kept or about to be."""
+
+    @property
+    def max_queries_per_min(self) -> int: ...
+    @property
+    def max_series_per_min(self) -> int: ...
+    @property
+    def max_mib_per_min(self) -> int: ...
+
+
+def caps_of(source: Capped) -> Use:
     """What may be fetched from the source in a minute."""
     return Use(
         source.max_queries_per_min, source.max_series_per_min, source.max_mib_per_min * 2**20

@@ -2,7 +2,7 @@
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
@@ -16,10 +16,12 @@ from infra_console.telemetry import services
 from infra_console.telemetry.cards import source_cards
 from infra_console.telemetry.drafts import SECRET_NAMES, Draft
 from infra_console.telemetry.errors import SourceInvalid, SourceMissing
-from infra_console.telemetry.forms import FLAVOURS, draft_from, values_of
+from infra_console.telemetry.expected import cap_words, expected_reading
+from infra_console.telemetry.forms import FLAVOURS, Sizing, draft_from, sizing_from, values_of
 from infra_console.telemetry.health import examine_and_note
 from infra_console.telemetry.models import DataSource
-from infra_console.telemetry.sources import bound_row, current_sources
+from infra_console.telemetry.pace import Use
+from infra_console.telemetry.sources import bound_row, caps_of, current_sources
 
 NEW = services.ADDRESS_OF_NEW
 
@@ -27,10 +29,9 @@ NEW = services.ADDRESS_OF_NEW
 @require_safe
 @needs("view")
 def index(request: PageRequest) -> HttpResponse:
-    owned = {cluster for source in current_sources() for cluster in source.clusters}
     context = {
         "cards": source_cards,
-        "orphans": [c.id for c in list_clusters() if c.id not in owned],
+        "orphans": _unowned(),
         "lacks_manage": missing_right(request.user, "source.manage"),
     }
     return render_page(request, "telemetry/sources.html", context)
@@ -45,6 +46,13 @@ def edit(request: PageRequest, source_id: str) -> HttpResponse:
     if row is None:
         raise Http404
     return _form(request, row)
+
+
+@require_safe
+@needs("source.manage")
+def expected(request: PageRequest) -> HttpResponse:
+    """What reading would cost of a source as the form stands; it is asked nothing."""
+    return render(request, "telemetry/expected.html", _expected(sizing_from(request.GET)))
 
 
 @require_POST
@@ -65,6 +73,18 @@ def save(request: PageRequest, source_id: str) -> HttpResponse:
     return redirect("sources:index")
 
 
+def _expected(sizing: Sizing) -> dict[str, object]:
+    """Without a cluster chosen, for all that no source owns yet."""
+    chosen = sizing.clusters or tuple(_unowned()) or tuple(c.id for c in list_clusters())
+    found = expected_reading(chosen, nodes=sizing.nodes)
+    return {"expected": found, "cap_words": cap_words(found.total, sizing.caps)}
+
+
+def _unowned() -> list[str]:
+    owned = {cluster for source in current_sources() for cluster in source.clusters}
+    return [c.id for c in list_clusters() if c.id not in owned]
+
+
 def _form(
     request: PageRequest,
     shown: DataSource | Draft | None,
@@ -73,13 +93,16 @@ def _form(
     problems: list[str] | None = None,
 ) -> HttpResponse:
     row = shown if isinstance(shown, DataSource) else row
-    context = {
+    context: dict[str, object] = {
         "row": row,
         "values": values_of(shown),
         "problems": problems or [],
         "flavours": FLAVOURS,
         "cluster_ids": [cluster.id for cluster in list_clusters()],
     }
+    context |= _expected(
+        Sizing(tuple(shown.clusters), None, caps_of(shown)) if shown else Sizing((), None, Use())
+    )
     status = 400 if problems else 200
     return render_page(request, "telemetry/source_form.html", context, status=status)
 

@@ -6,7 +6,6 @@ asked for twice, its value and its time; the questions are held against what is 
 test. What people open asks on top.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 BYTES_PER_SERIES, BYTES_PER_SAMPLE = 220, 30
@@ -16,11 +15,14 @@ FAST_S = 60.0
 HISTORY_POINTS = 28 * 24 * 6  # four weeks of ten minutes
 
 
+MODELS = 8  # where nobody says
+
+
 @dataclass(frozen=True, slots=True)
 class FleetSize:
     clusters: int
     nodes: int
-    models: int = 8
+    models: int = MODELS
 
     @property
     def gpus(self) -> int:
@@ -88,13 +90,3 @@ def standing_budget(
 def _targets(size: FleetSize) -> int:
     """Exporters' scrapes, and the witnesses."""
     return size.nodes + size.clusters * (size.models + 12)
-
-
-def totals_per_minute(parts: Iterable[Budget]) -> dict[str, float]:
-    """Queries, series and bytes a minute."""
-    found = list(parts)
-    return {
-        "queries": sum(p.per_minute(p.queries) for p in found),
-        "series": sum(p.per_minute(p.series) for p in found),
-        "bytes": sum(p.per_minute(p.bytes) for p in found),
-    }

@@ -1,12 +1,14 @@
 """How often people are asked: a cap on approval requests per shift.
 
 Above it proposals are held back: they stay under review, can be read and decided on, but are not
-counted as waiting. Room goes to the most valuable first; what is urgent is asked for at once. A
-plan that replaces one under review renews its request and takes no room.
+counted as waiting. Room goes to the most valuable first; what is urgent, or becomes so while it
+waits, is asked for at once. A plan that replaces one under review renews its request and takes no
+room.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -14,6 +16,7 @@ from django.db.models import F, QuerySet
 
 from infra_console.live.services import publish
 from infra_console.plans import clock
+from infra_console.plans.lifecycle import journal
 from infra_console.plans.models import Plan
 from infra_console.plans.states import PlanState
 
@@ -57,6 +60,22 @@ def ask_next() -> int:
     for plan in chosen:
         _ask(plan)
     return len(urgent) + len(chosen)
+
+
+def raise_urgency(plan_id: UUID, *, why: str, who: str) -> bool:
+    """Ask people at once for a plan under review; its document and hash stay as they are.
+
+    Returns:
+        False where it was urgent before, or is decided.
+    """
+    with journal() as moves:
+        take_turns()
+        calm = Plan.objects.filter(id=plan_id, state=PlanState.PROPOSED, urgent="")
+        if not calm.filter(expires_at__gt=clock.now()).update(urgent=why[:250]):
+            return False
+        moves.tell(Plan.objects.get(id=plan_id), "plan.urgent", who=who, detail={"why": why})
+        ask_next()
+    return True
 
 
 def renew(plan: Plan, replaced: Plan) -> None:

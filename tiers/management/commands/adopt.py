@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
@@ -15,15 +14,10 @@ from infra_console.cluster.errors import ClusterError
 from tiers.adopting import current_rules, keep_inventory, parse_rules, proposal_of
 from tiers.core.adoption import Adoption, adopt
 from tiers.core.adoption_rules import AdoptionRules
-from tiers.core.query_budget import (
-    FleetSize,
-    adoption_budget,
-    standing_budget,
-    totals_per_minute,
-)
+from tiers.core.query_budget import FleetSize, adoption_budget
 from tiers.errors import NothingToLookAt, RulesInvalid
 from tiers.looking import MAX_BYTES, MAX_SERIES, Looked, look
-from tiers.queries import OBSERVE_EVERY_S
+from tiers.query_budget import reading_of
 
 
 class Command(BaseCommand):
@@ -76,19 +70,12 @@ class Command(BaseCommand):
         """Before anything is asked, and apart from the answer."""
         size = FleetSize(clusters=options["clusters"], nodes=options["nodes"])
         once = adoption_budget(size)
-        every = totals_per_minute(
-            standing_budget(
-                size,
-                observe_s=OBSERVE_EVERY_S,
-                cycle_s=settings.CYCLE_EVERY_S,
-                by_metrics=not options["kubeconfig"],
-            )
-        )
+        every = reading_of(size, by_metrics=not options["kubeconfig"]).total
         sys.stderr.write(
             f"Query budget for {size.nodes} nodes in {size.clusters} clusters: this look asks "
             f"{once.queries} queries once, about {once.series:,} series and "
-            f"{once.bytes / 2**20:.1f} MiB; the console then asks {every['queries']:.0f} queries, "
-            f"{every['series']:,.0f} series and {every['bytes'] / 2**20:.1f} MiB a minute. "
+            f"{once.bytes / 2**20:.1f} MiB; the console then asks {every.queries:,} queries, "
+            f"{every.series:,} series and {every.bytes / 2**20:.1f} MiB a minute. "
             f"An answer beyond {options['max_series']:,} series or {options['max_mib']} MiB is "
             "refused and named.\n"
         )

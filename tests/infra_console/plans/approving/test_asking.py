@@ -117,3 +117,21 @@ def test_pages_command_and_api_say_what_is_held_back(client, approver, capsys):
     assert capsys.readouterr().out.count("(held back)") == 1
     call_command("plans", "list", "--json")
     assert json.loads(capsys.readouterr().out)[0]["held_back"] is True
+
+
+def test_what_becomes_urgent_while_it_waits_is_asked_for_and_told_once():
+    fill_the_shift()
+    held = propose(3)
+    assert services.raise_urgency(held.id, why="a queue grows", who="system:fast_pass")
+    plan = Plan.objects.get(id=held.id)
+    assert (plan.urgent, plan.held_back, plan.hash) == ("a queue grows", False, held.hash)
+    assert not services.raise_urgency(held.id, why="another", who="system:fast_pass")
+    assert Plan.objects.get(id=held.id).urgent == "a queue grows"
+
+
+@pytest.mark.parametrize("change", [{"state": "approved"}, {"expires_at": timezone.now()}])
+def test_nobody_is_asked_for_a_plan_that_is_decided_or_over(change):
+    plan = propose(1)
+    Plan.objects.filter(id=plan.id).update(**change)
+    assert not services.raise_urgency(plan.id, why="a queue grows", who="system:fast_pass")
+    assert Plan.objects.get(id=plan.id).urgent == ""
