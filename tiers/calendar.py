@@ -5,7 +5,7 @@ model could know.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -32,6 +32,11 @@ class EventDraft:
     ends_at: datetime | None
     region: str = ""
     workload: str = ""
+
+
+def utc(at: datetime | None) -> datetime | None:
+    """A time without a zone is UTC."""
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
 
 def events_between(

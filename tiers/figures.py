@@ -7,13 +7,26 @@ None in a trace breaks the line, and nothing is drawn across it.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from tiers.timelines import Band
 
 Figure = dict[str, Any]
 SPARK_WIDTH, SPARK_HEIGHT = 300.0, 60.0
 LEDGER_WIDTH = 1000.0
+
+
+class Drawn(Protocol):
+    """A band over epoch seconds; None is unknown."""
+
+    @property
+    def times(self) -> Sequence[float]: ...
+    @property
+    def p5(self) -> Sequence[float | None]: ...
+    @property
+    def p50(self) -> Sequence[float | None]: ...
+    @property
+    def p95(self) -> Sequence[float | None]: ...
 
 
 def tier_figure(
@@ -31,13 +44,12 @@ def tier_figure(
         window: the left edge, now, and the right edge.
     """
     start, now, end = window
-    data = _past(history) + (_future(band) if band and band.times else [])
-    shapes = [_line_at(now)] if band else []
+    data = _past(history) + (band_traces(band, "Forecast", dash="dash") if band else [])
     if floor_gpus is not None and data:
         data.append(_floor(floor_gpus, start, end))
     return {
         "data": data,
-        "layout": _layout(start, end, shapes),
+        "layout": time_layout(start, end, shapes=[line_at(now)] if band else []),
         "problem": " ".join(_problems(history, band, has_data=bool(data))),
     }
 
@@ -48,85 +60,108 @@ def _problems(history: Mapping[str, Any], band: Band | None, *, has_data: bool) 
     elif not has_data or not history["times"]:
         yield "No samples in this range yet: the metric source holds none for this scope."
     elif missing := history.get("missing"):
-        yield f"Sums lack {_some(missing)}, of which not every series is known."
+        yield f"Sums lack {some_of(missing)}, of which not every series is known."
     if band and band.missing:
-        yield f"The forecast lacks {_some(band.missing)}: it is “at least”."
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        yield f"The forecast lacks {some_of(band.missing)}: it is “at least”."
 
 
 def _past(history: Mapping[str, Any]) -> list[Figure]:
-    x = [_iso(t) for t in history["times"]]
-    if not x:
+    times = history["times"]
+    if not times:
         return []
     return [
-        _trace("GPUs of the tier", x, history["gpus"], "--chart-gpus", shape="hv", width=2.2),
-        _trace("Asked for by pods", x, history["asked"], "--chart-asked"),
-        _trace("Busy", x, history["busy"], "--chart-busy"),
+        trace("GPUs of the tier", times, history["gpus"], "--chart-gpus", shape="hv", width=2.2),
+        trace("Asked for by pods", times, history["asked"], "--chart-asked"),
+        trace("Busy", times, history["busy"], "--chart-busy"),
     ]
 
 
-def _trace(
-    name: str, x: Sequence[str], y: Sequence[float | None], colour: str, **look: Any
+def _floor(gpus: int, start: datetime, end: datetime) -> Figure:
+    ends = [start.timestamp(), end.timestamp()]
+    return trace("Floor", ends, [gpus, gpus], "--chart-floor", dash="dot", width=1.2)
+
+
+# --- parts that the figures of demand share ------------------------------------------------------
+
+
+def trace(
+    name: str,
+    times: Sequence[float],
+    values: Sequence[float | None],
+    colour: str,
+    *,
+    hover: str = "%{y:.0f} GPUs",
+    **look: object,
 ) -> Figure:
-    line = {"color": colour, "width": 1.6, "shape": "linear", "dash": "solid", **look}
+    """A line over epoch seconds; None breaks it."""
     return {
         "type": "scatter",
         "mode": "lines",
         "name": name,
-        "x": x,
-        "y": y,
+        "x": [_iso(t) for t in times],
+        "y": values,
         "connectgaps": False,
-        "line": line,
-        "hovertemplate": "%{y:.0f} GPUs",
+        "line": {"color": colour, "width": 1.6, "shape": "linear", "dash": "solid", **look},
+        "hovertemplate": hover,
     }
 
 
-def _future(band: Band) -> list[Figure]:
-    x = [_iso(t) for t in band.times]
-    edge = {"type": "scatter", "mode": "lines", "x": x, "line": {"width": 0}}
+def band_traces(
+    band: Drawn, name: str, *, legend: bool = True, hover: str = "%{y:.0f} GPUs", **look: object
+) -> list[Figure]:
+    """p5 to p95 as an area around the median; nothing where no median is known."""
+    if not any(v is not None for v in band.p50):
+        return []
+    edge = {
+        "type": "scatter", "mode": "lines", "x": [_iso(t) for t in band.times],
+        "line": {"width": 0}, "connectgaps": False, "hoverinfo": "skip",
+    }  # fmt: skip
     return [
-        {**edge, "y": band.p5, "showlegend": False, "hoverinfo": "skip"},
+        {**edge, "y": band.p5, "showlegend": False},
         {
             **edge, "y": band.p95, "fill": "tonexty", "fillcolor": "--chart-band",
-            "name": "Forecast p5–p95", "hovertemplate": "p95 %{y:.0f} GPUs",
+            "name": f"{name}, p5–p95", "showlegend": legend,
         },
-        _trace("Forecast p50", x, band.p50, "--chart-forecast", dash="dash"),
+        trace(f"{name}, p50", band.times, band.p50, "--chart-forecast", hover=hover, **look),
     ]  # fmt: skip
 
 
-def _floor(gpus: int, start: datetime, end: datetime) -> Figure:
-    ends = [start.isoformat(), end.isoformat()]
-    return _trace("Floor", ends, [gpus, gpus], "--chart-floor", dash="dot", width=1.2)
-
-
-def _line_at(now: datetime) -> Figure:
+def line_at(now: datetime) -> Figure:
     return {
         "type": "line", "xref": "x", "yref": "paper", "x0": now.isoformat(), "x1": now.isoformat(),
         "y0": 0, "y1": 1, "line": {"color": "--chart-ink", "width": 1, "dash": "dot"},
     }  # fmt: skip
 
 
-def _layout(start: datetime, end: datetime, shapes: list[Figure]) -> Figure:
+def time_layout(
+    start: datetime, end: datetime, *, unit: str = "GPUs", top: int = 8, **more: object
+) -> Figure:
+    """One axis of time and one from zero; `top` is the room for words above, in pixels."""
     axis = {"gridcolor": "--chart-grid", "zeroline": False, "color": "--chart-ink"}
+    span = {"type": "date", "range": [start.isoformat(), end.isoformat()]}
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": "--chart-ink", "size": 12},
-        "margin": {"l": 52, "r": 12, "t": 8, "b": 36},
+        "margin": {"l": 56, "r": 12, "t": top, "b": 36},
         "hovermode": "x unified",
         "hoverlabel": {"bgcolor": "--card", "font": {"color": "--ink"}},
-        "legend": {"orientation": "h", "y": -0.18, "x": 0, "traceorder": "normal"},
-        "xaxis": {**axis, "type": "date", "range": [start.isoformat(), end.isoformat()]},
-        "yaxis": {**axis, "title": {"text": "GPUs"}, "rangemode": "tozero"},
-        "shapes": shapes,
+        "legend": {"orientation": "h", "y": -0.2, "x": 0, "traceorder": "normal"},
+        "xaxis": {**axis, **span, "tickangle": 0},
+        "yaxis": {**axis, "title": {"text": unit}, "rangemode": "tozero"},
+        **more,
     }
+
+
+def some_of(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+# --- small drawings ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest, StreamingHttpResponse
@@ -263,8 +263,8 @@ def add_event(request: HttpRequest, wanted: EventIn) -> CalendarEvent:
     """Put an event into the calendar."""
     user = require(request, calendar.RIGHT)
     draft = calendar.EventDraft(
-        kind=wanted.kind, title=wanted.title, starts_at=_utc(wanted.starts_at),
-        ends_at=_utc(wanted.ends_at), region=wanted.region, workload=wanted.workload,
+        kind=wanted.kind, title=wanted.title, starts_at=calendar.utc(wanted.starts_at),
+        ends_at=calendar.utc(wanted.ends_at), region=wanted.region, workload=wanted.workload,
     )  # fmt: skip
     try:
         return calendar.add_event(draft, by=user, at=timezone.now())
@@ -279,7 +279,3 @@ def remove_event(request: HttpRequest, event_id: int) -> Status[None]:
     """Remove an event; one that is gone stays gone."""
     calendar.remove_event(event_id, by=require(request, calendar.RIGHT))
     return Status(204, None)
-
-
-def _utc(at: datetime | None) -> datetime | None:
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at

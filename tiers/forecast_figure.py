@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tiers.figures import Figure
+from tiers.figures import Figure, band_traces, line_at, some_of, time_layout, trace
 from tiers.forecast_timeline import Curve, ForecastTimeline
 from tiers.models import CalendarEvent
 
@@ -37,70 +37,29 @@ def forecast_figure(
         window: the left edge, now, and the right edge.
     """
     start, now, end = window
-    data = _band(line.given, f"Forecast {line.ahead_h} h before", line.unit, past=True)
-    data += _actual(line)
+    hover = f"%{{y:,.1f}} {line.unit}"
+    said = f"Forecast {line.ahead_h} h before"
+    data = band_traces(line.given, said, legend=False, hover=hover, dash="dot", width=1.2)
+    if any(v is not None for v in line.actual):
+        data.append(
+            trace("Actual", line.times, line.actual, "--chart-busy", hover=hover, width=2.2)
+        )
     if future:
-        data += _band(line.coming, "Forecast", line.unit, past=False) + _known(line)
-    return {
-        "data": data,
-        "layout": _layout(line, events, start, now, end),
-        "problem": " ".join(_problems(line, has_data=bool(data))),
-    }
-
-
-def _actual(line: ForecastTimeline) -> list[Figure]:
-    if not any(v is not None for v in line.actual):
-        return []
-    return [_trace("Actual", line.times, line.actual, line.unit, "--chart-busy", width=2.2)]
+        data += band_traces(line.coming, "Forecast", hover=hover, dash="dash") + _known(line)
+    layout = time_layout(
+        start, end, unit=line.unit, top=22,
+        shapes=[line_at(now), *(_marked(e, start, end) for e in events)],
+        annotations=[_named(e, start, end) for e in events],
+    )  # fmt: skip
+    problem = " ".join(_problems(line, has_data=bool(data)))
+    return {"data": data, "layout": layout, "problem": problem}
 
 
 def _known(line: ForecastTimeline) -> list[Figure]:
     if not line.known:
         return []
     name = "Known gangs until they end"
-    return [
-        _trace(name, line.coming.times, line.known, "GPUs", "--chart-training", shape="hv",
-               dash="dot")
-    ]  # fmt: skip
-
-
-def _band(curve: Curve, name: str, unit: str, *, past: bool) -> list[Figure]:
-    """p5 to p95 as an area around the median."""
-    if not any(v is not None for v in curve.p50):
-        return []
-    edge = {
-        "type": "scatter", "mode": "lines", "x": [_iso(t) for t in curve.times],
-        "line": {"width": 0}, "connectgaps": False, "hoverinfo": "skip",
-    }  # fmt: skip
-    look = {"dash": "dot", "width": 1.2} if past else {"dash": "dash"}
-    return [
-        {**edge, "y": curve.p5, "showlegend": False},
-        {
-            **edge, "y": curve.p95, "fill": "tonexty", "fillcolor": "--chart-band",
-            "name": f"{name}, p5–p95", "showlegend": not past,
-        },
-        _trace(f"{name}, p50", curve.times, curve.p50, unit, "--chart-forecast", **look),
-    ]  # fmt: skip
-
-
-def _trace(
-    name: str,
-    times: Sequence[float],
-    values: Sequence[float | None],
-    unit: str,
-    colour: str,
-    **look: object,
-) -> Figure:
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": name,
-        "x": [_iso(t) for t in times],
-        "y": values,
-        "connectgaps": False,
-        "line": {"color": colour, "width": 1.6, "shape": "linear", "dash": "solid", **look},
-        "hovertemplate": f"%{{y:,.1f}} {unit}",
-    }
+    return [trace(name, line.coming.times, line.known, "--chart-training", shape="hv", dash="dot")]
 
 
 def _problems(line: ForecastTimeline, *, has_data: bool) -> Iterator[str]:
@@ -109,47 +68,9 @@ def _problems(line: ForecastTimeline, *, has_data: bool) -> Iterator[str]:
     elif not has_data:
         yield "Neither a history nor a forecast is known for this choice."
     elif line.unknown:
-        yield f"The actual sum lacks {_some(line.unknown)}: it is “at least”."
+        yield f"The actual sum lacks {some_of(line.unknown)}: it is “at least”."
     if line.unforecast and has_data:
-        yield f"The forecast lacks {_some(line.unforecast)}: it is “at least”."
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _layout(
-    line: ForecastTimeline,
-    events: Sequence[CalendarEvent],
-    start: datetime,
-    now: datetime,
-    end: datetime,
-) -> Figure:
-    axis = {"gridcolor": "--chart-grid", "zeroline": False, "color": "--chart-ink"}
-    return {
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": "--chart-ink", "size": 12},
-        "margin": {"l": 56, "r": 12, "t": 22, "b": 36},
-        "hovermode": "x unified",
-        "hoverlabel": {"bgcolor": "--card", "font": {"color": "--ink"}},
-        "legend": {"orientation": "h", "y": -0.22, "x": 0, "traceorder": "normal"},
-        "xaxis": {**axis, **_range(start, end), "tickangle": 0},
-        "yaxis": {**axis, "title": {"text": line.unit}, "rangemode": "tozero"},
-        "shapes": [_line_at(now), *(_marked(e, start, end) for e in events)],
-        "annotations": [_named(e, start, end) for e in events],
-    }
-
-
-def _range(start: datetime, end: datetime) -> Figure:
-    return {"type": "date", "range": [start.isoformat(), end.isoformat()]}
-
-
-def _line_at(now: datetime) -> Figure:
-    return {
-        "type": "line", "xref": "x", "yref": "paper", "x0": now.isoformat(), "x1": now.isoformat(),
-        "y0": 0, "y1": 1, "line": {"color": "--chart-ink", "width": 1, "dash": "dot"},
-    }  # fmt: skip
+        yield f"The forecast lacks {some_of(line.unforecast)}: it is “at least”."
 
 
 def _marked(event: CalendarEvent, start: datetime, end: datetime) -> Figure:
@@ -169,10 +90,6 @@ def _named(event: CalendarEvent, start: datetime, end: datetime) -> Figure:
         "xanchor": "right" if late else "left", "yanchor": "bottom", "text": event.title[:24],
         "showarrow": False, "font": {"color": "--warn", "size": 11},
     }  # fmt: skip
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 # --- the same as a table ------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What the forecast page says: the forecasts in force, why, how old, and how good they were."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 from django.conf import settings
 
 from tiers.core.demand.gangs import GangLine
+from tiers.core.forecast.gangs import listed_gpus
 from tiers.core.forecast.gate import CANDIDATES, TITLES
 from tiers.core.forecast.quantiles import QUANTILES
 from tiers.demand_queries import gang_lines
@@ -262,8 +263,12 @@ def _gangs(
 def _gang_step(
     rows: Sequence[SeriesLine], gangs: Sequence[GangLine], hours: int, now: datetime
 ) -> GangStep:
-    at = now + timedelta(hours=hours)
-    running = [g for g in gangs if g.state == "running" and (g.ends_by is None or g.ends_by > at)]
+    running = [g for g in gangs if g.state == "running"]
+    at_s = np.array([(now + timedelta(hours=hours)).timestamp()])
+
+    def known(some: Iterable[GangLine]) -> int:
+        return round(float(listed_gpus(some, at_s)[0]))
+
     values: list[float | None] = [None, None, None]
     if rows and hours:
         values = np.sum([_triple(row, hours) for row in rows], axis=0).tolist()
@@ -271,9 +276,9 @@ def _gang_step(
         values = [None, sum(row.last_value or 0.0 for row in rows), None]
     return GangStep(
         hours,
-        sum(g.gpus for g in running),
-        sum(g.gpus for g in running if g.ends_by is None),
-        sum(g.gpus for g in gangs if g.state == "waiting"),
+        known(running),
+        known(g for g in running if g.ends_by is None),
+        known(g for g in gangs if g.state == "waiting"),
         *values,
     )
 

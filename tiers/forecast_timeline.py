@@ -13,7 +13,7 @@ from uuid import UUID
 import numpy as np
 
 from infra_console.telemetry.series import Array
-from tiers.core.demand.gangs import GangLine
+from tiers.core.forecast.gangs import listed_gpus
 from tiers.core.forecast.quantiles import QUANTILES, STEP_S
 from tiers.demand_queries import gang_lines
 from tiers.facts import FleetFacts
@@ -80,7 +80,7 @@ def forecast_timeline(
         actual=_actual(histories, wanted, factor),
         given=_given(rows.keys(), factor, start, now, ahead_h),
         coming=coming,
-        known=[_known(gangs, at) for at in coming.times] if gangs else [],
+        known=listed_gpus(gangs, np.array(coming.times)).tolist() if gangs else [],
         made_at=next((r.made_at for r in rows.values()), None),
         unknown=_names(k for k in wanted if k not in histories.keys),
         unforecast=_names(k for k in wanted if k not in rows),
@@ -174,17 +174,6 @@ def _one_cycle_a_bucket(start: datetime, end: datetime) -> list[UUID]:
     for cycle_id, at in made.values_list("id", "started_at"):
         found.setdefault(int(at.timestamp() // width_s), cycle_id)
     return list(found.values())
-
-
-def _known(gangs: Iterable[GangLine], at_s: float) -> float:
-    """GPUs of the gangs that wait or may still run at a time; those without an end run on."""
-    return float(
-        sum(
-            g.gpus
-            for g in gangs
-            if g.state == "waiting" or g.ends_by is None or g.ends_by.timestamp() > at_s
-        )
-    )
 
 
 def _names(keys: Iterable[SeriesKey]) -> tuple[str, ...]:

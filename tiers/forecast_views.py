@@ -1,7 +1,7 @@
 """The forecast page: bands against what came, models and why, the calendar, retraining."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
@@ -160,8 +160,8 @@ def event_add(request: PageRequest) -> HttpResponse:
     draft = calendar.EventDraft(
         kind=form.get("kind", ""),
         title=form.get("title", ""),
-        starts_at=_utc(form.get("starts_at", "")),
-        ends_at=_utc(form.get("ends_at", "")),
+        starts_at=_time(form.get("starts_at", "")),
+        ends_at=_time(form.get("ends_at", "")),
         region=form.get("region", ""),
         workload=form.get("workload", ""),
     )
@@ -182,13 +182,12 @@ def event_remove(request: PageRequest, event_id: int) -> HttpResponse:
     return _back(request)
 
 
-def _utc(text: str) -> datetime | None:
-    """A time as a browser's field gives it, taken as UTC; None where it is none."""
+def _time(text: str) -> datetime | None:
+    """A time as a browser's field gives it; None where it is none."""
     try:
-        at = datetime.fromisoformat(text)
+        return calendar.utc(datetime.fromisoformat(text))
     except ValueError:
         return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 def _back(request: PageRequest) -> HttpResponseRedirect:

@@ -1,21 +1,25 @@
 """The forecast stage: read histories, run the core forecaster, keep what it said."""
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+from django.db.models import Q
 
 from infra_console.telemetry.series import Array
+from tiers.core.forecast.gangs import GangRuns
 from tiers.core.forecast.quantiles import QUANTILES, STEP_S
 from tiers.core.forecast.run import Predictor, SeriesForecast, forecast_all
 from tiers.facts import FleetFacts
 from tiers.forecast_scores import Score, last_day_scores
 from tiers.histories import Histories, SeriesKey, read_histories
-from tiers.models import Cycle, WorkloadForecast
+from tiers.models import Cycle, GangRun, WorkloadForecast
 
 HISTORY_DAYS = 28.0
+SEED = 1  # of the ends and arrivals of gangs that are drawn
 # The learned model and its version, or None and the reason in words. Handed in by tasks and
 # commands: this module is imported with the pages, which must not import torch.
 ModelLoader = Callable[[], tuple[Predictor | None, str]]
@@ -96,6 +100,8 @@ def forecast_fleet(facts: FleetFacts, *, now: datetime, load_model: ModelLoader)
         now.timestamp(),
         utc_offset_h=histories.utc_offset_h,
         model=model,
+        gangs=gangs_by_row(facts, histories.keys, now=now),
+        random=np.random.default_rng(SEED),
     )
     entries: dict[SeriesKey, ForecastEntry] = {}
     missing = dict(histories.missing)
@@ -106,6 +112,30 @@ def forecast_fleet(facts: FleetFacts, *, now: datetime, load_model: ModelLoader)
             entries[key] = _entry(facts, histories, row, series)
     scores = last_day_scores(histories, now=now)
     return ForecastBook(entries, missing, learned, tuple(scores))
+
+
+def gangs_by_row(
+    facts: FleetFacts, keys: Sequence[SeriesKey], *, now: datetime
+) -> dict[int, GangRuns]:
+    """The runs behind each series of GPUs asked for, by its place; series without any are left
+    out."""
+    since = now - timedelta(days=HISTORY_DAYS)
+    rows = GangRun.objects.filter(Q(ended_at=None) | Q(ended_at__gte=since)).values_list(
+        "cluster", "namespace", "gpus", "started_at", "ended_at", "deadline_at"
+    )
+    held: dict[SeriesKey, list[list[float]]] = defaultdict(list)
+    for cluster, namespace, gpus, *times in rows:
+        held[cluster, namespace].append(
+            [gpus, *(np.inf if at is None else at.timestamp() for at in times)]
+        )
+    found = {}
+    for row, (cluster, name) in enumerate(keys):
+        workload = facts.workloads[name]
+        asking = facts.asking_namespaces(workload) if workload.unit == "GPUs" else ()
+        runs = [run for namespace in sorted(asking) for run in held[cluster, namespace]]
+        if runs:
+            found[row] = GangRuns(*np.array(runs, dtype=np.float64).T)
+    return found
 
 
 def _entry(

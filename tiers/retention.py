@@ -13,6 +13,7 @@ from tiers.models import (
     CalendarEvent,
     Cycle,
     FleetChange,
+    ForecastModel,
     GangRun,
     LedgerLot,
     Observation,
@@ -20,20 +21,38 @@ from tiers.models import (
 )
 
 Rows = Callable[[datetime], QuerySet[Any]]
+KEEP_MODELS = 12  # three days of trainings, as long as the forecasts that they made
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Rows of `model` that are older than `keep` go; `rows` are those that went out of date."""
+    """Rows of `model` that are older than `keep` go; `rows` are those that went out of date.
+
+    `before` is done with them first: files go before the rows that name them, so that a prune that
+    was cut off is finished by the next.
+    """
 
     what: str
     model: type[Model]
     keep: timedelta
     rows: Rows
+    before: Callable[[QuerySet[Any]], None] | None = None
 
 
 def _ledger_days() -> timedelta:
     return timedelta(days=settings.KEEP_LEDGER_DAYS)
+
+
+def _old_models(_before: datetime) -> QuerySet[Any]:
+    """All but the newest, and the newest that is usable however old."""
+    newest = ForecastModel.objects.order_by("-trained_at").values_list("pk", flat=True)
+    stay = [*newest[:KEEP_MODELS], *newest.filter(state="active")[:1]]
+    return ForecastModel.objects.exclude(pk__in=stay)
+
+
+def _unlink(models: QuerySet[Any]) -> None:
+    for path in models.values_list("path", flat=True):
+        (settings.STATE_DIR / path).unlink(missing_ok=True)
 
 
 def kept() -> tuple[Kept, ...]:
@@ -51,6 +70,7 @@ def kept() -> tuple[Kept, ...]:
              lambda before: FleetChange.objects.filter(at__lt=before)),
         Kept("trainings of the network", TrainingRun, timedelta(days=30),
              lambda before: TrainingRun.objects.filter(finished_at__lt=before)),
+        Kept("weights of the network", ForecastModel, timedelta(0), _old_models, _unlink),
         Kept("events of the calendar", CalendarEvent, timedelta(days=400),
              lambda before: CalendarEvent.objects.filter(ends_at__lt=before)),
         Kept("sessions that ended", Session, timedelta(0),
@@ -71,6 +91,8 @@ def prune(
         own = entry.model in {LedgerLot, FleetChange, GangRun} and ledger_days is not None
         keep = timedelta(days=ledger_days or 0) if own else entry.keep
         rows = entry.rows(now - keep)
+        if entry.before is not None and not dry_run:
+            entry.before(rows)
         removed[entry.what] = (
             rows.count() if dry_run else rows.delete()[1].get(entry.model._meta.label, 0)
         )

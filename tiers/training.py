@@ -15,7 +15,7 @@ import numpy as np
 from django.conf import settings
 
 from infra_console.fleet.queries import current_fleet
-from tiers.adapters.model_files import drop_partials, load_model, save_model
+from tiers.adapters.model_files import CheckpointFiles, drop_partials, load_model, save_model
 from tiers.core.forecast.errors import ModelUnusable, TooLittleHistory
 from tiers.core.forecast.features import prepare
 from tiers.core.forecast.run import MIX, SeriesForecast, forecast_all
@@ -42,7 +42,8 @@ def train_forecaster(
 ) -> ForecastModel:
     """Train on the last 28 days of every series, keep the file, and record it as active.
 
-    The same `now`, seed and history give the same weights.
+    The same `now`, seed and history give the same weights, also when the first worker died: the
+    next goes on from the last whole epoch.
 
     Raises:
         NoFleet: no fleet file has been applied.
@@ -58,8 +59,10 @@ def train_forecaster(
     if not histories.keys:
         raise TooLittleHistory("no series has a history yet")
     told("training", READ_SHARE)
+    version = f"{now:%Y%m%dT%H%M%S}-{seed}"
+    checkpoints = CheckpointFiles(settings.STATE_DIR / MODELS, version)
     model, losses = _fit(
-        histories, seed=seed, epochs=epochs,
+        histories, seed=seed, epochs=epochs, checkpoints=checkpoints,
         told=lambda share: told("training", READ_SHARE + FIT_SHARE * share),
     )  # fmt: skip
     told("judging", READ_SHARE + FIT_SHARE)
@@ -70,7 +73,6 @@ def train_forecaster(
         utc_offset_h=histories.utc_offset_h,
         model=model,
     )
-    version = f"{now:%Y%m%dT%H%M%S}-{seed}"
     path = MODELS / f"{version}.safetensors"
     sha256 = save_model(settings.STATE_DIR / path, model.weights, seen_until_s=model.seen_until_s)
     record, _ = ForecastModel.objects.update_or_create(
@@ -87,6 +89,7 @@ def train_forecaster(
             "reason": "",
         },
     )
+    checkpoints.drop()
     log.info("Trained forecast model %s on %d series", version, record.series)
     return record
 
@@ -110,12 +113,20 @@ def load_active_model() -> tuple[TorchModel | None, str]:
 
 
 def _fit(
-    histories: Histories, *, seed: int, epochs: int, told: Callable[[float], None]
+    histories: Histories,
+    *,
+    seed: int,
+    epochs: int,
+    checkpoints: CheckpointFiles,
+    told: Callable[[float], None],
 ) -> tuple[TorchModel, list[float]]:
     length = len(histories.times)
     matrix = prepare(histories.matrix, histories.times, histories.utc_offset_h)
     held_back = min(HELD_BACK_STEPS, length // 4)
-    return train(matrix, seed=seed, epochs=epochs, train_to=length - 1 - held_back, told=told)
+    return train(
+        matrix, seed=seed, epochs=epochs, train_to=length - 1 - held_back, told=told,
+        checkpoints=checkpoints,
+    )  # fmt: skip
 
 
 def _metrics(judged: list[SeriesForecast]) -> dict[str, float | int | None]:

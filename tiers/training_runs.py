@@ -1,7 +1,7 @@
 """Trainings as rows: asked for by people or by age, worked one at a time, seen while they run.
 
 Whoever holds the lock runs alone, and the lock goes with its worker: a row still called running
-then was left by a worker that died, and is begun again as of the same moment with the same seed.
+then was left by a worker that died, and is taken up as of the same moment with the same seed.
 Weights are written at the end, whole or not at all. No torch here: pages import this.
 """
 

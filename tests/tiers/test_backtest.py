@@ -23,7 +23,7 @@ KEYS = {
     "group", "horizon", "origins", "mae", "mase", "rel_mae_best_naive",
     "rel_mae_best_naive_interval", "rel_mae_last", "wql", "coverage_50", "coverage_80",
     "coverage_95", "coverage_95_interval", "coverage_95_top_demand", "coverage_95_ramps", "model",
-    "fit_seconds", "forecast_seconds", "rivals",
+    "fit_seconds", "forecast_seconds", "rivals", "decision",
 }  # fmt: skip
 
 
@@ -68,6 +68,9 @@ def test_one_json_object_has_every_figure_for_each_group_and_horizon(
         assert covered["value"] == pytest.approx(found["coverage_95"], rel=1e-4)
         assert covered["low"] <= covered["value"] <= covered["high"]
         assert found["rivals"]["last"]["mae"] > 0
+        hour = found["decision"][-1]
+        assert (hour["lag_min"], hour["wanted"]) == (60, 0.99)
+        assert hour["forecast"]["held_gpu_hours"] > 0
 
 
 def test_a_spike_to_come_moves_no_earlier_forecast(brief_training: None) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tiers.figures import LEDGER_WIDTH, ledger_bar, sparkline, tier_figure
+from tiers.figures import LEDGER_WIDTH, band_traces, ledger_bar, sparkline, tier_figure
 from tiers.timelines import Band
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -35,10 +35,18 @@ def test_a_gap_stays_a_gap_and_is_not_bridged():
 def test_the_future_is_drawn_only_when_asked_for_and_up_to_its_edge():
     with_future = tier_figure(HISTORY, band(), floor_gpus=None, window=WINDOW)
     names = [trace.get("name") for trace in with_future["data"]]
-    assert "Forecast p50" in names
+    assert "Forecast, p50" in names
     assert with_future["layout"]["xaxis"]["range"][1] == WINDOW[2].isoformat()
     without = tier_figure(HISTORY, None, floor_gpus=None, window=WINDOW)
-    assert "Forecast p50" not in [trace["name"] for trace in without["data"]]
+    assert "Forecast, p50" not in [trace["name"] for trace in without["data"]]
+
+
+def test_a_band_without_a_median_draws_nothing_and_one_with_gaps_keeps_them():
+    assert band_traces(NO_BAND, "Forecast") == []
+    gapped = replace(band(), p50=[None, 2.0])
+    low, high, middle = band_traces(gapped, "Forecast", legend=False)
+    assert (high["showlegend"], middle["y"], middle["connectgaps"]) == (False, [None, 2.0], False)
+    assert low["x"][0] == "2026-11-24T12:10:00+00:00"
 
 
 def test_a_silent_source_is_said_and_nothing_is_drawn_as_zero():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from tiers.adapters.model_files import load_model, save_model
+from tiers.adapters.model_files import CheckpointFiles, load_model, save_model
 from tiers.core.forecast.errors import ModelCorrupt, ModelFileMissing
 
 WEIGHTS = {"first.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}
@@ -45,3 +45,21 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(ModelCorrupt):
         load_model(path, sha256=hashlib.sha256(data).hexdigest())
+
+
+def test_a_torn_checkpoint_is_left_aside_and_those_of_other_trainings_go(tmp_path: Path) -> None:
+    state = {"weight.a": np.arange(3.0), "random": np.arange(4, dtype=np.uint8)}
+    CheckpointFiles(tmp_path, "old").keep("patches", state)
+    files = CheckpointFiles(tmp_path, "new")
+    assert not list(tmp_path.glob(".old*"))
+    files.keep("patches", {**state, "weight.a": np.zeros(3)})
+    files.keep("patches", state)
+    found = files.load("patches")
+    assert found is not None
+    np.testing.assert_array_equal(found["weight.a"], state["weight.a"])
+    assert files.load("others") is None
+    (path,) = tmp_path.iterdir()  # the one before is gone
+    path.write_bytes(path.read_bytes()[:-8])
+    assert files.load("patches") is None
+    files.drop()
+    assert not list(tmp_path.iterdir())

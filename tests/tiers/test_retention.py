@@ -2,14 +2,15 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from tiers.models import FleetChange, LedgerLot
-from tiers.retention import kept, prune
+from tiers.models import FleetChange, ForecastModel, LedgerLot
+from tiers.retention import KEEP_MODELS, kept, prune
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
@@ -48,6 +49,34 @@ def test_the_command_counts_without_removing_and_takes_other_days(capsys):
     assert not LedgerLot.objects.exists()
     with pytest.raises(CommandError, match="at least 1"):
         call_command("prune", "--days", "0")
+
+
+def weights(folder: Path, hours: int, state: str = "active") -> Path:
+    path = folder / "models" / f"m{hours}.safetensors"
+    path.write_bytes(b"weights")
+    ForecastModel.objects.create(
+        version=f"m{hours}", path=f"models/m{hours}.safetensors", sha256="0" * 64, state=state,
+        trained_at=NOW - timedelta(hours=hours), seed=1, series=2, seconds=3.0,
+    )  # fmt: skip
+    return path
+
+
+def test_old_weights_go_with_their_files_and_what_is_in_force_stays(tmp_path, settings):
+    settings.STATE_DIR = tmp_path
+    (tmp_path / "models").mkdir()
+    refused = [weights(tmp_path, hours, "refused") for hours in range(KEEP_MODELS)]
+    in_force, oldest = weights(tmp_path, 100), weights(tmp_path, 200)
+    lost = weights(tmp_path, 300)
+    lost.unlink()  # a prune that was cut off
+    assert prune(now=NOW, dry_run=True)["weights of the network"] == 2
+    assert oldest.exists()
+    assert prune(now=NOW)["weights of the network"] == 2
+    assert all(path.exists() for path in [*refused, in_force])
+    assert not oldest.exists()
+    assert set(ForecastModel.objects.filter(state="active")) == {
+        ForecastModel.objects.get(version="m100")
+    }
+    assert prune(now=NOW)["weights of the network"] == 0
 
 
 def test_the_page_of_what_is_stored_names_all_that_is_pruned():

@@ -145,6 +145,32 @@ def test_the_same_moment_and_seed_give_the_same_weights_and_leave_no_half_writte
     assert ForecastModel.objects.count() == 1
 
 
+class Killed(BaseException):
+    """As a worker's death: nothing of ours catches it."""
+
+
+def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_with_the_same_weights(
+    metrics: MemorySource, state_dir: Path
+) -> None:
+    whole = train_forecaster(NOW, seed=7, epochs=2)
+    shares: list[float] = []
+
+    def until_first_epoch(stage: str, share: float) -> None:
+        shares.append(share)
+        if stage == "training" and len(shares) == 3:
+            raise Killed
+
+    folder = state_dir / "models"
+    with pytest.raises(Killed):
+        train_forecaster(NOW, seed=7, epochs=2, told=until_first_epoch)
+    assert len(list(folder.glob(".*.checkpoint"))) == len(KINDS)
+    told: list[str] = []
+    again = train_forecaster(NOW, seed=7, epochs=2, told=lambda stage, _: told.append(stage))
+    assert told.count("training") == 1 + 1  # it began, and one epoch was left
+    assert (again.sha256, again.metrics) == (whole.sha256, whole.metrics)
+    assert not list(folder.glob(".*"))
+
+
 def _without_one(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return dict(list(weights.items())[1:])
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import safetensors
 from safetensors.numpy import load, save
 
@@ -14,6 +15,7 @@ from tiers.core.forecast.errors import ModelCorrupt, ModelFileMissing, ModelUnus
 from tiers.core.forecast.weights import Weights
 
 SCHEMA = "forecast-model/2"
+_CHECKPOINT = ".checkpoint"
 _LENGTH_BYTES = 8  # safetensors begins with its header's length
 
 
@@ -29,6 +31,11 @@ def save_model(path: Path, weights: Weights, *, seen_until_s: float) -> str:
     """Write a file that appears whole; returns its SHA-256 in hexadecimal. Raises OSError."""
     # One entry: safetensors writes several in an order of chance, and the hash would differ.
     data = save(dict(weights), metadata={SCHEMA: repr(seen_until_s)})
+    _write_whole(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _write_whole(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -39,13 +46,57 @@ def save_model(path: Path, weights: Weights, *, seen_until_s: float) -> str:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    return hashlib.sha256(data).hexdigest()
 
 
 def drop_partials(folder: Path) -> None:
     """Remove what writers left that were killed; nobody else may be writing."""
-    for partial in folder.glob(".*.safetensors.*"):
-        partial.unlink(missing_ok=True)
+    for pattern in (".*.safetensors.*", f".*{_CHECKPOINT}.*"):
+        for partial in folder.glob(pattern):
+            partial.unlink(missing_ok=True)
+
+
+class CheckpointFiles:
+    """What a training under way has reached, a file for each network, its SHA-256 in its name.
+
+    The next training of the same version goes on from there; those of others are removed.
+    """
+
+    def __init__(self, folder: Path, version: str) -> None:
+        self.folder, self.version = folder, version
+        for path in folder.glob(f".*{_CHECKPOINT}"):
+            if not path.name.startswith(f".{version}."):
+                path.unlink(missing_ok=True)
+
+    def load(self, kind: str) -> Mapping[str, np.ndarray] | None:
+        """None where there is none, or it is not what was written."""
+        for path in self._of(kind):
+            try:
+                data = path.read_bytes()
+                if f".{hashlib.sha256(data).hexdigest()}{_CHECKPOINT}" in path.name:
+                    found: Mapping[str, np.ndarray] = load(data)
+                    return found
+            except (OSError, safetensors.SafetensorError):
+                continue
+        return None
+
+    def keep(self, kind: str, state: Mapping[str, np.ndarray]) -> None:
+        """Write the state whole, then remove the one before. Raises OSError."""
+        data = save({name: np.ascontiguousarray(value) for name, value in state.items()})
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self.folder / f".{self.version}.{kind}.{sha256}{_CHECKPOINT}"
+        before = self._of(kind)
+        _write_whole(path, data)
+        for old in before:
+            if old != path:
+                old.unlink(missing_ok=True)
+
+    def drop(self) -> None:
+        """The training has ended: nothing of it is needed."""
+        for path in self.folder.glob(f".{self.version}.*{_CHECKPOINT}"):
+            path.unlink(missing_ok=True)
+
+    def _of(self, kind: str) -> list[Path]:
+        return list(self.folder.glob(f".{self.version}.{kind}.*{_CHECKPOINT}"))
 
 
 def load_model(path: Path, *, sha256: str) -> StoredModel:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tiers.core.forecast.conformal import calibrated
+from tiers.core.forecast.decision import decision_lines
 from tiers.core.forecast.errors import TooLittleHistory
 from tiers.core.forecast.experts import NAIVE, expert_paths
 from tiers.core.forecast.features import HOUR, SeriesMatrix
@@ -133,6 +134,13 @@ def result(test: Backtest, row: int, steps: int, *, random: np.random.Generator)
         "rel_mae_last_interval": versus["last"],
         "model": CANDIDATES[int(test.rolling.gate.chosen[row, -1, group])],
         "model_shares": _shares(test.rolling.gate.chosen[row, test.warm :, group]),
+        "decision": decision_lines(
+            test.rolling.values[row],
+            test.rolling.paths["last"][row, :, 0],
+            test.outcome[row],
+            before=np.arange(test.warm),
+            scored=scored,
+        ),
         "rivals": {
             name: values
             if isinstance(values, str)

@@ -18,6 +18,7 @@ LEARNED = "learned"
 PRIOR: Mapping[str, float] = {
     "last": 0.3, "day": 0.1, "week": 0.1, "hour": 0.1, "day_median": 0.1, "days": 0.1,
     "smooth_day": 0.1, "shifted_day": 0.1, "fitted": 0.3, "pooled": 0.3, LEARNED: 0.3,
+    "gangs": 0.3,
 }  # fmt: skip
 NAIVE = ("last", "day", "week")
 _DAYS = 4

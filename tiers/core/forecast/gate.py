@@ -4,6 +4,9 @@ At every origin each naive model is compared with the mixture on the outcomes kn
 last days counting most, by horizon group. It is in force where its error, plus what chance may add
 to the difference, is at most one percent above the mixture's: a test of non-inferiority, so that
 chance demotes nothing, and a mixture that loses is demoted by itself.
+
+What knows gangs (gangs.py) is judged the other way round, against what is in force: it takes over
+where its error, plus a standard error of the difference, is still the lower one.
 """
 
 from collections.abc import Mapping
@@ -13,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiers.core.forecast.quantiles import STEPS, Array
-from tiers.core.forecast.windows import DAY
+from tiers.core.forecast.windows import DAY, WEEK
 
 # Simplest first: ties go to the earlier.
 TITLES: Mapping[str, str] = {
@@ -21,8 +24,10 @@ TITLES: Mapping[str, str] = {
     "day": "same time yesterday",
     "week": "same time last week",
     "mix": "mixture",
+    "gangs": "known gangs and arrivals",
 }
-CANDIDATES = tuple(TITLES)
+GANGS = "gangs"
+CANDIDATES = tuple(name for name in TITLES if name != GANGS)
 TIE = 0.01
 ROUNDING = 1e-9
 _NORMAL = 1.2533  # a normal's standard deviation in units of its mean absolute value
@@ -30,6 +35,7 @@ _NORMAL = 1.2533  # a normal's standard deviation in units of its mean absolute 
 MIN_ORIGINS = DAY // 2
 MIN_ORIGINS_OF_MIXTURE = DAY
 _KEEP = 0.5 ** (1 / (3 * DAY))
+_KEEP_LONG = 0.5 ** (1 / WEEK)
 # Horizon groups in steps: up to two hours, and up to four.
 GROUPS: Mapping[str, slice] = {"2h": slice(0, 12), "4h": slice(12, STEPS)}
 
@@ -75,6 +81,44 @@ def run_gate(paths: Mapping[str, Array], outcome: Array) -> Gate:
     return Gate(chosen, total / count, known, against / count)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Takeover:
+    """Where a path replaces what is in force: `chosen` (N, O, 2); the newest figures (N, 2)."""
+
+    chosen: NDArray[np.bool_]
+    mae: Array
+    against: Array
+    known: Array
+
+
+def run_takeover(path: Array, instead: Array, outcome: Array) -> Takeover:
+    """Compare a path with the one in force at consecutive origins, by errors known by then.
+
+    Args:
+        path, instead: (N, O, 24); NaN where the path sleeps.
+        outcome: (N, O, 24); entry (o, h) is looked at from origin o + h + 1 on.
+    """
+    ours, theirs = _just_known_errors(path, outcome), _just_known_errors(instead, outcome)
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    ours, theirs = np.where(both, ours, 0.0), np.where(both, theirs, 0.0)
+    mae, against, squares, weight, known = (np.zeros(ours[:, 0].shape) for _ in range(5))
+    chosen = np.zeros(ours.shape, dtype=np.bool_)
+    for origin in range(ours.shape[1]):
+        fresh = both[:, origin]
+        keep = np.where(fresh, _KEEP_LONG, 1.0)
+        mae = keep * mae + ours[:, origin]
+        against = keep * against + theirs[:, origin]
+        squares = keep * squares + (ours[:, origin] - theirs[:, origin]) ** 2
+        weight, known = keep * weight + fresh, known + fresh
+        count = np.maximum(weight, 1e-9)
+        # Squares, so that a few wild hours count against it; errors of one path are one.
+        chance = np.sqrt(squares / count) / np.sqrt(np.maximum(weight / STEPS, 1.0))
+        better = (mae - against) / count + chance < 0
+        chosen[:, origin] = better & (known >= MIN_ORIGINS_OF_MIXTURE)
+    count = np.where(known > 0, np.maximum(weight, 1e-9), np.nan)
+    return Takeover(chosen, mae / count, against / count, known)
+
+
 def _just_known_errors(path: Array, outcome: Array) -> Array:
     """(N, O, 2): mean error over the targets whose outcome becomes known at each origin."""
     error = np.abs(path - outcome)
@@ -108,12 +152,33 @@ def _choose(
     return np.where(known[-1] >= MIN_ORIGINS_OF_MIXTURE, found, 0)
 
 
+def takeover_reason(takeover: Takeover, row: int, group: int) -> str:
+    """Why what knows gangs is in force, or is not; empty where no gang is known."""
+    mae, against, known = (
+        float(part[row, group]) for part in (takeover.mae, takeover.against, takeover.known)
+    )
+    if not known:
+        return ""
+    if takeover.chosen[row, -1, group]:
+        return (
+            f"{TITLES[GANGS]} up to {tuple(GROUPS)[group]}, beside the other paths: error "
+            f"{1 - mae / against:.1%} lower over {int(known)} past origins than without"
+        )
+    if known < MIN_ORIGINS_OF_MIXTURE:
+        why = f"only {int(known)} past origins judge it"
+    elif mae >= against:
+        why = f"its error was {mae / against - 1:.1%} higher" if against else "it erred"
+    else:
+        why = f"it was only {1 - mae / against:.1%} better, which may be chance"
+    return f"{TITLES[GANGS]} not used because {why}"
+
+
 def reason(gate: Gate, row: int, group: int) -> str:
     """Why the model in force is in force, and why each other is not."""
     horizon = tuple(GROUPS)[group]
     known = gate.known[:, row, group]
     place = int(gate.chosen[row, -1, group]) if gate.chosen.shape[1] else 0
-    names = list(TITLES.values())
+    names = [TITLES[name] for name in CANDIDATES]
     if known[-1] < MIN_ORIGINS_OF_MIXTURE:
         return f"{names[place]} up to {horizon}: only {int(known[-1])} past origins to compare on"
     others = [_why_not(gate, i, place, row, group) for i in range(len(names)) if i != place]
@@ -123,7 +188,7 @@ def reason(gate: Gate, row: int, group: int) -> str:
 
 
 def _why_not(gate: Gate, other: int, place: int, row: int, group: int) -> str:
-    name = tuple(TITLES.values())[other]
+    name = TITLES[CANDIDATES[other]]
     if gate.known[other, row, group] < MIN_ORIGINS:
         return f"{name} not used because it could not be judged"
     theirs, ours = _compared(gate, other, place, row, group)
@@ -131,7 +196,7 @@ def _why_not(gate: Gate, other: int, place: int, row: int, group: int) -> str:
         worse = f"{theirs / ours - 1:.0%}" if ours > 0 else "infinitely"
         return f"{name} not used because its error was {worse} higher"
     better = f"{name} not used because it was only {1 - theirs / ours:.1%} better, "
-    if place == len(TITLES) - 1:
+    if place == len(CANDIDATES) - 1:
         return better + "which may be chance"
     return better + "within the 1 % that goes to the simpler model"
 

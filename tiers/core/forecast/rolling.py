@@ -13,7 +13,15 @@ import numpy as np
 from tiers.core.forecast.conformal import calibrated
 from tiers.core.forecast.experts import LEARNED, NAIVE, PRIOR, expert_paths
 from tiers.core.forecast.features import SeriesMatrix
-from tiers.core.forecast.gate import CANDIDATES, GROUPS, Gate, run_gate
+from tiers.core.forecast.gate import (
+    CANDIDATES,
+    GANGS,
+    GROUPS,
+    Gate,
+    Takeover,
+    run_gate,
+    run_takeover,
+)
 from tiers.core.forecast.mix import Mixture, mix
 from tiers.core.forecast.quantiles import STEPS, Array
 from tiers.core.forecast.regression import regressed_paths
@@ -27,6 +35,7 @@ class Rolling:
     """Everything said at O consecutive origins about N series.
 
     `values` (N, O, 24, 15); `paths` of the candidates (N, O, 24); NaN where none can be made.
+    `takeover` is None where no gang is known.
     """
 
     origins: Index
@@ -34,9 +43,15 @@ class Rolling:
     paths: Mapping[str, Array]
     gate: Gate
     mixture: Mixture
+    takeover: Takeover | None = None
 
 
-def roll(matrix: SeriesMatrix, origins: Index, learned: Array | None = None) -> Rolling:
+def roll(
+    matrix: SeriesMatrix,
+    origins: Index,
+    learned: Array | None = None,
+    known: Array | None = None,
+) -> Rolling:
     """Forecast at consecutive origins.
 
     Args:
@@ -44,6 +59,7 @@ def roll(matrix: SeriesMatrix, origins: Index, learned: Array | None = None) -> 
         origins: (O,) consecutive columns; the first ones only warm up weights and bands.
         learned: (N, O, 24) medians of the learned model; NaN where it has none, or was trained
             on the outcome.
+        known: (N, O, 24) medians from known gangs and arrivals; NaN where there are none.
 
     Raises:
         ValueError: the origins are not consecutive.
@@ -60,7 +76,31 @@ def roll(matrix: SeriesMatrix, origins: Index, learned: Array | None = None) -> 
     candidates = {**{name: paths[name] for name in NAIVE}, "mix": mixture.path}
     gate = run_gate(candidates, happened)
     path = in_force(candidates, gate, fresh=np.isfinite(matrix.fresh[:, origins]))
-    return Rolling(origins, calibrated(path, happened, usual), candidates, gate, mixture)
+    takeover = None
+    if known is not None and np.isfinite(known).any():
+        candidates[GANGS] = _with_gangs(paths, known, happened, usual)
+        takeover = run_takeover(candidates[GANGS], path, happened)
+        path = _taken_over(path, candidates[GANGS], takeover)
+    return Rolling(origins, calibrated(path, happened, usual), candidates, gate, mixture, takeover)
+
+
+def _with_gangs(paths: Mapping[str, Array], known: Array, happened: Array, usual: Array) -> Array:
+    """(N, O, 24) the mixture of all paths and what knows gangs; NaN for series without gangs."""
+    rows = np.isfinite(known).any(axis=(1, 2))
+    given = {name: path[rows] for name, path in paths.items()} | {GANGS: known[rows]}
+    found = np.full(known.shape, np.nan)
+    found[rows] = mix(given, happened[rows], usual[rows], PRIOR).path
+    return found
+
+
+def _taken_over(path: Array, gangs: Array, takeover: Takeover) -> Array:
+    found = path.copy()
+    for place, steps in enumerate(GROUPS.values()):
+        chosen = takeover.chosen[:, :, place, None] & np.isfinite(gangs[..., steps])
+        # Where the series has no fresh value, what is in force says nothing, and so does this.
+        chosen &= np.isfinite(path[..., steps])
+        found[..., steps] = np.where(chosen, gangs[..., steps], path[..., steps])
+    return found
 
 
 def in_force(candidates: Mapping[str, Array], gate: Gate, *, fresh: Array) -> Array:

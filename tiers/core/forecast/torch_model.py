@@ -3,10 +3,12 @@
 Trained with the pinball loss in units of each series' own error of holding the last value, since
 that is how forecasts are judged: a quiet series counts as much as a wild one. Everything random
 comes from one seed; no dropout. Global training after Oreshkin et al. 2020 and Salinas et al. 2020.
+A training that was cut off goes on from its last whole epoch and ends with the same weights.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -64,6 +66,27 @@ class TorchModel:
         return {kind: values.reshape(shape) for kind, values in found.items()}
 
 
+State = Mapping[str, np.ndarray]
+
+
+class Checkpoints(Protocol):
+    """Where the state of each network after its last whole epoch is kept."""
+
+    def load(self, kind: str) -> State | None: ...
+
+    def keep(self, kind: str, state: State) -> None: ...
+
+
+class NoCheckpoints:
+    """Nothing is kept: a training that is cut off begins anew."""
+
+    def load(self, _kind: str) -> State | None:
+        return None
+
+    def keep(self, _kind: str, _state: State) -> None:
+        return
+
+
 def expected_shapes() -> dict[str, tuple[int, ...]]:
     """The name and shape of each weight of the ensemble."""
     return {
@@ -82,6 +105,7 @@ def train(
     batches_per_epoch: int = 50,
     device: str = "cpu",
     told: Callable[[float], None] = lambda _share: None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[TorchModel, list[float]]:
     """Fit the networks, one after the other.
 
@@ -91,6 +115,7 @@ def train(
         train_to: the last column whose value may be seen.
         epochs: of `batches_per_epoch` batches of 128 windows each.
         told: is told the share of all epochs done, after each.
+        checkpoints: hold what the same training, with the same series, left when it was cut off.
 
     Returns:
         The model and the mean scaled loss of each epoch, over the networks.
@@ -106,7 +131,9 @@ def train(
         random = torch.Generator().manual_seed(seed * len(KINDS) + place)
         network = fresh_network(kind, random).to(device).train()
         share_told = _by_share(told, place * epochs, losses.size)
-        losses[place] = _fit(network, lessons, random, epochs, batches_per_epoch, share_told)
+        fit = _Fit(network, random, epochs, batches_per_epoch)
+        kept = checkpoints or NoCheckpoints()
+        losses[place] = _fit(fit, kind, lessons, kept, share_told)
         for name, value in network.state_dict().items():
             weights[f"{kind}.{name}"] = value.cpu().numpy().copy()
     model = TorchModel(weights, float(matrix.times_s[train_to]), device)
@@ -171,40 +198,96 @@ def _weights(rows: Index, scaled: Array, known: np.ndarray) -> Array:
     return weight[rows]
 
 
+class _Fit:
+    """A network with what its training needs to go on: optimiser, rate, random state, losses."""
+
+    def __init__(
+        self, network: nn.Module, random: torch.Generator, epochs: int, batches: int
+    ) -> None:
+        self.network, self.random = network, random
+        self.epochs, self.batches = epochs, batches
+        self.losses: list[float] = []
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=_PEAK_RATE, weight_decay=_WEIGHT_DECAY
+        )
+        self.rate = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, max_lr=_PEAK_RATE, total_steps=epochs * batches, pct_start=0.1
+        )
+
+    def state(self) -> dict[str, np.ndarray]:
+        found = {f"weight.{k}": v.cpu().numpy() for k, v in self.network.state_dict().items()}
+        for place, weight in enumerate(self.network.parameters()):
+            held = self.optimizer.state[weight]
+            found |= {f"{part}.{place}": held[part].cpu().numpy() for part in _MOMENTS}
+        group = self.optimizer.param_groups[0]
+        found["random"] = self.random.get_state().numpy()
+        found["rate"] = np.array([group["lr"], *group["betas"]])
+        found["losses"] = np.array(self.losses)
+        found["length"] = np.array([self.epochs, self.batches], dtype=np.int64)
+        return found
+
+    def go_on_from(self, state: State) -> None:
+        """Take up what `state` gave; one of another length or network is left aside."""
+        shapes = {f"weight.{k}": tuple(v.shape) for k, v in self.network.state_dict().items()}
+        if {k: v.shape for k, v in state.items() if k.startswith("weight.")} != shapes:
+            return
+        if state["length"].tolist() != [self.epochs, self.batches]:
+            return
+        self.network.load_state_dict(
+            {k.removeprefix("weight."): torch.tensor(state[k]) for k in shapes}
+        )
+        self.losses = state["losses"].tolist()
+        steps = len(self.losses) * self.batches
+        for place, weight in enumerate(self.network.parameters()):
+            held: dict[str, Any] = {
+                part: torch.tensor(state[f"{part}.{place}"], device=weight.device)
+                for part in _MOMENTS
+            }
+            self.optimizer.state[weight] = held | {"step": torch.tensor(float(steps))}
+        lr, *betas = state["rate"].tolist()
+        self.optimizer.param_groups[0].update(lr=lr, betas=tuple(betas))
+        self.rate.load_state_dict({"last_epoch": steps, "_step_count": steps + 1})
+        self.random.set_state(torch.tensor(state["random"]))
+
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
 def _fit(
-    network: nn.Module,
+    fit: _Fit,
+    kind: str,
     lessons: _Lessons,
-    random: torch.Generator,
-    epochs: int,
-    batches: int,
+    checkpoints: Checkpoints,
     told: Callable[[int], None],
 ) -> list[float]:
-    device = next(network.parameters()).device
-    fit = torch.optim.AdamW(network.parameters(), lr=_PEAK_RATE, weight_decay=_WEIGHT_DECAY)
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        fit, max_lr=_PEAK_RATE, total_steps=epochs * batches, pct_start=0.1
-    )
+    if (left := checkpoints.load(kind)) is not None:
+        fit.go_on_from(left)
+    while len(fit.losses) < fit.epochs:
+        fit.losses.append(_epoch(fit, lessons))
+        checkpoints.keep(kind, fit.state())
+        told(len(fit.losses))
+    return fit.losses
+
+
+def _epoch(fit: _Fit, lessons: _Lessons) -> float:
+    device = next(fit.network.parameters()).device
     levels = torch.tensor(LEVELS, dtype=torch.float32, device=device)
-    losses = []
-    for _ in range(epochs):
-        total = 0.0
-        for _ in range(batches):
-            drawn = torch.randint(len(lessons), (_BATCH,), generator=random)
-            over = lessons.outcomes[drawn].to(device)[..., None] - network(
-                lessons.inputs[drawn].to(device)
-            )
-            loss = torch.maximum(levels * over, (levels - 1) * over).mean(-1)
-            share = lessons.known[drawn].to(device) * lessons.weight[drawn].to(device)[:, None]
-            loss = (loss * share).sum() / share.sum().clamp(min=1e-6)
-            fit.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            fit.step()
-            rate.step()
-            total += float(loss.detach())
-        losses.append(total / batches)
-        told(len(losses))
-    return losses
+    total = 0.0
+    for _ in range(fit.batches):
+        drawn = torch.randint(len(lessons), (_BATCH,), generator=fit.random)
+        over = lessons.outcomes[drawn].to(device)[..., None] - fit.network(
+            lessons.inputs[drawn].to(device)
+        )
+        loss = torch.maximum(levels * over, (levels - 1) * over).mean(-1)
+        share = lessons.known[drawn].to(device) * lessons.weight[drawn].to(device)[:, None]
+        loss = (loss * share).sum() / share.sum().clamp(min=1e-6)
+        fit.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(fit.network.parameters(), 1.0)
+        fit.optimizer.step()
+        fit.rate.step()
+        total += float(loss.detach())
+    return total / fit.batches
 
 
 def _networks_of(weights: Weights, device: str) -> dict[str, nn.Module]:

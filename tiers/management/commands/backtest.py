@@ -199,6 +199,8 @@ def _time(series: FileSeries, place: int) -> str | float:
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
