@@ -174,10 +174,18 @@ def _evidence(
             f"Nodes and pods were read from {cluster.source} as the cycle began.",
             *([ground.course] if ground.course else []),
             *words_of_cluster(ground.gangs, cluster.cluster),
+            *_held_words(allocation, ground.facts.region_of[cluster.cluster]),
             *ground.demand.words(ground.facts, cluster.cluster, now=ground.now),
         ),
         doubts=(ground.doubt,) if ground.doubt else (),
     )
+
+
+def _held_words(allocation: Allocation, region: str) -> list[str]:
+    """What stays in a region by its dwell, and where its growth goes should a pool give none."""
+    told = [h.words for h in allocation.held if h.region == region]
+    told += [f.words() for f in allocation.fallbacks if f.region == region and not f.step]
+    return [f"{words[0].upper()}{words[1:]}." for words in told]
 
 
 def _at_least_lines(snapshot: Snapshot) -> list[dict[str, Any]]:

@@ -34,12 +34,14 @@ def snapshot_of(
     now: datetime,
     demand_now: DemandNow,
     gangs: Sequence[Mapping[str, Any]] = (),
+    changed_s_ago: Mapping[tuple[str, str], float] | None = None,
 ) -> Snapshot:
     """What is known of the clusters that answered, and what their workloads will ask for.
 
     Args:
         demand_now: live queues that lift the first steps, and the throughput in force.
         gangs: those that wait, in their turn.
+        changed_s_ago: since a plan last changed groups, by (pool, workload).
 
     Raises:
         SnapshotInvalid, pydantic.ValidationError: the parts do not fit together.
@@ -70,6 +72,7 @@ def snapshot_of(
         quantile=QUANTILE,
         max_moves=MAX_GROUP_MOVES,
         gangs=gangs,
+        changed_s_ago=changed_s_ago,
     )
 
 

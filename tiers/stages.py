@@ -26,6 +26,7 @@ from tiers.freezing import (
     frozen_lines,
     with_unknown_demand,
 )
+from tiers.last_changes import changed_s_ago
 from tiers.models import Cycle, CycleState
 from tiers.policy import Course
 from tiers.proposals import (
@@ -106,6 +107,7 @@ def run_stages(cycle: Cycle, inputs: CycleInputs, at_stage: Callable[[str], None
         forecast = snapshot_of(
             inputs.facts, state, book, now=inputs.now, demand_now=whole.demand,
             gangs=waiting_gangs(inputs.facts, state.clusters),
+            changed_s_ago=changed_s_ago(inputs.facts, now=inputs.now),
         )  # fmt: skip
         snapshot = forecast
         if inputs.course:
@@ -115,6 +117,8 @@ def run_stages(cycle: Cycle, inputs: CycleInputs, at_stage: Callable[[str], None
         keep_snapshot(cycle, forecast, allocation)
         document["allocation"] = money_of(allocation)
         document["gangs"] = gang_words(snapshot, allocation)
+        document["held"] = [held.words for held in allocation.held]
+        document["fallbacks"] = [f.words() for f in allocation.fallbacks if not f.step]
         whole = replace(whole, gangs=document["gangs"])
         clock.lap("allocate")
         at_stage("propose")

@@ -76,6 +76,8 @@ class PoolConfig(_Strict):
     usd_per_gpu_hour: float | None = Field(default=None, ge=0)  # None: the price book, or unknown
     gpu_memory_gib: float = Field(gt=0)
     selector: dict[str, str] = Field(min_length=1)
+    provision_probability: float | None = Field(default=None, ge=0, le=1)  # of getting more of it
+    fallbacks: tuple[str, ...] = ()  # pools to grow in where it gives none; else any with room
 
 
 class GitConfig(_Strict):
@@ -105,6 +107,7 @@ class WorkloadConfig(_Strict):
     slo_ttft_p95_ms: float | None = None
     spot_ok: bool = False
     move_s: float = Field(default=300.0, ge=0)
+    min_dwell_s: float = Field(default=900.0, ge=0)  # what a plan changed less long ago stays
     git: GitConfig | None = None
     preempt_loss_gpu_hours: float = Field(default=0.0, ge=0)
     shortfall_usd_per_unit_hour: float = Field(ge=0)
@@ -197,6 +200,8 @@ class FleetConfig(_Strict):
         regions = {r.id for r in self.regions}
         clusters = {c.id for c in self.clusters}
         _known("clusters.region", (c.region for c in self.clusters), regions)
+        pools = {p.id for p in self.pools}
+        _known("pools.fallbacks", (f for p in self.pools for f in p.fallbacks), pools)
         if len({c.region for c in self.clusters}) < len(self.clusters):
             # Demand belongs to a region; dividing it between its clusters is not built yet.
             raise ValueError("clusters: a region may hold one cluster for now")

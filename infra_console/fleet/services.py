@@ -25,10 +25,10 @@ def apply_fleet_config(config: FleetConfig, *, by: str) -> None:
             id=cluster.id, defaults={"context": cluster.context, "region_id": cluster.region}
         )
     for pool in config.pools:
-        Pool.objects.update_or_create(
-            id=pool.id,
-            defaults={**pool.model_dump(exclude={"id", "cluster"}), "cluster_id": pool.cluster},
+        columns = pool.model_dump(
+            include={"gpu_type", "purchase", "usd_per_gpu_hour", "gpu_memory_gib", "selector"}
         )
+        Pool.objects.update_or_create(id=pool.id, defaults={**columns, "cluster_id": pool.cluster})
     for workload in config.workloads:
         columns = workload.model_dump(include={"tier", "namespace", "kind", "name", "model"})
         Workload.objects.update_or_create(

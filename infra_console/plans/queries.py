@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
 from infra_console.access.roles import Person, missing_right
 from infra_console.numbers import whole_number
 from infra_console.plans import clock
-from infra_console.plans.models import Execution, Plan, Settlement
-from infra_console.plans.states import PlanState
+from infra_console.plans.models import Execution, Plan, Settlement, Step
+from infra_console.plans.spec import PlanSpec
+from infra_console.plans.states import Mode, PlanState, StepState
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,15 @@ def clusters_at_work() -> dict[str, int]:
     )
     held = Plan.objects.filter(state__in=at_work).values_list("number", "document")
     return {lock["cluster"]: number for number, document in held for lock in document["locks"]}
+
+
+def written_since(since: datetime) -> list[tuple[datetime, PlanSpec]]:
+    """Plans that changed a cluster since then, ways back too, with the time of their last step."""
+    done = Step.objects.filter(
+        state=StepState.DONE, finished_at__gte=since, plan__execution__mode=Mode.REAL
+    )
+    last = dict(done.order_by().values_list("plan").annotate(at=Max("finished_at")))
+    return [(last[plan.pk], plan.spec) for plan in Plan.objects.filter(pk__in=last)]
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:

@@ -15,14 +15,16 @@ Limits: whole nodes per tier (a node serves one tier), groups of a tier packed a
 divided a node; no blocks.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tiers.core.allocator.arrays import Ints, Region
-from tiers.core.allocator.dwell import dwell_words, solved_with_dwell, with_dwell
+from tiers.core.allocator.dwell import dwell_lines, solved_with_dwell, with_dwell
 from tiers.core.allocator.explain import GroupMove, group_moves, refused, unmet_floors, unserved
 from tiers.core.allocator.fallback import Fallback, fallbacks
+from tiers.core.allocator.held import Held, least_gain
 from tiers.core.allocator.limits import CENT, moves_of, usd_per_hour, within
 from tiers.core.allocator.relaxation import relaxed
 from tiers.core.allocator.solve import solve
@@ -47,7 +49,7 @@ class Allocation:
     unmet_floors: tuple[str, ...]
     refused: tuple[str, ...] = ()  # moves worth making that a limit forbids
     unserved: tuple[str, ...] = ()  # demand that nobody serves, and what would
-    dwell: tuple[str, ...] = ()  # what stays because it changed a short while ago
+    held: tuple[Held, ...] = ()  # what stays by its dwell or for too small a gain
     fallbacks: tuple[Fallback, ...] = ()  # where growth may fail
 
     @property
@@ -113,7 +115,12 @@ def allocate(snapshot: Snapshot, *, min_gain_usd: float = 0.0) -> Allocation:
         kept = [*plans[:i], _worth(region, plans[i], min_gain_usd), *plans[i + 1 :]]
         if _affordable(regions, plans, kept, limits.budget_usd_per_hour):
             plans = kept
-    return _answer(snapshot, regions, plans, free, bounds, limit)
+    held = [
+        line
+        for region, plan in zip(regions, plans, strict=True)
+        for line in (*_dwelling(region, plan), *_too_little(region, plan, min_gain_usd))
+    ]
+    return _answer(snapshot, regions, plans, free, bounds, limit, tuple(held))
 
 
 def _priced(region: Region, fee_usd: float, mark_up: float) -> Region:
@@ -139,12 +146,29 @@ def _affordable(
     return usd_per_hour(regions, kept) <= max(budget, usd_per_hour(regions, plans)) + CENT
 
 
+def _gain_of(region: Region, plan: Ints) -> float:
+    """US dollars that the plan gains over what runs now."""
+    return _money(region, region.held()).total - _money(region, plan).total
+
+
 def _worth(region: Region, plan: Ints, min_gain_usd: float) -> Ints:
     """The plan, or what runs now where that is worth as much and no floor asks for a change."""
     held = region.held()
-    gain = _money(region, held).total - _money(region, plan).total
     floors = len(unmet_floors(region, plan)) < len(unmet_floors(region, held))
-    return plan if floors or gain >= min_gain_usd else held
+    return plan if floors or _gain_of(region, plan) >= min_gain_usd else held
+
+
+def _dwelling(region: Region, plan: Ints) -> Iterator[Held]:
+    if region.problem.dwelling:
+        yield from dwell_lines(region, solve(region)[0], plan)
+
+
+def _too_little(region: Region, plan: Ints, min_gain_usd: float) -> Iterator[Held]:
+    """Where nothing changes, what a change would gain that is worth its price alone."""
+    if min_gain_usd and not moves_of(region, plan).any():
+        gain = _gain_of(region, solve(with_dwell(region))[0])
+        if gain > CENT:
+            yield least_gain(region.problem.region, gain, min_gain_usd)
 
 
 def _money(region: Region, plan: Ints) -> _Money:
@@ -173,6 +197,7 @@ def _answer(
     free: list[Ints],
     bounds: list[float],
     limit: str,
+    held: tuple[Held, ...],
 ) -> Allocation:
     pairs = list(zip(regions, plans, strict=True))
     money = [_money(region, plan) for region, plan in pairs]
@@ -200,11 +225,6 @@ def _answer(
             for text in (refused(region, wanted, plan, limit) if limit else ())
         ),
         unserved=tuple(text for region, plan in pairs for text in unserved(region, plan, limit)),
-        dwell=tuple(
-            text
-            for region, plan in pairs
-            if region.problem.dwelling
-            for text in dwell_words(region, solve(region)[0], plan)
-        ),
+        held=held,
         fallbacks=tuple(found for region, plan in pairs for found in fallbacks(region, plan)),
     )

@@ -33,6 +33,14 @@ class Cost:
         return self.money_usd + self.breach_usd
 
 
+@dataclass(frozen=True, slots=True)
+class Dwell:
+    """How long ago groups changed, and how long what changed is to stay."""
+
+    changed_s_ago: float
+    dwell_s: float
+
+
 @dataclass
 class RegionProblem:
     """Mutable search state of one region; `x` are groups by (pool, workload)."""
@@ -45,7 +53,7 @@ class RegionProblem:
     step_hours: float
     steps: int
     x: dict[Key, int] = field(default_factory=dict)
-    dwelling: frozenset[Key] = frozenset()  # changed too short a while ago to be stopped
+    dwelling: Mapping[Key, Dwell] = field(default_factory=dict)  # what is not to be stopped yet
 
     @classmethod
     def of(cls, snapshot: Snapshot, region: str) -> Self:
@@ -69,7 +77,7 @@ class RegionProblem:
             start={},
             step_hours=snapshot.step_s / 3600,
             steps=snapshot.steps,
-            dwelling=frozenset(_dwelling(snapshot, workloads)),
+            dwelling=dict(_dwelling(snapshot, workloads)),
         )
         problem.start = {k: n for k, n in current.items() if problem.eligible(*k)}
         problem.x = dict(problem.start)
@@ -237,8 +245,10 @@ class RegionProblem:
                 self.shift((victim, -1) for victim, _ in victims)
 
 
-def _dwelling(snapshot: Snapshot, workloads: Mapping[str, SnapshotWorkload]) -> Iterator[Key]:
+def _dwelling(
+    snapshot: Snapshot, workloads: Mapping[str, SnapshotWorkload]
+) -> Iterator[tuple[Key, Dwell]]:
     for row in snapshot.current:
         dwell_s = workloads[row.workload].min_dwell_s if row.workload in workloads else None
         if dwell_s and row.changed_s_ago is not None and row.changed_s_ago < dwell_s:
-            yield row.pool, row.workload
+            yield (row.pool, row.workload), Dwell(row.changed_s_ago, dwell_s)

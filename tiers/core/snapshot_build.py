@@ -88,6 +88,7 @@ def build_snapshot(
     quantile: float,
     max_moves: int,
     gangs: Sequence[Mapping[str, Any]] = (),
+    changed_s_ago: Mapping[tuple[str, str], float] | None = None,
 ) -> Snapshot:
     """The snapshot of the clusters that answered; pools of others are left out.
 
@@ -96,6 +97,7 @@ def build_snapshot(
         workloads: rows in the contract's words.
         demand: by workload and region.
         gangs: those that wait, in the contract's words.
+        changed_s_ago: since groups last changed, by (pool, workload); absent is unknown.
 
     Raises:
         SnapshotInvalid, pydantic.ValidationError: the parts do not fit together.
@@ -104,6 +106,7 @@ def build_snapshot(
     group_gpus = {w["id"]: w["group_gpus"] for w in workload_rows}
     rows = [p for p in pools if p["cluster"] in state.clusters]
     held = {c: sorted(current_groups(s, group_gpus).items()) for c, s in state.clusters.items()}
+    pools_read = {row["id"] for row in rows}
     ages = {c: checkpoint_ages(s) for c, s in state.clusters.items()}
     return Snapshot.model_validate(
         {
@@ -118,13 +121,19 @@ def build_snapshot(
                     **row,
                     "gpus": pool_supply(state.clusters[row["cluster"]], row["id"]),
                     "gpus_per_node": _gpus_per_node(state.clusters[row["cluster"]], row["id"]),
+                    "fallbacks": [p for p in row.get("fallbacks", ()) if p in pools_read],
                 }
                 for row in rows
             ],
             "workloads": workload_rows,
             "demand": demand,
             "current": [
-                {"pool": pool, "workload": workload, "groups": groups}
+                {
+                    "pool": pool,
+                    "workload": workload,
+                    "groups": groups,
+                    "changed_s_ago": (changed_s_ago or {}).get((pool, workload)),
+                }
                 for rows in held.values()
                 for (pool, workload), groups in rows
             ],

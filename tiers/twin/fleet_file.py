@@ -23,6 +23,7 @@ from tiers.twin.profile import (
 PROMETHEUS_URL = "http://127.0.0.1:9090"
 SCRAPE_INTERVAL_S = 15.0
 DRAIN_S = 60.0
+MIN_DWELL_S = 900.0
 FLOOR_GPUS = {"inference": 16, "training": 16, "operational": 8}
 # What an hour of one unserved unit costs: a multiple of what serving it costs, assumed.
 SHORTFALL_OVER_COST = {"inference": 4.0, "training": 1.2, "operational": 1.5}
@@ -143,6 +144,7 @@ def _inference(workload: InferenceWorkload, time_factor: float, size: int) -> di
         "slo_ttft_p95_ms": workload.slo_ttft_p95_ms,
         "spot_ok": False,
         "move_s": (workload.load_s + DRAIN_S) / time_factor,
+        "min_dwell_s": MIN_DWELL_S / time_factor,
         "shortfall_usd_per_unit_hour": round(
             SHORTFALL_OVER_COST["inference"] * usd_per_hour / units, 2
         ),
@@ -162,6 +164,7 @@ def _training(time_factor: float) -> dict[str, Value]:
         "units_per_group": {"H100": float(gpus), "A100": float(gpus)},
         "unit": "GPUs",
         "move_s": (TRAINING.load_s + DRAIN_S) / time_factor,
+        "min_dwell_s": MIN_DWELL_S / time_factor,
         "preempt_loss_gpu_hours": round(gpus * lost_s / 3600.0, 3),
         "shortfall_usd_per_unit_hour": _gpu_shortfall("training", "A100"),
     }
@@ -180,6 +183,7 @@ def _operational(time_factor: float, size: int) -> dict[str, Value]:
         "floor_groups": 4 * size,
         "spot_ok": True,
         "move_s": (40.0 + DRAIN_S) / time_factor,
+        "min_dwell_s": MIN_DWELL_S / time_factor,
         "shortfall_usd_per_unit_hour": _gpu_shortfall("operational", "L40S"),
     }
 

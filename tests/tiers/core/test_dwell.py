@@ -38,12 +38,12 @@ def later(snapshot: Snapshot, seconds: float) -> Snapshot:
 def test_groups_that_changed_a_short_while_ago_stay_and_the_plan_says_so():
     found = allocate(falling())
     assert [held[POOL, "chat"] for held in found.steps] == [3, 3]
-    assert found.dwell == (
-        f"chat on {POOL}: 1 groups stay: they changed less than their minimum dwell ago",
-    )
+    assert [h.words for h in found.held] == [
+        f"held: chat on {POOL} changed 10 min ago, dwell 60 min; 1 group would stop"
+    ]
     found = allocate(later(falling(), 3600))
     assert found.steps[0][POOL, "chat"] == 2
-    assert found.dwell == ()
+    assert found.held == ()
 
 
 def test_a_floor_goes_before_the_dwell():
@@ -51,7 +51,9 @@ def test_a_floor_goes_before_the_dwell():
     workloads[1]["floor_groups"] = 2
     found = allocate(falling(workloads=workloads))
     assert found.steps[0][POOL, "training"] == 2
-    assert "stop within their minimum dwell: a floor or a limit asks for it" in found.dwell[0]
+    assert "stop within the dwell (changed 10 min ago, dwell 60 min): a floor or" in (
+        found.held[0].words
+    )
 
 
 def test_a_budget_goes_before_the_dwell():
@@ -74,6 +76,7 @@ def test_hysteresis_of_the_snapshot_keeps_what_gains_less():
             )
         )
         assert bool(found.moves) is moves
+        assert [h.about for h in found.held] == ([] if moves else ["least gain"])
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -140,7 +143,8 @@ def test_growth_that_may_fail_names_the_pool_that_would_take_it():
         "r/cheap", 2, "r/sure", 2,
     )  # fmt: skip
     assert named.words() == (
-        "r/cheap provides with a probability of 60%; else 2 groups of it fit on r/sure"
+        "2 groups of chat to start on r/cheap, which provides with a probability of 60%; else "
+        "2 groups on r/sure"
     )
     alone = allocate(small_snapshot(pools=[cheap], **parts))
     assert [f.fallback for f in alone.fallbacks] == [""]

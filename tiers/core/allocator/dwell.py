@@ -11,6 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from tiers.core.allocator.arrays import FLOOR_BREACH_USD, Ints, Region
+from tiers.core.allocator.explain import counted
+from tiers.core.allocator.held import Held
 from tiers.core.allocator.paths import workload_usd
 
 Solve = Callable[[Region], tuple[Ints, float]]
@@ -41,7 +43,7 @@ def stopped_early(region: Region, plan: Ints) -> Ints:
     return np.where(_mask(region), np.maximum(0, missing), 0)
 
 
-def dwell_words(region: Region, free: Ints, plan: Ints) -> Iterator[str]:
+def dwell_lines(region: Region, free: Ints, plan: Ints) -> Iterator[Held]:
     """What the dwell keeps running, and what stops in spite of it.
 
     Args:
@@ -49,14 +51,25 @@ def dwell_words(region: Region, free: Ints, plan: Ints) -> Iterator[str]:
     """
     wanted, made = stopped_early(region, free), stopped_early(region, plan)
     for p, w in zip(*np.nonzero(np.maximum(wanted, made)), strict=True):
-        where = f"{region.workloads[w]} on {region.pools[p]}"
-        if kept := int(wanted[p, w] - made[p, w]) if wanted[p, w] > made[p, w] else 0:
-            yield f"{where}: {kept} groups stay: they changed less than their minimum dwell ago"
-        if made[p, w]:
-            yield (
-                f"{where}: {int(made[p, w])} groups stop within their minimum dwell: a floor or a "
-                "limit asks for it"
+        key = region.pools[p], region.workloads[w]
+        dwell = region.problem.dwelling[key]
+        since = f"changed {minutes(dwell.changed_s_ago)} ago, dwell {minutes(dwell.dwell_s)}"
+        if (kept := int(wanted[p, w] - made[p, w])) > 0:
+            yield _line(region, f"held: {key[1]} on {key[0]} {since}; {counted(kept)} would stop")
+        if (gone := int(made[p, w])) > 0:
+            yield _line(
+                region,
+                f"{counted(gone)} of {key[1]} on {key[0]} stop within the dwell ({since}): a floor "
+                "or a limit asks for it",
             )
+
+
+def _line(region: Region, words: str) -> Held:
+    return Held(region.problem.region, "dwell", words)
+
+
+def minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min"
 
 
 def _mask(region: Region) -> Ints:

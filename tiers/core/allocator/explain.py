@@ -50,20 +50,20 @@ def _start(region: Region, plan: Ints, moves: Ints, p: int, w: int, step: int) -
     served = float(facts.units[:, w] @ plan[:, w, step])
     peak = float(facts.demand[w, step:].max())
     text = (
-        f"Start {_count(groups)} of {region.workloads[w]} on {region.pools[p]} "
+        f"Start {counted(groups)} of {region.workloads[w]} on {region.pools[p]} "
         f"({groups * int(facts.gpus[p, w])} GPUs){_when(region, step)}: demand reaches {peak:.1f} "
         f"units and {served:.1f} are served with it"
     )
     given = _stopped_beside(region, moves, p, w, step)
     if given:
-        text += ", in the place of " + ", ".join(f"{_count(n)} of {v}" for v, n in given)
+        text += ", in the place of " + ", ".join(f"{counted(n)} of {v}" for v, n in given)
     return f"{text}; without it: {_without(region, plan, p, w, step, -groups)}"
 
 
 def _stop(region: Region, plan: Ints, moves: Ints, p: int, w: int, step: int) -> str:
     facts, groups = region.facts, -int(moves[p, w, step])
     text = (
-        f"Stop {_count(groups)} of {region.workloads[w]} on {region.pools[p]}{_when(region, step)}"
+        f"Stop {counted(groups)} of {region.workloads[w]} on {region.pools[p]}{_when(region, step)}"
     )
     started = [region.workloads[v] for v in np.flatnonzero(moves[p, :, step] > 0) if v != w]
     elsewhere = [region.pools[q] for q in np.flatnonzero(moves[:, w, step] > 0) if q != p]
@@ -89,7 +89,7 @@ def _without(region: Region, plan: Ints, p: int, w: int, step: int, groups: int)
     hours = (plan.shape[2] - step) * region.problem.step_hours
     breached = int(np.max(facts.floor[w] - other[:, w].sum(axis=0), initial=0))
     if groups < 0 and breached > 0:
-        return f"{region.workloads[w]} is {_count(breached)} below its floor"
+        return f"{region.workloads[w]} is {counted(breached)} below its floor"
     if groups < 0:
         return f"up to {short.max():.1f} units unserved, {_dearer(usd)} over {hours:g} h"
     return f"{_dearer(usd)} over {hours:g} h"
@@ -158,7 +158,7 @@ def _unserved(region: Region, plan: Ints, w: int, short: Ints, limit: str) -> st
     if limit and worth:
         return text + _limit_binds(region, w, min(worth), limit)
     price, p = min(options)
-    group = f"{_count(1)} on {region.pools[p]} ({int(facts.gpus[p, w])} GPUs)"
+    group = f"{counted(1)} on {region.pools[p]} ({int(facts.gpus[p, w])} GPUs)"
     room = facts.nodes[p] * facts.gpus_per_node[p] - (facts.gpus[p] @ plan[p, :, step])
     if room >= facts.gpus[p, w]:
         return text + f"one more {group} costs ${price:,.0f} more than it would serve"
@@ -185,7 +185,7 @@ def _limit_binds(region: Region, w: int, option: tuple[float, int], limit: str) 
         "the move limit": "one move more",
     }.get(limit, f"one move and {rate:,.2f} USD an hour more")
     return (
-        f"{limit} binds; the least costly relaxation is {takes}, for {_count(1)} on "
+        f"{limit} binds; the least costly relaxation is {takes}, for {counted(1)} on "
         f"{region.pools[p]}, worth ${-price:,.0f} over {region.problem.hours:g} h"
     )
 
@@ -203,7 +203,7 @@ def refused(region: Region, wanted: Ints, plan: Ints, limit: str) -> Iterator[st
     missing = next(starts) - next(starts)
     for p, w in zip(*np.nonzero(missing > 0), strict=True):
         yield (
-            f"Start {_count(int(missing[p, w]))} of {region.workloads[w]} on {region.pools[p]}: "
+            f"Start {counted(int(missing[p, w]))} of {region.workloads[w]} on {region.pools[p]}: "
             f"not made, {limit} is reached"
         )
 
@@ -212,5 +212,5 @@ def _when(region: Region, step: int) -> str:
     return f" in {step * region.problem.step_hours:g} h" if step else ""
 
 
-def _count(groups: int) -> str:
+def counted(groups: int) -> str:
     return f"{groups} group" if groups == 1 else f"{groups} groups"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from tiers.core.allocator.arrays import Ints, Region
+from tiers.core.allocator.explain import counted
 from tiers.core.allocator.limits import moves_of, nodes_used
 
 
@@ -13,6 +14,7 @@ class Fallback:
     """Groups that a pool may not provide, and the pool with room for them; "" where none has."""
 
     step: int
+    region: str
     pool: str
     workload: str
     groups: int
@@ -21,10 +23,13 @@ class Fallback:
     fallback_groups: int
 
     def words(self) -> str:
-        text = f"{self.pool} provides with a probability of {self.probability:.0%}; "
+        text = (
+            f"{counted(self.groups)} of {self.workload} to start on {self.pool}, which provides "
+            f"with a probability of {self.probability:.0%}; else "
+        )
         if not self.fallback:
-            return text + f"no other pool has room for {self.groups} groups of {self.workload}"
-        return text + f"else {self.fallback_groups} groups of it fit on {self.fallback}"
+            return text + "no other pool has room"
+        return text + f"{counted(self.fallback_groups)} on {self.fallback}"
 
 
 def fallbacks(region: Region, plan: Ints) -> Iterator[Fallback]:
@@ -38,7 +43,9 @@ def fallbacks(region: Region, plan: Ints) -> Iterator[Fallback]:
             for step in range(plan.shape[2]):
                 if (groups := int(moves[p, w, step])) > 0:
                     found, n = _instead(region, plan, p, w, step, groups)
-                    yield Fallback(step, pool, workload, groups, chance, found, n)
+                    yield Fallback(
+                        step, region.problem.region, pool, workload, groups, chance, found, n
+                    )
 
 
 def _instead(region: Region, plan: Ints, p: int, w: int, step: int, groups: int) -> tuple[str, int]:

@@ -71,7 +71,7 @@ def plan_report(found: Allocation) -> dict[str, Any]:
             *({"about": "floor", "why": text} for text in found.unmet_floors),
             *({"about": "unserved", "why": text} for text in found.unserved),
             *({"about": "refused", "why": text} for text in found.refused),
-            *({"about": "dwell", "why": text} for text in found.dwell),
+            *({"about": held.about, "why": held.words} for held in found.held),
             *({"about": f"{f.workload} on {f.pool}", "why": f.words()} for f in found.fallbacks),
         ],
     }
