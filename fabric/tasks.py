@@ -6,9 +6,16 @@ from celery import shared_task
 from django.utils import timezone
 
 from fabric.auditing import audit_collection
+from fabric.building import tend_builds
 from fabric.models import Collection
 
 log = logging.getLogger(__name__)
+
+
+@shared_task(name="fabric.build")
+def build() -> None:
+    for said in tend_builds(now=timezone.now()):
+        log.info("%s", said)
 
 
 @shared_task(name="fabric.audit")

@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 from infra_console.access.roles import Person, missing_right
 from infra_console.plans import clock
 from infra_console.plans.models import Execution, Plan, Settlement
-from infra_console.plans.states import PlanState
+from infra_console.plans.states import LIVE, PlanState
+from infra_console.plans.taking_back.rollback import refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,15 @@ def list_plans(*, states: Iterable[str] = (), limit: int = 100) -> list[Plan]:
 def unfinished(states: Iterable[str]) -> QuerySet[Plan]:
     """Plans of these states that are not yet verified; after that one is only watched."""
     return Plan.objects.filter(state__in=states).exclude(execution__verified_at__isnull=False)
+
+
+def may_still_need(plan_id: str) -> bool:
+    """Whether a plan is under way, is being cleared up, or may yet be taken back."""
+    plan = find_plan(plan_id)
+    if plan is None:
+        return False
+    ending = Execution.objects.filter(plan=plan, started_at__isnull=False, finished_at=None)
+    return plan.state in LIVE or ending.exists() or not refusal(plan)
 
 
 def clusters_at_work() -> dict[str, int]:
