@@ -64,10 +64,10 @@ class Tested:
 
 
 def collection_rows() -> list[CollectionRow]:
-    return [_row(collection) for collection in Collection.objects.all()]
+    return [collection_row(collection) for collection in Collection.objects.all()]
 
 
-def _row(collection: Collection) -> CollectionRow:
+def collection_row(collection: Collection) -> CollectionRow:
     total = Document.objects.filter(collection=collection).count()
     indexes = StoreIndex.objects.filter(collection=collection).prefetch_related("points", "builds")
     return CollectionRow(

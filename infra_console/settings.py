@@ -434,6 +434,8 @@ API_ROUTERS = {
     "sources": "infra_console.telemetry.api.router",
     "tiers": "tiers.api.router",
     "demand": "tiers.demand_api.router",
+    "fabric": "fabric.api.router",
+    "regions": "regions.api.router",
 }
 
 LANGUAGE_CODE = "en-gb"

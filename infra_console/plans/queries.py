@@ -23,6 +23,15 @@ class ApprovalState:
     missing: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PlanAddress:
+    """A plan by its id and number, and where it is."""
+
+    id: UUID
+    number: int
+    state: str
+
+
 def approval_state(plan: Plan, user: Person) -> ApprovalState:
     """Says the same as services.approve_plan would, without trying."""
     missing = [missing_right(user, "plan.approve")]
@@ -46,6 +55,12 @@ def find_plan(key: str) -> Plan | None:
         return Plan.objects.filter(id=UUID(key)).first()
     except ValueError:
         return None
+
+
+def plan_address(number: int) -> PlanAddress | None:
+    """What a page of a domain needs to lead to a plan that it proposed."""
+    row = Plan.objects.filter(number=number).values_list("id", "number", "state").first()
+    return PlanAddress(*row) if row else None
 
 
 def find_user(username: str) -> User | None:
