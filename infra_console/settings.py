@@ -402,6 +402,7 @@ REPORT_SECTIONS = [
     "tiers.reports.utilisation",
     "tiers.cost_report.costs",
     "tiers.reports.slo_share",
+    "fabric.reports.recall",
     "regions.reports.tails",
     "tiers.reports.forecasts",
     "infra_console.plans.reports.decisions",
