@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from fabric.auditing import audit_collection
 from fabric.building import tend_builds
+from fabric.demo import seed_demo
 from fabric.models import Collection
 
 log = logging.getLogger(__name__)
@@ -16,6 +17,11 @@ log = logging.getLogger(__name__)
 def build() -> None:
     for said in tend_builds(now=timezone.now()):
         log.info("%s", said)
+
+
+@shared_task(name="fabric.seed_demo")
+def seed() -> None:
+    log.info("demo's collection: %s", seed_demo())
 
 
 @shared_task(name="fabric.audit")

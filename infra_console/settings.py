@@ -283,6 +283,8 @@ CELERY_BEAT_SCHEDULE = {
     "regions routes": _every(120.0, "regions.look_routes"),
     "reports tick": _every(60.0, "reports.tick"),
 }
+if DEMO:
+    CELERY_BEAT_SCHEDULE["fabric demo"] = _every(60.0, "fabric.seed_demo")
 
 # --- mail -----------------------------------------------------------------------------------
 
