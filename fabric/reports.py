@@ -8,8 +8,8 @@ from infra_console.reports.sections import Column, Period, Section, counted, tab
 
 RECALL = (
     Column(title="Collection"), Column(title="Audits", format="count"),
-    Column(title="Questions", format="count"), Column(title="Recall@10", format="number"),
-    Column(title="Newest, at least", format="number"), Column(title="Target", format="number"),
+    Column(title="Questions", format="count"), Column(title="Recall@10", format="ratio"),
+    Column(title="Newest, at least", format="ratio"), Column(title="Target", format="ratio"),
     Column(title="Effort raised in"),
 )  # fmt: skip
 

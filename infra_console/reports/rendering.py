@@ -27,6 +27,8 @@ def shown(value: Cell, form: Format) -> str:
         return value
     if form == "percent":
         return f"{100 * value:.1f} %"
+    if form == "ratio":
+        return f"{value:.4f}"
     if form == "usd":
         return f"{value:,.2f}"
     if form in {"count", "ms"}:

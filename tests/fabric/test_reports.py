@@ -6,6 +6,7 @@ import pytest
 
 from fabric.models import Collection, RecallAudit, StoreIndex
 from fabric.reports import recall
+from infra_console.reports.rendering import shown
 from infra_console.reports.sections import Kind, Period
 
 pytestmark = pytest.mark.django_db
@@ -37,6 +38,7 @@ def test_audits_of_the_period_are_weighed_by_their_questions():
         "400 questions repeated exactly in 1 collection.", "Below the target: made.",
     )  # fmt: skip
     assert section.missing == ()
+    assert shown(row[3], section.tables[0].columns[3].format) == "0.9850"
 
 
 def test_a_sample_that_proves_nothing_is_told_from_one_that_falls_short():
