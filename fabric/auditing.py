@@ -6,6 +6,7 @@ nothing.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 from django.db import transaction
@@ -64,8 +65,10 @@ def _judged(
 ) -> RecallAudit:
     values, k = list(recalls.values()), min(row.k for row in rows)
     groups = defaultdict[Group, list[float]](list)
+    switched = _switched(collection)
     for row in rows:
-        if row.pk in recalls and len(row.asks) == 1:
+        was_it = not row.asks or row.at >= switched.get(row.asks[0][0], row.at)
+        if row.pk in recalls and len(row.asks) == 1 and was_it:
             groups[row.asks[0][0], row.asks[0][1]].append(recalls[row.pk])
     audit = RecallAudit.objects.create(
         collection=collection, at=timezone.now(), queries=len(values),
@@ -80,6 +83,12 @@ def _judged(
             object_id=collection.name, detail={"recall_lower": audit.recall_lower, **audit.raised},
         )  # fmt: skip
     return audit
+
+
+def _switched(collection: Collection) -> dict[str, datetime]:
+    """Since when each store's index is the one in use: answers of the former say nothing of it."""
+    held = StoreIndex.objects.filter(collection=collection, switched_at__isnull=False)
+    return {index.store: index.switched_at for index in held if index.switched_at}
 
 
 def _raise_short(

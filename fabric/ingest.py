@@ -5,11 +5,9 @@ vectors by the document's id, files written beside and renamed.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
-import numpy as np
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from fabric.adapters.embedder import LsaEmbedder, fit_embedder, keep_embedder, kept_embedder
@@ -17,17 +15,17 @@ from fabric.adapters.folder import Folder
 from fabric.core.errors import FabricInvalid
 from fabric.core.files import Text
 from fabric.core.scope import ALL
-from fabric.errors import EmbedderLost, IngestRunning, StoreError
+from fabric.errors import EmbedderLost, StoreError
+from fabric.filling import BATCH, fill_index
+from fabric.locks import alone
 from fabric.measure import measure_points
 from fabric.models import Collection, Document, QueryLog, SampleQuery, StoreIndex
-from fabric.ports import Batch
 from fabric.stores import spec_of, store_named
 from infra_console.audit.services import record_audit
 from infra_console.live.services import publish
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
 EVERYONE = {"viewer": [ALL], "planner": [ALL], "approver": [ALL], "operator": [ALL], "admin": [ALL]}
 Progress = Callable[[str, int, int], None]
 
@@ -49,7 +47,7 @@ def ingest_folder(
         FabricInvalid: the folder breaks its form, or the name holds another corpus.
         IngestRunning: another process is at it.
     """
-    with _alone(name):
+    with alone(name):
         texts = list(folder.corpus())
         collection = _collection(
             name, folder.digest(), len(texts), rights=rights, partition_by=partition_by, by=by
@@ -92,36 +90,12 @@ def index_store(
 
 
 def _fill(collection: Collection, index: StoreIndex, progress: Progress) -> int:
-    store, spec = store_named(index.store), spec_of(collection, index)
-    store.create(spec)
-    # Documents are added in the order of their ids, a batch at once: a count says which are there.
-    done = store.health(spec).indexed or 0
-    rows = Document.objects.filter(collection=collection).order_by("pk")
-    total = rows.count()
-    while done < total:
-        some = list(rows[done : done + BATCH].values_list("pk", "partition", "vector"))
-        vectors = np.frombuffer(b"".join(bytes(v) for _, _, v in some), dtype=np.float32)
-        ids = np.array([pk for pk, _, _ in some], dtype=np.int64)
-        shaped = vectors.reshape(len(some), collection.dimension)
-        store.add(spec, Batch(ids, shaped, [partition for _, partition, _ in some]))
-        done += len(some)
+    def noted(done: int, total: int) -> None:
         StoreIndex.objects.filter(pk=index.pk).update(indexed=done)
         progress(index.store, done, total)
-    store.build(spec)
-    return store.health(spec).indexed or 0
 
-
-@contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """One ingest of a name at a time; the lock goes with the connection when we are killed."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [f"fabric:{name}"])
-        if not cursor.fetchone()[0]:
-            raise IngestRunning(f"{name} is being ingested by another process")
-        try:
-            yield
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [f"fabric:{name}"])
+    store, spec = store_named(index.store), spec_of(collection, index)
+    return fill_index(collection, store, spec, noted=noted)
 
 
 @transaction.atomic
@@ -170,9 +144,11 @@ def _embedder(collection: Collection, texts: Sequence[Text]) -> LsaEmbedder:
 
 def _forget_vectors(collection: Collection) -> None:
     """Everything in the directions of an embedding that is gone: no new question could meet it."""
-    for index in StoreIndex.objects.filter(collection=collection):
+    for index in StoreIndex.objects.filter(collection=collection).prefetch_related("builds"):
+        specs = [spec_of(collection, index), *(spec_of(collection, b) for b in index.builds.all())]
         try:
-            store_named(index.store).drop(spec_of(collection, index))
+            for spec in specs:
+                store_named(index.store).drop(spec)
         except StoreError as err:
             log.warning("An index of %s stays behind: %s", collection.name, err)
     for model in (StoreIndex, QueryLog, Document):

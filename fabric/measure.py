@@ -1,7 +1,9 @@
 """Measuring what each effort of each store reaches and costs on this collection, here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -13,10 +15,10 @@ from fabric.core.points import EXACT, Point
 from fabric.core.scope import Scope
 from fabric.core.vectors import Vectors
 from fabric.errors import StoreError
-from fabric.models import Collection, OperatingPoint, SampleQuery, StoreIndex
+from fabric.models import Collection, OperatingPoint, QueryLog, SampleQuery, StoreIndex
 from fabric.ports import Found, IndexSpec, VectorStore
 from fabric.stores import spec_of, store_named
-from fabric.truth import Truth, read_truth
+from fabric.truth import Truth, read_truth, vector_of
 from infra_console.live.services import publish
 
 K = 10
@@ -34,23 +36,35 @@ def measure_points(
     queries = sample_vectors(collection, truth)
     indexes = StoreIndex.objects.filter(collection=collection, state=StoreIndex.State.READY)
     for done, index in enumerate(indexes, 1):
-        try:
-            store = store_named(index.store)
-            points = measured(store, spec_of(collection, index), truth, queries)
-        except StoreError as err:
-            words = f"{err.state}: {err.problem}"
-            StoreIndex.objects.filter(pk=index.pk).update(problem=words)
+        points = measure_index(index, truth, queries)
+        if points is None:
             continue
-        _keep(index, points)
+        keep_points(index, points)
         progress(f"measuring {index.store}", done, len(indexes))
     publish("fabric", collection.name, 0)
 
 
+def measure_index(
+    index: StoreIndex, truth: Truth, queries: Sequence[Vectors]
+) -> list[Point] | None:
+    """The points of one index; None where its store fails, which is kept as its problem."""
+    try:
+        store = store_named(index.store)
+        return measured(store, spec_of(index.collection, index), truth, queries)
+    except StoreError as err:
+        words = f"{err.state}: {err.problem}"
+        StoreIndex.objects.filter(pk=index.pk).update(problem=words)
+        return None
+
+
 def sample_vectors(collection: Collection, truth: Truth) -> list[Vectors]:
-    """Questions that came with the collection; documents of it stand in where they are few."""
+    """Questions that came with the collection, and the newest that were asked of it; documents of
+    it stand in where they are few."""
     texts = SampleQuery.objects.filter(collection=collection).order_by("pk")[:QUERIES]
     vectors, known = kept_embedder(collection.embedder).embed([sample.text for sample in texts])
     found = list(vectors[known])
+    asked = QueryLog.objects.filter(collection=collection, k__gte=K)[:QUERIES]
+    found += [vector_of(row.vector) for row in asked]
     if len(found) < FEWEST:
         rows = np.linspace(0, len(truth.ids) - 1, FEWEST - len(found), dtype=int)
         found += [truth.vectors[row] for row in dict.fromkeys(rows.tolist())]
@@ -101,8 +115,16 @@ def _point(
     )  # fmt: skip
 
 
+def point_of(row: Mapping[str, Any]) -> Point:
+    return Point(**{field.name: row[field.name] for field in fields(Point)})
+
+
 @transaction.atomic
-def _keep(index: StoreIndex, points: Sequence[Point]) -> None:
+def keep_points(index: StoreIndex, points: Sequence[Point]) -> None:
+    """In place of those before; dropped where another index was put in place meanwhile."""
+    held = StoreIndex.objects.select_for_update().filter(pk=index.pk).first()
+    if held is None or held.generation != index.generation:
+        return
     OperatingPoint.objects.filter(index=index).delete()
     OperatingPoint.objects.bulk_create(
         OperatingPoint(

@@ -74,8 +74,9 @@ class SampleQuery(models.Model):
 
 
 class StoreIndex(models.Model):
-    """One store's index of a collection. Efforts below `least_effort` were found short by an audit
-    and are not used any more; it only ever rises."""
+    """One store's index of a collection, the one in use. Efforts below `least_effort` were found
+    short by an audit and are not used any more; it only ever rises. A plan that builds it anew puts
+    another generation in its place, at `switched_at`."""
 
     class State(models.TextChoices):
         BUILDING = "building"
@@ -90,6 +91,8 @@ class StoreIndex(models.Model):
     indexed = models.PositiveIntegerField(default=0)
     least_effort = models.PositiveIntegerField(default=0)
     built_at = models.DateTimeField(null=True)
+    generation = models.PositiveIntegerField(default=0)
+    switched_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ("store",)
@@ -99,6 +102,40 @@ class StoreIndex(models.Model):
 
     def __str__(self) -> str:
         return f"{self.collection_id}/{self.store}"
+
+
+class IndexBuild(models.Model):
+    """An index beside the one in use, for a plan: being built, built, or the former one that is
+    kept for the way back. `points` are its operating points, as rows of `OperatingPoint`."""
+
+    class State(models.TextChoices):
+        BUILDING = "building"
+        BUILT = "built"  # measured, and reaches the target
+        SHORT = "short"  # measured, and does not; its index is dropped
+        FAILED = "failed"
+        KEPT = "kept"
+
+    index = models.ForeignKey(StoreIndex, models.CASCADE, related_name="builds")
+    plan = models.CharField(max_length=36)
+    generation = models.PositiveIntegerField()
+    parameters = models.JSONField()
+    state = models.CharField(max_length=12, choices=State, default=State.BUILDING)
+    problem = models.TextField(default="", blank=True)
+    indexed = models.PositiveIntegerField(default=0)
+    least_effort = models.PositiveIntegerField(default=0)
+    points = models.JSONField(default=list)
+    ordered_at = models.DateTimeField()
+    built_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = (
+            models.UniqueConstraint(fields=("index", "plan"), name="fabric_build_once_a_plan"),
+            models.UniqueConstraint(fields=("index", "generation"), name="fabric_generation_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.index} {self.generation}"
 
 
 class OperatingPoint(models.Model):

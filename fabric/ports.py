@@ -5,13 +5,14 @@ searches stay within the partitions they are given, an exact search misses nothi
 another dimension or with NaN are refused as a whole, and what was only partly added is counted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fabric.core.parameters import Bounds
 from fabric.core.scope import Scope
 from fabric.core.vectors import Ids, Vectors
 
@@ -56,6 +57,7 @@ class VectorStore(Protocol):
 
     name: str
     efforts: tuple[int, ...]  # what `search` may be asked for, least first
+    parameters: Mapping[str, Bounds]  # what `create` and `build` take of a spec
 
     def create(self, spec: IndexSpec) -> None:
         """Make the index unless it exists."""

@@ -1,14 +1,15 @@
 """Reads of the fabric for its page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
 from fabric.asking import Answer, ask, embed_question, scope_for
 from fabric.core.measures import recall_at
+from fabric.core.parameters import Bounds, usual
 from fabric.core.points import EXACT, Point, cheapest
 from fabric.errors import StoreError
-from fabric.models import Collection, Document, RecallAudit, StoreIndex
+from fabric.models import Collection, Document, IndexBuild, RecallAudit, StoreIndex
 from fabric.ports import Health
 from fabric.stores import spec_of, store_named
 from fabric.truth import read_truth
@@ -28,6 +29,9 @@ class IndexRow:
     indexed: int | None
     points: tuple[Point, ...]
     chosen: Point | None
+    built_with: dict[str, int]
+    choices: tuple[tuple[str, int, Bounds], ...]  # what may be chosen: name, as it is, bounds
+    builds: tuple[IndexBuild, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,12 @@ class Tested:
 
 
 def collection_rows() -> list[CollectionRow]:
-    return [_row(collection) for collection in Collection.objects.all()]
+    return [collection_row(collection) for collection in Collection.objects.all()]
 
 
-def _row(collection: Collection) -> CollectionRow:
+def collection_row(collection: Collection) -> CollectionRow:
     total = Document.objects.filter(collection=collection).count()
-    indexes = StoreIndex.objects.filter(collection=collection).prefetch_related("points")
+    indexes = StoreIndex.objects.filter(collection=collection).prefetch_related("points", "builds")
     return CollectionRow(
         collection=collection,
         documents=total,
@@ -91,7 +95,21 @@ def _index_row(index: StoreIndex, total: int) -> IndexRow:
         least_effort=index.least_effort,
     )  # fmt: skip
     detail = health.detail or index.problem
-    return IndexRow(index, state, detail, health.indexed, points, chosen)
+    bounds = _bounds(index.store)
+    built_with = usual(bounds) | index.parameters
+    choices = tuple((name, built_with[name], one) for name, one in bounds.items())
+    builds = tuple(index.builds.all())
+    return IndexRow(
+        index, state, detail, health.indexed, points, chosen, built_with, choices, builds
+    )
+
+
+def _bounds(store: str) -> Mapping[str, Bounds]:
+    """What may be chosen of a store; nothing where it cannot be used here."""
+    try:
+        return store_named(store).parameters
+    except StoreError:
+        return {}
 
 
 def _health(index: StoreIndex) -> Health:

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from fabric.errors import StoreError, StoreNotInstalled
-from fabric.models import Collection, StoreIndex
+from fabric.models import Collection, IndexBuild, StoreIndex
 from fabric.ports import IndexSpec, VectorStore
 
 _made: dict[str, VectorStore] = {}
@@ -34,6 +34,9 @@ def close_stores() -> None:
         store.close()
 
 
-def spec_of(collection: Collection, index: StoreIndex) -> IndexSpec:
-    """Named by key: a collection made again under the same name is another index."""
-    return IndexSpec(f"fabric_{index.pk}", collection.dimension, dict(index.parameters))
+def spec_of(collection: Collection, index: StoreIndex | IndexBuild) -> IndexSpec:
+    """Named by key, as a collection made again under the same name is another index; one that was
+    built anew by its generation too, as it stands beside the one before."""
+    key = index.pk if isinstance(index, StoreIndex) else index.index_id
+    name = f"fabric_{key}_{index.generation}" if index.generation else f"fabric_{key}"
+    return IndexSpec(name, collection.dimension, dict(index.parameters))

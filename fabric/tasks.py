@@ -6,9 +6,22 @@ from celery import shared_task
 from django.utils import timezone
 
 from fabric.auditing import audit_collection
+from fabric.building import tend_builds
+from fabric.demo import seed_demo
 from fabric.models import Collection
 
 log = logging.getLogger(__name__)
+
+
+@shared_task(name="fabric.build")
+def build() -> None:
+    for said in tend_builds(now=timezone.now()):
+        log.info("%s", said)
+
+
+@shared_task(name="fabric.seed_demo")
+def seed() -> None:
+    log.info("demo's collection: %s", seed_demo())
 
 
 @shared_task(name="fabric.audit")

@@ -279,9 +279,12 @@ CELERY_BEAT_SCHEDULE = {
     "plans unratified": _every(60.0, "plans.flag_unratified"),
     "audit head": _every(60.0, "audit.export_head"),
     "fabric audit": _every(3600.0, "fabric.audit"),
+    "fabric builds": _every(30.0, "fabric.build"),
     "regions routes": _every(120.0, "regions.look_routes"),
     "reports tick": _every(60.0, "reports.tick"),
 }
+if DEMO:
+    CELERY_BEAT_SCHEDULE["fabric demo"] = _every(60.0, "fabric.seed_demo")
 
 # --- mail -----------------------------------------------------------------------------------
 
@@ -372,10 +375,16 @@ PLAN_STEP_KINDS = {
     "git.change": "infra_console.plans.steps.git.ChangeField",
     "git.revert": "infra_console.plans.steps.git.RevertField",
     "route.weights": "regions.route_step.RouteWeights",
+    "fabric.rebuild": "fabric.rebuild_step.Rebuild",
 }
 # Readers of the facts that make a plan void, by kind, and the rights that its steps need, by what
 # they change: for kinds that the ground floor does not know.
-PLAN_FACTS = {"HTTPRoute": "regions.route_facts.route_facts"}
+PLAN_FACTS = {
+    "HTTPRoute": "regions.route_facts.route_facts",
+    "VectorIndex": "fabric.rebuild_facts.index_facts",
+}
+# What promises may ask for that the console measures itself, beside the catalogue's queries.
+PLAN_READINGS = {"fabric_recall_lower": "fabric.readings.recall_lower"}
 CLUSTER_RIGHTS = {"routes": "regions.route_facts.RIGHTS"}
 # Who says, by cluster, why nothing may be taken away now.
 PLAN_SHRINK_DOUBTS = "tiers.freezing.shrink_doubts"
@@ -396,6 +405,7 @@ REPORT_SECTIONS = [
     "tiers.reports.utilisation",
     "tiers.cost_report.costs",
     "tiers.reports.slo_share",
+    "fabric.reports.recall",
     "regions.reports.tails",
     "tiers.reports.forecasts",
     "infra_console.plans.reports.decisions",
@@ -428,6 +438,8 @@ API_ROUTERS = {
     "sources": "infra_console.telemetry.api.router",
     "tiers": "tiers.api.router",
     "demand": "tiers.demand_api.router",
+    "fabric": "fabric.api.router",
+    "regions": "regions.api.router",
 }
 
 LANGUAGE_CODE = "en-gb"

@@ -11,7 +11,7 @@ from typing import Any
 from infra_console.cluster.rights import Right
 from infra_console.cluster.routes import ROUTE, RouteState, read_route
 from infra_console.plans.spec import ObjectRef
-from regions.core.law import ANYWHERE, Residency
+from regions.core.law import Residency, residency_from
 
 MODEL = "infra-console.dev/model"
 RESIDENCY = "infra-console.dev/residency"
@@ -23,10 +23,7 @@ RIGHTS = (
 
 def residency_of(route: RouteState) -> Residency:
     """Where the route's requests may be served; empty where it does not say."""
-    text = route.annotations.get(RESIDENCY, "").strip()
-    if text == ANYWHERE:
-        return ANYWHERE
-    return frozenset(filter(None, (part.strip() for part in text.split(","))))
+    return residency_from(route.annotations.get(RESIDENCY, ""))
 
 
 def regions_of(route: RouteState, regions: Collection[str]) -> dict[str, str]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from infra_console.plans.models import Plan
+from infra_console.plans.queries import PlanAddress, plan_address
 from regions.models import Drain, RouteLook
+from regions.queries import drained
 
 OLD_AFTER = timedelta(minutes=10)
 # A question that nobody has answered in this time is not waited for any more.
@@ -45,7 +46,7 @@ class RouteTable:
     is_old: bool
     waits: bool
     problem: str
-    plan: Plan | None
+    plan: PlanAddress | None
     rows: tuple[RouteRow, ...]
     reasons: tuple[tuple[str, str], ...]
     lost: tuple[str, ...]
@@ -74,7 +75,7 @@ def route_table(*, now: datetime | None = None) -> RouteTable:
         is_old=_is_old(seen, at),
         waits=open_,
         problem=newest.problem if newest else "",
-        plan=Plan.objects.filter(number=number).first() if number else None,
+        plan=plan_address(number) if number else None,
         rows=tuple(_row(route) for route in document.get("routes", ())),
         reasons=tuple((m["model"], m["reason"]) for m in document.get("models", ())),
         lost=tuple(document.get("lost", ())),
@@ -95,9 +96,13 @@ def arcs(*, now: datetime | None = None) -> tuple[list[Arc], list[Arc]]:
 
 def lost_and_drained() -> tuple[set[str], set[str]]:
     """Regions that did not answer at the newest look, and those that are drained."""
+    return last_look()[1], drained()
+
+
+def last_look() -> tuple[datetime | None, set[str]]:
+    """When routes were seen last, and the regions that did not answer then."""
     seen = _seen()
-    lost = (seen.document or {}).get("lost", ()) if seen else ()
-    return set(lost), set(Drain.objects.values_list("region", flat=True))
+    return (seen.seen_at, set((seen.document or {}).get("lost", ()))) if seen else (None, set())
 
 
 def _seen() -> RouteLook | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from infra_console.cluster.errors import ClusterUnavailable
 from infra_console.cluster.managers import names
-from infra_console.cluster.routes import RouteState, Weights, read_route, set_weights
+from infra_console.cluster.routes import RouteState, Weights, in_force, read_route, set_weights
 from infra_console.fleet.queries import list_clusters, list_regions
 from infra_console.plans.marks import CLEARED, marks_of
 from infra_console.plans.spec import ObjectRef, StepSpec
@@ -106,7 +106,7 @@ class RouteWeights:
 
 
 def words(weights: Weights) -> str:
-    return ", ".join(f"{name} {1 if w is None else w}" for name, w in weights.items())
+    return ", ".join(f"{name} {weight}" for name, weight in in_force(weights).items())
 
 
 def _read(target: ObjectRef) -> RouteState:
@@ -114,8 +114,7 @@ def _read(target: ObjectRef) -> RouteState:
 
 
 def _stands(held: RouteState, weights: Weights) -> bool:
-    wanted = {name: 1 if weight is None else weight for name, weight in weights.items()}
-    return held.weights == wanted
+    return held.weights == in_force(weights)
 
 
 def _marks_remain(step: StepContext, held: RouteState) -> bool:
@@ -206,12 +205,8 @@ def _over_room(step: StepContext, wanted: _Wanted, grows: Sequence[str]) -> Outc
 
 
 def _grows(step: StepContext, held: RouteState, wanted: _Wanted, region: str) -> bool:
-    backends = [b for b, r in step.params["regions"].items() if r == region]
-    return any((_number(wanted.weights.get(b))) > held.weights.get(b, 0) for b in backends)
-
-
-def _number(weight: int | None) -> int:
-    return 1 if weight is None else weight
+    then, backends = in_force(wanted.weights), step.params["regions"].items()
+    return any(then[b] > held.weights.get(b, 0) for b, r in backends if r == region)
 
 
 def _outside_the_law(held: RouteState, receivers: Sequence[str]) -> list[str]:

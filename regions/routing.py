@@ -3,10 +3,9 @@
 Read by a worker with a kubeconfig, kept as a `RouteLook` and shown with its age.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from math import inf
 from typing import Any
 
 from infra_console.cluster.errors import ClusterError
@@ -14,14 +13,11 @@ from infra_console.cluster.routes import RouteState, list_routes
 from infra_console.fleet.queries import list_clusters, list_regions
 from infra_console.telemetry.queries import read_instant
 from infra_console.telemetry.series import Reading
-from regions.core.cells import Load as CellLoad
-from regions.core.law import ANYWHERE, Region
-from regions.core.router import Router
+from regions.core.law import ANYWHERE
 from regions.core.spill import Load
 from regions.core.weights import (
     Proposal,
     Route,
-    Rules,
     Scores,
     percent_of,
     propose,
@@ -29,10 +25,9 @@ from regions.core.weights import (
     without,
 )
 from regions.liveness import life_of
-from regions.queries import drained, region_loads, round_trip_times
+from regions.queries import drained, region_loads
 from regions.route_facts import MODEL, regions_of, residency_of
-
-RULES = Rules()
+from regions.routers import RULES, router_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +82,7 @@ def look(*, now: datetime | None = None) -> Board:
     routes = [one.route for one in held]
     known = [r for r in routes if _hosted(r.model, loads)]
     notes += [f"{r.model}: nothing is known of who hosts it" for r in routes if r not in known]
-    router, said = _router(loads, life, closed, at)
+    router, said = router_now(loads, life, closed, at)
     scores = scores_of(router, known, at.timestamp(), RULES) if known else {}
     room = {(load.region, load.model): load.room_rps for load in loads}
     if unsure:
@@ -163,45 +158,6 @@ def _asked(reading: Reading) -> dict[tuple[str, str], float]:
 
 def _hosted(model: str, loads: Iterable[Load]) -> bool:
     return any(load.model == model for load in loads)
-
-
-def _router(
-    loads: Sequence[Load], life: Mapping[str, str], closed: Iterable[str], at: datetime
-) -> tuple[Router, list[str]]:
-    """The router with the newest news: work is counted in prompts of one length, so that a wait is
-    what is queued over what is served in a second."""
-    models: dict[str, set[str]] = {region.id: set() for region in list_regions()}
-    for load in loads:
-        models.setdefault(load.region, set()).add(load.model)
-    regions = [Region(r.id, r.jurisdiction, frozenset(models[r.id])) for r in list_regions()]
-    times, notes = round_trip_times(now=at)
-    router = Router(regions, times)
-    waiting = _waiting(read_instant("requests_waiting", at=at))
-    for load in loads:
-        if life.get(load.region) == "lost":
-            continue
-        queued = waiting.get((load.region, load.model))
-        if load.room_rps is None or queued is None:
-            notes.append(f"{load.model} in {load.region}: room or queue unknown, taken as idle")
-        tokens_per_s = (load.room_rps or 1.0) * RULES.prompt_tokens
-        news = CellLoad(at.timestamp(), tokens_per_s, (queued or 0.0) * RULES.prompt_tokens)
-        router.observe(load.region, load.model, news)
-    for region in closed:
-        if region in models:
-            router.surcharge(region, inf)
-    return router, notes
-
-
-def _waiting(reading: Reading) -> dict[tuple[str, str], float]:
-    """Requests queued in the engines, by region and model."""
-    region_of = {cluster.id: cluster.region_id for cluster in list_clusters()}
-    found: dict[tuple[str, str], float] = {}
-    for series in reading.series:
-        region = region_of.get(series.labels.get("cluster", ""))
-        if region and series.last is not None:
-            key = region, series.labels.get("model_name", "")
-            found[key] = found.get(key, 0.0) + float(series.last)
-    return found
 
 
 def _row(one: Held, then: Mapping[str, int] | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ faster way too; above, the effort is stretched by the share.
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -23,12 +24,13 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from fabric.adapters.memory import MemoryStore
+from fabric.core.parameters import Bounds, usual
 from fabric.core.scope import Scope
 from fabric.core.vectors import Ids, Vectors, checked
 from fabric.errors import IndexMissing, StoreDamaged, StoreError, StoreNotInstalled
 from fabric.ports import Batch, Found, Health, IndexSpec
 
-DEFAULTS = {"m": 32, "ef_construction": 200}
+PARAMETERS = {"m": Bounds(4, 100, 32), "ef_construction": Bounds(8, 2000, 200)}
 NARROW = 2_000
 SPARSE = 20
 MAX_EFFORT = 10_000
@@ -49,6 +51,7 @@ class FaissStore:
 
     name = "faiss"
     efforts: tuple[int, ...] = (16, 32, 64, 128, 256, 512, 1024)  # efSearch
+    parameters: Mapping[str, Bounds] = PARAMETERS
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or settings.STATE_DIR / "fabric" / "faiss"
@@ -73,7 +76,8 @@ class FaissStore:
         if not self._added.health(spec).indexed:
             self._load(spec)  # built before: only checked
             return
-        faiss, kept, wanted = self._faiss(), self._added.rows_of(spec), DEFAULTS | spec.parameters
+        faiss, kept = self._faiss(), self._added.rows_of(spec)
+        wanted = usual(PARAMETERS) | spec.parameters
         graph = faiss.IndexHNSWFlat(spec.dimension, wanted["m"], faiss.METRIC_INNER_PRODUCT)
         graph.hnsw.efConstruction = wanted["ef_construction"]
         graph.add(kept.vectors)

@@ -1,10 +1,12 @@
 """Vectors in this process: always exact, gone with the process. For tests, and as the floor."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fabric.core.parameters import Bounds
 from fabric.core.scope import Scope
 from fabric.core.vectors import Ids, Vectors, checked, nearest
 from fabric.errors import IndexMissing
@@ -26,6 +28,7 @@ class MemoryStore:
 
     name = "memory"
     efforts: tuple[int, ...] = ()
+    parameters: Mapping[str, Bounds] = {}
 
     def __init__(self) -> None:
         self._kept: dict[str, Kept] = {}

@@ -4,7 +4,7 @@ Filtered searches scan on until enough rows within the scope were found (`hnsw.i
 pgvector 0.8): without it an index returns its nearest rows first and the filter leaves too few.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
@@ -17,12 +17,13 @@ from pgvector.psycopg import register_vector
 from psycopg import sql
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from fabric.core.parameters import Bounds, usual
 from fabric.core.scope import Scope
 from fabric.core.vectors import Vectors, checked
 from fabric.errors import IndexMissing, StoreError, StoreNotInstalled, StoreSlow, StoreUnavailable
 from fabric.ports import Batch, Found, Health, IndexSpec
 
-DEFAULTS = {"m": 16, "ef_construction": 100}
+PARAMETERS = {"m": Bounds(4, 100, 16), "ef_construction": Bounds(8, 1000, 100)}
 POOL_SIZE = 8
 BUILD_LIMIT_MS = 3_600_000.0
 WRITE_LIMIT_MS = 60_000.0
@@ -44,6 +45,7 @@ class PgvectorStore:
         640,
         1000,
     )  # hnsw.ef_search; 1000 is its greatest
+    parameters: Mapping[str, Bounds] = PARAMETERS
 
     def __init__(self, conninfo: str | None = None) -> None:
         self._conninfo = conninfo
@@ -70,7 +72,7 @@ class PgvectorStore:
             cursor.executemany(upsert, [(i, p, Vector(v)) for i, p, v in rows])
 
     def build(self, spec: IndexSpec) -> None:
-        wanted = DEFAULTS | spec.parameters
+        wanted = usual(PARAMETERS) | spec.parameters
         with self._connected(BUILD_LIMIT_MS) as open_:
             open_.execute(
                 sql.SQL(

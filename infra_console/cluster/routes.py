@@ -23,6 +23,11 @@ CONDITIONS = ("Accepted", "ResolvedRefs")
 Weights = Mapping[str, int | None]
 
 
+def in_force(weights: Weights) -> dict[str, int]:
+    """The weights as a gateway takes them: the default where none is written down."""
+    return {name: DEFAULT_WEIGHT if w is None else w for name, w in weights.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class RouteState:
     """A route. `raw` are its only rule's weights by backend name, in order; empty where it has
@@ -40,7 +45,7 @@ class RouteState:
 
     @property
     def weights(self) -> dict[str, int]:
-        return {name: DEFAULT_WEIGHT if w is None else w for name, w in self.raw.items()}
+        return in_force(self.raw)
 
 
 def read_route(cluster_id: str, namespace: str, name: str) -> RouteState:

@@ -32,7 +32,7 @@ def check_step_kinds(**_: Any) -> list[CheckMessage]:
 def check_contributions(**_: Any) -> list[CheckMessage]:
     """One error per reader of facts, or list of rights, that leads nowhere."""
     problems: list[CheckMessage] = []
-    for setting in ("PLAN_FACTS", "CLUSTER_RIGHTS"):
+    for setting in ("PLAN_FACTS", "PLAN_READINGS", "CLUSTER_RIGHTS"):
         for name, path in getattr(settings, setting).items():
             try:
                 import_string(path)

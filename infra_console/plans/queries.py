@@ -14,7 +14,8 @@ from infra_console.numbers import whole_number
 from infra_console.plans import clock
 from infra_console.plans.models import Execution, Plan, Settlement, Step
 from infra_console.plans.spec import PlanSpec
-from infra_console.plans.states import Mode, PlanState, StepState
+from infra_console.plans.states import LIVE, Mode, PlanState, StepState
+from infra_console.plans.taking_back.rollback import refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,15 @@ class ApprovalState:
 
     allowed: bool
     missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAddress:
+    """A plan by its id and number, and where it is."""
+
+    id: UUID
+    number: int
+    state: str
 
 
 def approval_state(plan: Plan, user: Person) -> ApprovalState:
@@ -50,6 +60,12 @@ def find_plan(key: str) -> Plan | None:
         return None
 
 
+def plan_address(number: int) -> PlanAddress | None:
+    """What a page of a domain needs to lead to a plan that it proposed."""
+    row = Plan.objects.filter(number=number).values_list("id", "number", "state").first()
+    return PlanAddress(*row) if row else None
+
+
 def find_user(username: str) -> User | None:
     return User.objects.filter(username=username, is_active=True).first()
 
@@ -69,6 +85,15 @@ def under_review() -> QuerySet[Plan]:
 def unfinished(states: Iterable[str]) -> QuerySet[Plan]:
     """Plans of these states that are not yet verified; after that one is only watched."""
     return Plan.objects.filter(state__in=states).exclude(execution__verified_at__isnull=False)
+
+
+def may_still_need(plan_id: str) -> bool:
+    """Whether a plan is under way, is being cleared up, or may yet be taken back."""
+    plan = find_plan(plan_id)
+    if plan is None:
+        return False
+    ending = Execution.objects.filter(plan=plan, started_at__isnull=False, finished_at=None)
+    return plan.state in LIVE or ending.exists() or not refusal(plan)
 
 
 def clusters_at_work() -> dict[str, int]:

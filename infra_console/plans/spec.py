@@ -29,7 +29,7 @@ class ObjectRef(_Frozen):
 
 
 class Lock(_Frozen):
-    """One (cluster, tier) pair that a plan holds alone while it executes."""
+    """One (cluster, tier) pair that a plan holds alone while it executes; or a place of our own."""
 
     cluster: str
     tier: Tier
@@ -105,9 +105,10 @@ class Precondition(_Frozen):
 
 class Move(_Frozen):
     """One change of capacity within a cluster, as people read it; or of the share of a route's
-    requests (`from_replicas`, `to_replicas`: weights) that the region in `pool` gets."""
+    requests (`from_replicas`, `to_replicas`: weights) that the region in `pool` gets; or an index
+    built anew as `workload` says, beside the one in use."""
 
-    kind: Literal["node", "scale", "route"]
+    kind: Literal["node", "scale", "route", "rebuild"]
     target: ObjectRef
     pool: str = ""
     workload: str = ""

@@ -19,6 +19,10 @@ WIDEST = 44  # characters of a column in the text
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
+# After the point, of formats that have a number of their own.
+DIGITS: Mapping[Format, int] = {"usd": 2, "count": 0, "ms": 0, "ratio": 4}
+
+
 def shown(value: Cell, form: Format) -> str:
     """A cell in words; what is not known says so."""
     if value is None:
@@ -27,10 +31,8 @@ def shown(value: Cell, form: Format) -> str:
         return value
     if form == "percent":
         return f"{100 * value:.1f} %"
-    if form == "usd":
-        return f"{value:,.2f}"
-    if form in {"count", "ms"}:
-        return f"{value:,.0f}"
+    if form in DIGITS:
+        return f"{value:,.{DIGITS[form]}f}"
     return f"{value:,.2f}" if isinstance(value, float) else f"{value:,d}"
 
 

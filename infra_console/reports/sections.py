@@ -37,7 +37,7 @@ def plain(value: Any) -> Any:
 
 Text = Annotated[str, BeforeValidator(plain)]
 Cell = Annotated[int | float | str | None, BeforeValidator(plain)]
-Format = Literal["text", "count", "number", "percent", "usd", "ms", "time"]
+Format = Literal["text", "count", "number", "percent", "ratio", "usd", "ms", "time"]
 
 
 class _Part(BaseModel):

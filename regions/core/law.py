@@ -13,6 +13,13 @@ ANYWHERE: Final = "anywhere"
 Residency = frozenset[str] | str
 
 
+def residency_from(text: str) -> Residency:
+    """As people write it: jurisdictions by commas, or `anywhere`; empty where it does not say."""
+    if text.strip() == ANYWHERE:
+        return ANYWHERE
+    return frozenset(filter(None, (part.strip() for part in text.split(","))))
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A region as the law and the model owner see it."""

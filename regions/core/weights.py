@@ -218,18 +218,23 @@ def _ones(rows: Sequence[int], columns: object, height: int) -> coo_array:
 
 def _percent(shares: Mapping[str, float], route: Route, scores: Scores) -> dict[str, int]:
     """Whole percent by largest remainder; a route without requests goes to its best region."""
-    total = sum(shares.values())
-    if not total:
+    if not sum(shares.values()):
         open_ = [region for region in route.regions if region in scores.ms]
         best = min(open_, key=lambda region: scores.ms[region], default=None)
         return {r: TOTAL if r == best else 0 for r in route.regions} if best else dict(route.now)
-    exact = {region: TOTAL * rps / total for region, rps in shares.items()}
+    whole = _whole(shares)
+    return {region: whole.get(region, 0) for region in route.regions}
+
+
+def _whole(shares: Mapping[str, float]) -> dict[str, int]:
+    """Parts of a total above zero as whole percent by largest remainder; they sum to TOTAL."""
+    total = sum(shares.values())
+    exact = {region: TOTAL * share / total for region, share in shares.items()}
     floors = {region: int(share) for region, share in exact.items()}
-    short = TOTAL - sum(floors.values())
     first = sorted(exact, key=lambda region: (floors[region] - exact[region], region))
-    for region in first[:short]:
+    for region in first[: TOTAL - sum(floors.values())]:
         floors[region] += 1
-    return {region: floors.get(region, 0) for region in route.regions}
+    return floors
 
 
 def _must_change(
@@ -269,12 +274,5 @@ def _differs(split: Split, now: Split) -> bool:
 
 def percent_of(weights: Collection[tuple[str, int]]) -> dict[str, int]:
     """Weights as whole percent, as a gateway shares requests out; all zero stays so."""
-    total = sum(weight for _, weight in weights)
-    if not total:
-        return {region: 0 for region, _ in weights}
-    exact = {region: TOTAL * weight / total for region, weight in weights}
-    floors = {region: int(share) for region, share in exact.items()}
-    first = sorted(exact, key=lambda region: (floors[region] - exact[region], region))
-    for region in first[: TOTAL - sum(floors.values())]:
-        floors[region] += 1
-    return floors
+    held = dict(weights)
+    return _whole(held) if sum(held.values()) else dict.fromkeys(held, 0)

@@ -27,5 +27,6 @@ def state(settings, tmp_path, db, monkeypatch):
     yield tmp_path
     for index in StoreIndex.objects.select_related("collection"):
         if index.store in settings.FABRIC_STORES and index.store == "pgvector":
-            stores.store_named(index.store).drop(stores.spec_of(index.collection, index))
+            for one in (index, *index.builds.all()):
+                stores.store_named(index.store).drop(stores.spec_of(index.collection, one))
     stores.close_stores()

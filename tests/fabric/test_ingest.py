@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from fabric import ingest
+from fabric import filling, ingest
 from fabric.adapters.embedder import fit_embedder
 from fabric.adapters.folder import Folder
 from fabric.adapters.memory import MemoryStore
@@ -33,6 +33,7 @@ def take_in(folder, **options):
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch, state):
+    monkeypatch.setattr(filling, "BATCH", 80)
     monkeypatch.setattr(ingest, "BATCH", 80)
 
 

@@ -26,6 +26,7 @@ SAMPLES = {
     "name": "kept",
     "kind": "rehearsal",
     "tier": "inference",
+    "region": "north",
 }
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 BODY = '{"hash": "0", "reason": ""}'  # readable, so that rights decide

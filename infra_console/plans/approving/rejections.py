@@ -72,6 +72,8 @@ def _place(move: Move) -> tuple[str, ...]:
 def _direction(move: Move) -> tuple[str, ...]:
     if move.kind == "node":
         return (move.from_tier or "", move.to_tier or "")
+    if move.kind == "rebuild":
+        return (move.workload,)
     to = (move.pool,) if move.kind == "route" else ()
     return (
         *to,

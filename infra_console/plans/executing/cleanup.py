@@ -9,6 +9,7 @@ from infra_console.cluster.writes import change_node
 from infra_console.plans.holding.fence import NOT_OWNED_RETRY_S, Fence, Halted
 from infra_console.plans.marks import CLEARED, epoch_on, held_by, newer_epoch
 from infra_console.plans.models import Plan
+from infra_console.plans.places import is_own
 from infra_console.plans.steps.disruption import RELEASED, protected_by
 
 
@@ -20,7 +21,8 @@ def lift_our_cordons(plan: Plan, fence: Fence) -> int:
             allowed now. What was lifted stays lifted; call again for the rest.
     """
     lifted = 0
-    for cluster in sorted({lock["cluster"] for lock in plan.document["locks"]}):
+    places = {lock["cluster"] for lock in plan.document["locks"]}
+    for cluster in sorted(place for place in places if not is_own(place)):
         for node in list_nodes(cluster):
             opened = node
             if held_by(node) == str(plan.id):

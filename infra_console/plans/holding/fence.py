@@ -11,6 +11,7 @@ from infra_console.plans.errors import NotOwned
 from infra_console.plans.holding.lease import Lease, renew_lease
 from infra_console.plans.holding.ownership import RENEW_EVERY_S, hold
 from infra_console.plans.models import Plan
+from infra_console.plans.places import is_own
 from infra_console.plans.safety import is_armed, is_killed
 
 EXECUTOR = "system:executor"
@@ -85,7 +86,7 @@ class Fence:
 
     def _check_owned(self, cluster: str) -> bool:
         """Of two consoles one writes; a rehearsal writes nothing. Whether that took time."""
-        if self.dry_run or self._is_owned(cluster):
+        if self.dry_run or is_own(cluster) or self._is_owned(cluster):
             return False
         with self._asking:  # steps at once would take each other for another console
             if not self._is_owned(cluster):

@@ -16,6 +16,7 @@ from infra_console.plans.approving.quorum import quorum_of
 from infra_console.plans.looking.looks import look_of
 from infra_console.plans.models import LockRow, Plan
 from infra_console.plans.models.looks import Look, LookKind
+from infra_console.plans.places import is_own
 from infra_console.plans.safety import armed_now, is_killed
 from infra_console.plans.spec import plan_hash
 from infra_console.plans.states import PlanState
@@ -69,7 +70,10 @@ def _known_here(plan: Plan) -> Iterator[Check]:
 
 def _arming(plan: Plan) -> Check:
     ends = {(a.cluster, a.tier): a.expires_at for a in armed_now()}
-    pairs = sorted({(k["cluster"], k["tier"]) for k in plan.document["locks"]})
+    locks = [k for k in plan.document["locks"] if not is_own(k["cluster"])]
+    if not locks:
+        return Check("Arming", True, "none needed: it writes to no cluster")
+    pairs = sorted({(k["cluster"], k["tier"]) for k in locks})
     if missing := [f"{cluster}/{tier}" for cluster, tier in pairs if (cluster, tier) not in ends]:
         return Check("Arming", False, f"not armed: {', '.join(missing)}; it would be rehearsed")
     until = min((ends[pair] for pair in pairs), default=None)

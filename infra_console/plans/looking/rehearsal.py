@@ -26,6 +26,7 @@ from infra_console.plans.holding.guards import GuardRail, ready_gpus
 from infra_console.plans.holding.ownership import LEASE, identity_in
 from infra_console.plans.marks import PLAN
 from infra_console.plans.models import Plan
+from infra_console.plans.places import is_own
 from infra_console.plans.safety import is_killed
 from infra_console.plans.spec import PlanSpec, StepSpec
 from infra_console.plans.steps.base import (
@@ -48,7 +49,8 @@ KILLED = "not asked: the kill switch is engaged"
 def rehearse(plan: Plan) -> dict[str, Any]:
     """Everything that the clusters say about a plan, as JSON. Nothing is written."""
     key, spec = tier_key(), plan.spec
-    rooms = {cluster: _read(cluster) for cluster in sorted({k.cluster for k in spec.locks})}
+    clusters = {k.cluster for k in spec.locks if not is_own(k.cluster)}
+    rooms = {cluster: _read(cluster) for cluster in sorted(clusters)}
     return {
         "unread": {c: held for c, held in rooms.items() if isinstance(held, str)},
         "drift": _drift(spec, key),

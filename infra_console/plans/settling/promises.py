@@ -8,6 +8,7 @@ import numpy as np
 
 from infra_console.plans import clock
 from infra_console.plans.settling.judging import aggregated, judged
+from infra_console.plans.settling.readings import is_reading, read_own
 from infra_console.plans.spec import Harm, Promise
 from infra_console.telemetry.errors import AmbiguousReading, QueryUnknown
 from infra_console.telemetry.escape import Match
@@ -36,6 +37,10 @@ class Verdict:
 
 def judge_now(promise: Promise, *, after: datetime) -> Verdict:
     """The promise against the newest sample, if that was measured after `after`."""
+    if is_reading(promise.query):
+        found = read_own(promise.query, promise.labels, start=after, end=clock.now())
+        fresh = [value for at, value in found if at > after]
+        return judged(Verdict, promise, fresh[-1] if fresh else None, "not measured since")
     try:
         match, le = _match(promise)
         reading = read_instant(promise.query, at=clock.now(), match=match, le=le)
@@ -53,6 +58,10 @@ def judge_now(promise: Promise, *, after: datetime) -> Verdict:
 
 def judge_span(promise: Promise, *, start: datetime, end: datetime) -> Verdict:
     """The promise against its aggregate over a span; moments without a sample do not count."""
+    if is_reading(promise.query):
+        found = read_own(promise.query, promise.labels, start=start, end=end)
+        own = aggregated(promise, [value for _, value in found]) if found else None
+        return judged(Verdict, promise, own, "not measured in the span")
     try:
         reading = read_over(promise, start=start, end=end)
         series = reading.one()

@@ -26,6 +26,7 @@ from infra_console.plans.lifecycle import journal
 from infra_console.plans.models import Execution, Plan, Step
 from infra_console.plans.safety import require_right
 from infra_console.plans.settling.promises import Verdict, judge_now
+from infra_console.plans.settling.readings import need_metrics
 from infra_console.plans.settling.settlement import settle_at
 from infra_console.plans.spec import Move
 from infra_console.plans.states import PlanState, StepState
@@ -64,7 +65,7 @@ def verify(plan: Plan, *, tier_key: str) -> float:
 
 def _ask_metrics(plan: Plan, *, overdue: bool) -> float:
     """The cluster stands as planned: do the promises that verify hold too?"""
-    if not current_sources():
+    if not current_sources() and need_metrics(plan.spec.promises):
         _close(
             plan, {"cluster": [], "metrics": "unknown: there is no metric source"}, metrics=False
         )
