@@ -244,6 +244,7 @@ CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_TASK_ROUTES = {
     "plans.execute": {"queue": "execute"},
     "plans.look": {"queue": "execute"},
+    "plans.hand_back": {"queue": "execute"},
     "plans.*": {"queue": "control"},
     "audit.*": {"queue": "control"},
     "telemetry.*": {"queue": "control"},
@@ -276,6 +277,7 @@ CELERY_BEAT_SCHEDULE = {
     "plans looks": _every(60.0, "plans.send_looks"),
     "plans ask": _every(60.0, "plans.ask_next"),
     "plans envelopes": _every(30.0, "plans.return_unused"),
+    "plans hand back": _every(10.0, "plans.send_hand_backs"),
     "plans unratified": _every(60.0, "plans.flag_unratified"),
     "audit head": _every(60.0, "audit.export_head"),
     "fabric audit": _every(3600.0, "fabric.audit"),

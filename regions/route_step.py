@@ -31,6 +31,7 @@ from infra_console.plans.steps.base import (
     Waiting,
 )
 from infra_console.plans.steps.looks import Look
+from infra_console.plans.steps.ours import owners_kept
 from infra_console.plans.steps.owned import (
     NOBODY,
     is_ours,
@@ -218,7 +219,7 @@ def _outside_the_law(held: RouteState, receivers: Sequence[str]) -> list[str]:
 
 
 def _write(step: StepContext, held: RouteState, wanted: _Wanted) -> Outcome | None:
-    stood = step.prior or {"raw": dict(held.raw), "owners": [m.name for m in held.owners]}
+    stood = step.prior or {"raw": dict(held.raw), **owners_kept(held.owners)}
     if not step.dry_run:
         step.keep_prior(stood)
     restore, owners = step.params.get("restore"), _owners_before(step)

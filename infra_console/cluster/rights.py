@@ -80,6 +80,11 @@ CHANGES: Mapping[str, tuple[Right, ...]] = {
         Right("patch", "keda.sh", "scaledobjects"),
     ),
     "quotas": (Right("patch", "", "resourcequotas"),),
+    "owners of replicas": (
+        Right("patch", "apps", "deployments"),
+        Right("patch", "apps", "statefulsets"),
+        Right("patch", LWS, "leaderworkersets"),
+    ),
     "machines": (
         Right("update", CAPI, "machinedeployments/scale"),
         Right("patch", CAPI, "machines"),

@@ -1,8 +1,9 @@
 """Taking over a field that another writer owns: once, by an admin, audited, handed back.
 
 A field that GitOps, a person or another program owns is left alone: a step that needs it pauses and
-names the owner. An admin may allow the writing when arming. The owner is recorded with the step,
-and a rollback writes what stood there before in the owner's name: the field is theirs again.
+names the owner. An admin may allow the writing when arming. The owner is recorded with the step: a
+rollback writes what stood there before in the owner's name, and whatever is still ours once the
+tier is disarmed goes back as it stands.
 """
 
 from collections.abc import Iterable, Mapping
@@ -88,7 +89,7 @@ def allow_take_over(cluster: str, kind: str, *, manager: str, by: User, reason: 
 
 @transaction.atomic
 def forbid_take_over(cluster: str, kind: str, *, manager: str, by: User, reason: str) -> int:
-    """Take the permission back; what was written stays until its plan is rolled back.
+    """Take the permission back; what was taken over goes back to its owner, as it stands.
 
     Raises:
         TakeOverRefused: `by` is no admin.

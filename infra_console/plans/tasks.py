@@ -10,6 +10,7 @@ from infra_console.plans.executing import executor, sweep
 from infra_console.plans.looking import answers as looking
 from infra_console.plans.looking import looks
 from infra_console.plans.settling import settlement
+from infra_console.plans.taking_back import handing
 
 
 @shared_task(name="plans.execute")
@@ -50,6 +51,16 @@ def return_unused() -> int:
 @shared_task(name="plans.ask_next")
 def ask_next() -> int:
     return asking.ask_next()
+
+
+@shared_task(name="plans.hand_back")
+def hand_back(cluster_id: str) -> int:
+    return handing.hand_back_due(cluster_id)
+
+
+@shared_task(name="plans.send_hand_backs")
+def send_hand_backs() -> int:
+    return handing.send_due()
 
 
 @shared_task(name="plans.flag_unratified")

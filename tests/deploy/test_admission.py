@@ -152,6 +152,8 @@ LIMIT = "spec/resourceGroups/0/flavors/0/resources/0/"
 WORKLOAD = {"metadata": META, "spec": {"active": True, "queueName": "main", "podSets": []}}
 POD = {"metadata": META, "spec": {"nodeName": "gpu-1"}}
 MACHINE = {"metadata": META, "spec": {"clusterName": "c"}}
+SCALED = {"metadata": META, "spec": {"replicas": 3, "template": {}}}
+SETS = ("deployments", "statefulsets", "leaderworkersets")
 REF = {"name": "chat-east", "port": 8000, "weight": 1}
 ROUTE = {
     "metadata": META | {"labels": {"infra-console.dev/model": "chat"}},
@@ -168,6 +170,9 @@ KIND = {
     "workloads": ("kueue.x-k8s.io", "v1beta2", WORKLOAD),
     "pods": ("", "v1", POD),
     "machines": ("cluster.x-k8s.io", "v1beta2", MACHINE),
+    "deployments": ("apps", "v1", SCALED),
+    "statefulsets": ("apps", "v1", SCALED),
+    "leaderworkersets": ("leaderworkerset.x-k8s.io", "v1", SCALED),
 }
 ALLOWED = [
     ("httproutes", WEIGH + "weight", 7),
@@ -181,6 +186,7 @@ ALLOWED = [
     ("workloads", "metadata/annotations", {"infra-console.dev/epoch": "1"}),
     ("pods", "metadata/annotations", {COST: "-1", "infra-console.dev/checkpoint-before": ""}),
     ("machines", "metadata/annotations", {"cluster.x-k8s.io/delete-machine": "plan"}),
+    *((kind, "metadata/managedFields", [{"manager": "argocd"}]) for kind in SETS),
 ]
 DENIED = [
     ("httproutes", WEIGH + "name", "chat-west"),
@@ -205,6 +211,9 @@ DENIED = [
     ("workloads", "spec/queueName", "other"),
     ("pods", "spec/nodeName", "gpu-2"),
     ("machines", "spec/clusterName", "other"),
+    *((kind, "spec/replicas", 9) for kind in SETS),
+    *((kind, "spec/template", {"spec": {}}) for kind in SETS),
+    *((kind, "metadata/annotations", MARKED) for kind in SETS),
     *((kind, "metadata/labels/x", "y") for kind in KIND),
     *((kind, "metadata/annotations", {"theirs": "y"}) for kind in KIND),
     *((kind, "metadata/finalizers", ["x/y"]) for kind in KIND),

@@ -48,6 +48,7 @@ from infra_console.plans.steps.base import (
     Waiting,
 )
 from infra_console.plans.steps.registry import is_side_by_side, step_kind, unknown_kind
+from infra_console.plans.taking_back.taken import remember_taken
 
 # How long one task keeps at it before it lets go.
 WORK_S = 20.0
@@ -193,7 +194,9 @@ class Runner:
             return written
 
         def keep_prior(prior: Mapping[str, Any]) -> None:
-            Step.objects.filter(pk=step.pk).update(prior=dict(prior))
+            with transaction.atomic():
+                Step.objects.filter(pk=step.pk).update(prior=dict(prior))
+                remember_taken(step, prior)
 
         return StepContext(
             plan_id=str(self._plan.id),

@@ -14,10 +14,11 @@ from infra_console.plans.invariants.history import (
     Verdict,
 )
 from infra_console.plans.invariants.kueue import beyond_the_steps
-from infra_console.plans.invariants.writes import Write, account
+from infra_console.plans.invariants.writes import Account, Write, account, changed_paths
 
 # A stop that arrives between the last look and the write holds from the next write on.
 IN_FLIGHT = timedelta(seconds=5)
+OWNERSHIP = "/metadata/managedFields"
 # Steps run while executing; what undoes them runs after an end as well.
 WRITES_STEPS = frozenset({"executing"})
 WRITES_COMPENSATIONS = frozenset({"executing", "rolling_back", "aborted", "failed", "rolled_back"})
@@ -26,7 +27,7 @@ WRITES_COMPENSATIONS = frozenset({"executing", "rolling_back", "aborted", "faile
 def authorised(history: History) -> Verdict:
     """I3: no mutation outside an unchanged plan (or its compensations) that was approved by someone
     not its author, by an envelope that covers it, or alone in an emergency and ratified, and was
-    unexpired when it started."""
+    unexpired when it started; what it took over may go back to its owner."""
     plans = {p.id: p for p in history.plans}
     kept, found = account(history), []
     for request in kept.unexplained:
@@ -36,10 +37,8 @@ def authorised(history: History) -> Verdict:
         found.append(
             f"{write} belongs to no plan" if plan is None else _outside(write, plan, history)
         )
-    found += beyond_the_steps(history, kept)
-    wrote = [
-        plans[plan_id] for plan_id in dict.fromkeys(w.plan for w in kept.writes) if plan_id in plans
-    ]
+    found += beyond_the_steps(history, kept) + _beyond_ownership(kept)
+    wrote = [plans[i] for i in dict.fromkeys(w.plan for w in kept.writes) if i in plans]
     for plan in wrote:
         found += _unapproved(plan, history)
     found += overspent(wrote, history)
@@ -49,6 +48,8 @@ def authorised(history: History) -> Verdict:
 
 def _outside(write: Write, plan: PlanRow, history: History) -> str:
     """Why a write is none of what the plan says, or was made at the wrong time."""
+    if write.hand_back:
+        return _never_taken(write, plan, history)
     named = {s["key"] for s in plan.document.get("steps", ())}
     allowed = WRITES_STEPS if write.step in named else WRITES_COMPENSATIONS
     moments = (write.opened_at, write.opened_at - IN_FLIGHT)
@@ -60,6 +61,24 @@ def _outside(write: Write, plan: PlanRow, history: History) -> str:
     if step is None or step.key in named or _compensates(step, steps):
         return ""
     return f"{write} is of a step that {plan} does not list"
+
+
+def _never_taken(write: Write, plan: PlanRow, history: History) -> str:
+    """Why a write hands back what its plan had not taken over from anybody."""
+    if any(s.took for s in history.steps if (s.plan, s.key) == (plan.id, write.step)):
+        return ""
+    return f"{write} hands back what {plan} never took over"
+
+
+def _beyond_ownership(kept: Account) -> list[str]:
+    """Handing a field back changes whose it is, and nothing else of the object."""
+    return [
+        f"{write} changed {path or 'the object'}, and not only whose the field is"
+        for write, request in kept.effects
+        if write.hand_back and request is not None
+        for path in changed_paths(request.body)
+        if path != OWNERSHIP
+    ]
 
 
 def _compensates(step: StepRow, steps: Sequence[StepRow]) -> bool:

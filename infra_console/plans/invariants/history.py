@@ -43,6 +43,7 @@ class StepRow:
     name: str
     undo: tuple[str, ...] = ()
     back: bool = False
+    took: bool = False  # it took the field over from somebody
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ def beyond_the_steps(history: History, kept: Account) -> list[str]:
         plan = plans.get(write.plan)
         if plan is None or request is None or request.resource not in (QUEUES, WORKLOADS):
             continue
+        if write.hand_back:  # judged by itself: it changes no field at all
+            continue
         step = steps.get((write.plan, write.step))
         if step is not None and step.kind == DRAIN_BACK and request.resource == WORKLOADS:
             continue  # who ran on a node that goes back was in nobody's plan

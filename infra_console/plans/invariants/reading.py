@@ -104,6 +104,7 @@ def _step(step: Step) -> StepRow:
         name=name,
         undo=tuple(part["kind"] for part in step.undo or ()),
         back=step.back,
+        took=bool((step.prior or {}).get("owners")) and not step.back,
     )
 
 

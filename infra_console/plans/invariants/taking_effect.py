@@ -52,7 +52,7 @@ def _too_late(history: History, kept: Account) -> list[str]:
     found = []
     for write, request in kept.effects:
         at, end = request.at if request else write.opened_at, ended.get(write.plan)
-        if end is not None and at > end + history.skew:
+        if end is not None and at > end + history.skew and not write.hand_back:
             found.append(f"{write} took effect after its plan had ended")
     return found
 

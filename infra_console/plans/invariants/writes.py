@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from infra_console.plans.invariants.history import AuditEntry, History, Request
 
@@ -25,6 +26,7 @@ class Write:
     opened_at: datetime
     closed_at: datetime | None
     outcome: str
+    hand_back: bool = False  # of a field that was taken over, to whoever owned it
 
     def __str__(self) -> str:
         return f"{self.what!r} (audit row {self.seq})"
@@ -70,6 +72,13 @@ def account(history: History) -> Account:
     return Account(writes, effects, unexplained)
 
 
+def changed_paths(body: Any) -> list[str]:
+    """What a JSON patch changes; of anything else, all of the object."""
+    if not isinstance(body, list):
+        return [""]
+    return [str(o["path"]) for o in body if o.get("op") != "test"]
+
+
 def our_mutations(history: History) -> list[Request]:
     requests = history.requests or ()
     return [r for r in requests if r.ours and r.took_effect and r.resource not in HOUSEKEEPING]
@@ -85,6 +94,7 @@ def _write(row: AuditEntry, closing: AuditEntry | None) -> Write:
         opened_at=row.at,
         closed_at=closing.at if closing else None,
         outcome=closing.action if closing else "",
+        hand_back=bool(row.detail.get("hand_back")),
     )
 
 

@@ -16,6 +16,7 @@ from infra_console.plans.models.plans import (
     Transition,
 )
 from infra_console.plans.models.review import BreakGlass, Comment, FreezeOverride, FreezeWindow
+from infra_console.plans.models.taken import TakenField
 
 __all__ = [
     "Approval",
@@ -36,5 +37,6 @@ __all__ = [
     "Plan",
     "Settlement",
     "Step",
+    "TakenField",
     "Transition",
 ]

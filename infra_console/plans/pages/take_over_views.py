@@ -18,14 +18,16 @@ from infra_console.cluster.takeovers import (
     allow_take_over,
     forbid_take_over,
 )
+from infra_console.plans.pages.taken import taken_fields
 
-OWNED_PARTS = {"owned": "plans/owned.html"}
+OWNED_PARTS = {"owned": "plans/owned.html", "taken": "plans/taken.html"}
 
 
 def owned_parts(user: Person) -> dict[str, Any]:
     """What this part of the page shows."""
     return {
         "owned": owned_clusters,
+        "taken": taken_fields,
         "lacks_take_over": missing_right(user, RIGHT),
         "lacks_look": missing_right(user, "cluster.arm"),
     }
@@ -47,14 +49,14 @@ def allow(request: HttpRequest) -> HttpResponse:
     if request.POST.get("sure") != "yes":
         messages.error(request, "Confirm that its owner knows of it. Nothing was changed.")
         return redirect("plans:arming")
-    said = "Plans may take it over from now on; a rollback hands it back."
+    said = "Plans may take it over from now on; it goes back once its tier is disarmed."
     return _act(request, allow_take_over, said)
 
 
 @require_POST
 @needs(RIGHT)
 def hand_back(request: HttpRequest) -> HttpResponse:
-    said = "Plans leave it alone from now on; what one wrote stays until it is rolled back."
+    said = "Plans leave it alone from now on; what one took over is handed back, as it stands."
     return _act(request, forbid_take_over, said)
 
 

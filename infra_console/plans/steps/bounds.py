@@ -44,6 +44,7 @@ from infra_console.plans.steps.ours import (
     marks_of,
     overtaken,
     owned,
+    owners_kept,
     reverted,
 )
 
@@ -159,7 +160,7 @@ def _raised(params: Mapping[str, Any]) -> bool:
 def _write(step: StepContext, held: BoundsState) -> Outcome | None:
     """Apply; the refusal that names the owner where the fields are somebody else's."""
     stood, to = bounds_of(held), step.params["to"]
-    prior = {**stood, "owners": _owners_of(held)}
+    prior = {**stood, **owners_kept(held.owners), "owners": _owners_of(held)}
     if not step.dry_run:
         step.keep_prior(prior)
     marks, taken = marks_of(step, stood), _taken(step)

@@ -25,6 +25,7 @@ from infra_console.plans.steps.base import (
     Undo,
     Waiting,
 )
+from infra_console.plans.steps.ours import owners_kept
 from infra_console.plans.steps.owned import (
     NOBODY,
     below_floor,
@@ -157,7 +158,7 @@ def _prior(queue: ClusterQueueState, quota: QuotaState) -> dict[str, Any]:
         "flavor": quota.flavor,
         "resource": quota.resource,
         "nominalQuota": quota.raw,
-        "owners": [m.name for m in queue.owners],
+        **owners_kept(queue.owners),
     }
 
 

@@ -32,6 +32,7 @@ from infra_console.plans.steps.base import (
     Waiting,
 )
 from infra_console.plans.steps.checkpoints import ask_and_wait, saved_words
+from infra_console.plans.steps.ours import owners_kept
 from infra_console.plans.steps.owned import (
     below_floor,
     is_ours,
@@ -184,6 +185,7 @@ def _prior(victim: WorkloadState) -> dict[str, object]:
         "active": True,
         "queue": victim.cluster_queue,
         "held": [[*key, gpus] for key, gpus in sorted(victim.usage.items())],
+        **owners_kept(_owners(victim)),
     }
 
 

@@ -27,6 +27,7 @@ from infra_console.plans.steps.ours import (
     has_written,
     owned,
     owner_before,
+    owners_kept,
     reverted,
 )
 
@@ -44,8 +45,7 @@ class ScaleOrdinal:
         if held.replicas != to:
             if refusal := _refuse(step, held):
                 return refusal
-            owners = [m.name for m in appliers(held.owners)]
-            prior = {"replicas": held.replicas, "owners": owners}
+            prior = {"replicas": held.replicas, **owners_kept(appliers(held.owners))}
             step.keep_prior(prior)
             _write(step, held, to)
             step.keep_prior({**prior, "written": True})

@@ -51,6 +51,13 @@ def owned(step: StepContext, what: str, owners: Sequence[Manager]) -> Blocked | 
     )
 
 
+def owners_kept(owners: Sequence[Manager]) -> dict[str, list[str]]:
+    """Of whom a field is taken over, for the step's `prior`, and which of them apply it."""
+    names_of = dict.fromkeys(m.name for m in owners)
+    applies = dict.fromkeys(m.name for m in owners if m.applies)
+    return {"owners": list(names_of), "applies": list(applies)}
+
+
 def owner_before(step: StepContext) -> str:
     """On the way back: in whose name a count is written, because we took it over from them."""
     return next(iter((step.params.get("prior") or {}).get("owners") or ()), "")

@@ -34,6 +34,7 @@ from infra_console.plans.steps.ours import (
     overtaken,
     owned,
     owner_before,
+    owners_kept,
     reverted,
 )
 
@@ -120,7 +121,7 @@ def _below_used(held: CapState, to: int | None) -> str:
 def _write(step: StepContext, held: CapState) -> Outcome | None:
     """Apply; the refusal that names the owner where the limit is somebody else's."""
     to, stood = step.params["to"], {"limit": held.text}
-    prior = {**stood, "owners": [m.name for m in held.owners]}
+    prior = {**stood, **owners_kept(held.owners)}
     if not step.dry_run:
         step.keep_prior(prior)
     text = None if to is None else str(to)

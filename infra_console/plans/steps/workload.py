@@ -17,7 +17,7 @@ from infra_console.cluster.scaling import read_scaled
 from infra_console.cluster.writes import DELETION_COST, scale_deployment, set_deletion_cost
 from infra_console.plans.spec import StepSpec
 from infra_console.plans.steps.base import Done, Failed, Outcome, StepContext, Undo, Waiting
-from infra_console.plans.steps.ours import by, owned, owner_before
+from infra_console.plans.steps.ours import by, owned, owner_before, owners_kept
 
 FIRST_TO_GO = -1000
 POLL_S = 1.0
@@ -32,8 +32,7 @@ class Scale:
         if held.replicas != to:
             if refusal := _refuse(step, held):
                 return refusal
-            owners = [m.name for m in appliers(_owners(step))]
-            prior = {"replicas": held.replicas, "owners": owners}
+            prior = {"replicas": held.replicas, **owners_kept(appliers(_owners(step)))}
             step.keep_prior(prior)
             _write(step, held, to)
             step.keep_prior({**prior, "written": True})

@@ -50,7 +50,7 @@ def test_a_domain_names_its_own_rights_in_settings(transactional_db, twin, setti
     settings.CLUSTER_RIGHTS = {"volumes": f"{__name__}.VOLUMES"}
     assert list(changes())[-1] == "volumes"
     (check,) = check_rights()
-    assert check.detail.endswith("quotas, machines, volumes")
+    assert check.detail.endswith("quotas, owners of replicas, machines, volumes")
 
 
 @pytest.mark.parametrize("setting", ["CLUSTER_RIGHTS", "PLAN_FACTS"])

@@ -1,8 +1,21 @@
 """The checker over a plan that changes every kind of object but nodes, forward and back."""
 
+import pytest
+from django.utils import timezone
+
+from infra_console.plans.invariants.api_log import request_of
+from infra_console.plans.invariants.authority import authorised
+from infra_console.plans.invariants.checker import check
+from infra_console.plans.invariants.history import Request
+from infra_console.plans.invariants.reading import read_history
+from infra_console.plans.models import Execution, Step
+from infra_console.plans.safety import disarm
+from infra_console.plans.taking_back.handing import hand_back_due
 from infra_console.plans.taking_back.rollback import roll_back
+from tests.infra_console.kube import CLUSTER, audit_event
 from tests.infra_console.plans.invariants.test_real_runs import judge, nodes_file
 from tests.infra_console.plans.steps.test_machines import BURST, burst
+from tests.infra_console.plans.taking_back.test_handing import taken_by_a_plan
 from tests.infra_console.plans.targets import (
     BOUNDARIES,
     add,
@@ -46,3 +59,42 @@ def test_machines_sets_bounds_and_quotas_both_ways_break_nothing(
     answer = judge()
     assert answer["ok"] is True, answer
     assert answer["I5"]["checked"] == 9  # four there, four back, and the machine that goes first
+
+
+def our_requests(twin) -> list[Request]:
+    """The writes under our name; the test writes as others through the same client."""
+    events = [audit_event(r) for r in list(twin.log.recent)]
+    ours = [e for e in events if "fieldManager=infra-console" in e["requestURI"]]
+    return [request_of(e) for e in ours if e["verb"] == "patch"]
+
+
+def test_a_field_handed_back_after_its_plan_ended_breaks_nothing(twin, armed, approved, operator):
+    plan, *_ = taken_by_a_plan(twin, approved, "ResourceQuota")
+    Execution.objects.filter(plan=plan).update(finished_at=timezone.now())
+    disarm(CLUSTER, "inference", by=operator)
+    assert hand_back_due(CLUSTER) == 1
+    verdicts = check(read_history(requests=our_requests(twin)))
+    assert not [v for verdict in verdicts.values() for v in verdict.violations]
+    assert verdicts["I5"].checked == 2  # the limit, and whose it is
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"path": "/spec/hard/pods", "value": "1"}, "changed /spec/hard/pods, and not only whose"),
+        (None, "hands back what plan 1 never took over"),
+    ],
+)
+def test_the_checker_finds_a_hand_back_that_did_more_or_had_no_right(
+    twin, armed, approved, operator, change, words
+):
+    taken_by_a_plan(twin, approved, "ResourceQuota")
+    disarm(CLUSTER, "inference", by=operator)
+    hand_back_due(CLUSTER)
+    requests = our_requests(twin)
+    if change:
+        requests[-1].body.append({"op": "add", **change})
+    else:
+        Step.objects.update(prior={"limit": "64", "owners": []})
+    verdict = authorised(read_history(requests=requests))
+    assert any(words in found for found in verdict.violations), verdict

@@ -8,7 +8,12 @@ from django.utils import timezone
 from infra_console.audit.models import AuditRow
 from infra_console.cluster import owned
 from infra_console.cluster.models import OwnedLook, TakeOver
+from infra_console.cluster.takeovers import allow_take_over
+from infra_console.plans.models import TakenField
+from infra_console.plans.safety import arm, disarm
+from infra_console.plans.services import propose_plan
 from tests.infra_console.kube import CLUSTER
+from tests.infra_console.plans.specs import spec
 from tests.people import person
 
 FOUND = {
@@ -53,7 +58,7 @@ def test_the_page_names_the_owner_the_field_and_how_many(seen):
 def test_an_admin_takes_over_once_with_a_reason_and_hands_it_back(seen):
     admin = as_role("admin")
     answer = admin.post(ALLOW, FORM, follow=True).content.decode()
-    assert "a rollback hands it back" in answer
+    assert "it goes back once its tier is disarmed" in answer
     leave = TakeOver.objects.get()
     assert (leave.kind, leave.manager, leave.by, leave.reason) == (
         FOUND["kind"], "argocd-controller", "admin", "agreed"
@@ -113,3 +118,36 @@ def test_operators_may_ask_workers_to_look_and_viewers_may_not(
         as_role("operator").post(LOOK)
     assert sent == [CLUSTER]
     assert "A worker was asked to look" in page(as_role("viewer"))
+
+
+def taken(**changes) -> TakenField:
+    plan = propose_plan(spec(), authors=["planner"])
+    fields = {
+        "cluster": CLUSTER, "context": CLUSTER, "tier": "inference", "kind": FOUND["kind"],
+        "namespace": "inference", "name": "chat", "field": "/spec/minReplicas", "plan": plan,
+        "managers": [{"name": FOUND["manager"], "applies": True}], "step": "s",
+        "taken_at": timezone.now(),
+    }  # fmt: skip
+    return TakenField.objects.create(**fields | changes)
+
+
+def test_the_page_says_what_is_still_ours_why_it_goes_back_and_what_is_in_the_way(seen):
+    operator = person("operator")
+    allow_take_over(
+        CLUSTER, FOUND["kind"], manager=FOUND["manager"], by=person("admin"), reason="adopted"
+    )
+    arm(CLUSTER, "inference", by=operator, hours=1)
+    row, client = taken(), as_role("viewer")
+    text = page(client)
+    assert "minReplicas of HorizontalPodAutoscaler inference/chat" in text
+    assert "1 field ours while armed" in text
+    disarm(CLUSTER, "inference", by=operator)
+    TakenField.objects.update(outcome="the kill switch is engaged")
+    text = page(client)
+    assert "1 field still ours; handing back" in text
+    assert f"{CLUSTER}/inference is not armed" in text
+    assert "last try: the kill switch is engaged" in text
+    outcome = f"handed back to {FOUND['manager']}, as 3"
+    TakenField.objects.filter(id=row.pk).update(outcome=outcome, handed_at=timezone.now())
+    text = page(client)
+    assert "still ours; handing" not in text and outcome in text

@@ -7,7 +7,9 @@ from infra_console.cluster.takeovers import TakeOverRefused, allow_take_over
 from infra_console.plans.executing import runner
 from infra_console.plans.looking.rollback_preview import objects_back
 from infra_console.plans.models import LockRow, Step
+from infra_console.plans.safety import disarm
 from infra_console.plans.steps.kueue_victims import Deactivate
+from infra_console.plans.taking_back.handing import hand_back_due
 from infra_console.plans.taking_back.rollback import roll_back
 from tests.infra_console.plans import killing
 from tests.infra_console.plans.executing.test_execution import work
@@ -310,3 +312,19 @@ def test_two_flavours_of_one_queue_both_come_back(world, armed, approved, operat
     roll_back(plan.id, by=operator, reason="enough")
     assert work(plan).state == "rolled_back", plan.state_reason
     assert (world.quota(), world.quota("a100")) == (QUOTA, 8)
+
+
+def test_a_quota_taken_over_is_handed_back_when_training_is_disarmed(
+    world, armed, approved, operator
+):
+    world.own_quota("kubectl-edit")
+    allow_take_over(
+        "eastus", "ClusterQueue", manager="kubectl-edit", by=person("admin"), reason="x"
+    )
+    plan = work(approved(stop_small(world)), turns=20)
+    assert plan.state == "verified", plan.state_reason
+    lowered = world.quota()
+    disarm("eastus", "training", by=operator)
+    assert hand_back_due("eastus") == 1
+    assert world.owners() == {"kubectl-edit"}
+    assert int(world.quota()) == int(lowered) < QUOTA
